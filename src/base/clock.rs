@@ -1,0 +1,1 @@
+//! Time as httpd prints and reads it.

@@ -1,0 +1,1 @@
+//! URL paths, escaping, fnmatch.

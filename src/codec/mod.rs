@@ -1,0 +1,5 @@
+//! Floor 1: bytes in, values out; no I/O, no clock.
+#![deny(clippy::indexing_slicing)]
+
+pub mod ajp;
+pub mod http1;

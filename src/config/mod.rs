@@ -1,0 +1,1 @@
+//! Floor 2: rows, merging, sections, the generation.

@@ -1,0 +1,1 @@
+//! Floor 1: the configuration language, text to tree.

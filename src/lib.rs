@@ -1,0 +1,26 @@
+//! Tandem: a drop-in for Apache httpd's proxy.
+//!
+//! The house, ground floor first; a module imports only from floors below its own
+//! (`tests/it/layering.rs` holds this):
+//!
+//! 0. [`base`]: spans, diagnostics, patterns, paths, addresses, clock.
+//! 1. [`codec`]: bytes to values, sans-IO; [`lang`]: httpd's configuration language; [`expr`]: ap_expr.
+//! 2. [`config`]: directive rows, places, merging, section selection, the immutable generation.
+//! 3. [`web`]: one request as data.
+//! 4. [`pipe`]: phases and filters; [`logs`]: sinks; [`net`]: sockets and process.
+//! 5. [`upstream`]: workers, pools, balancers, backends.
+//! 6. [`modules`]: one room per httpd module.
+//! 7. [`server`]: the program.
+
+pub mod base;
+pub mod codec;
+pub mod config;
+pub mod expr;
+pub mod lang;
+pub mod logs;
+pub mod modules;
+pub mod net;
+pub mod pipe;
+pub mod server;
+pub mod upstream;
+pub mod web;

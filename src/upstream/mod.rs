@@ -1,0 +1,1 @@
+//! Floor 5: workers, pools, balancers, backends.
