@@ -1,1 +1,4 @@
 //! Patterns in the PCRE dialect.
+
+/// A compiled pattern.
+pub struct Pattern {}

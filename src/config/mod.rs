@@ -1,1 +1,15 @@
-//! Floor 2: rows, merging, sections, the generation.
+//! Floor 2: what a directive is, how its values are kept and merged, and the immutable [`Generation`] that comes out.
+//!
+//! Three forms of configuration, three names: *as written* (`lang` tree), *as set* (a module's [`Conf`] with `Option`
+//! fields, one per scope), *as run* (confs merged per server and per chain of sections, see [`Slots::merged`]).
+
+mod directive;
+mod generation;
+mod slots;
+
+pub use directive::{Apply, Args, Cmd, Directive, Open, Place, Places, Shape, Support};
+pub use generation::{
+    Fatal, Generation, Globals, Listen, Matcher, ModuleRow, Position, PostConfig, Section, SectionKind, Server,
+    ServerRec, VhostAddr, Warning,
+};
+pub use slots::{Conf, Slots};

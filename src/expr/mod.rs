@@ -1,1 +1,4 @@
 //! Floor 1: ap_expr.
+
+/// A parsed expression.
+pub struct Expr {}

@@ -1,1 +1,94 @@
-//! Floor 4: phases and filters.
+//! Floor 4: the phases of a request in httpd's hook order, the response on its way out, errors, internal redirects.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::config::{ModuleRow, Server, Slots};
+use crate::web::{Exchange, Wire};
+
+/// Phases in the order they run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Phase {
+    /// Head read, server chosen; server-level values only.
+    PostRead,
+    /// Before the URI is decoded for mapping (`ProxyPass mapping=`); after the first Location walk.
+    PreTranslate,
+    /// URI to file name (or `proxy:`).
+    Translate,
+    /// Directory, Files or Proxy walk.
+    MapToStorage,
+    /// After all sections are merged, main request only.
+    HeaderParser,
+    /// Access by address and the like.
+    Access,
+    /// Who is it.
+    Authn,
+    /// May they.
+    Authz,
+    /// Content type, handler.
+    TypeChecker,
+    /// Last changes.
+    Fixups,
+    /// Response filters are chosen.
+    InsertFilter,
+    /// Makes the response.
+    Handler,
+    /// The response head is about to be sent: last changes of its fields.
+    Head,
+    /// The response is complete.
+    Log,
+}
+
+impl Phase {
+    /// How many there are.
+    pub const COUNT: usize = Self::Log as usize + 1;
+}
+
+/// What a hook says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Not mine; the next hook is asked.
+    Declined,
+    /// Done with this phase (where a phase runs all hooks: next hook).
+    Ok,
+    /// The response is complete, skip to logging.
+    Done,
+    /// Answer with this status (error page, redirect).
+    Status(u16),
+}
+
+/// A hook that has to wait.
+pub type Waiting<'a> = Pin<Box<dyn Future<Output = Outcome> + 'a>>;
+
+/// What a hook runs.
+#[derive(Clone, Copy)]
+pub enum Run {
+    /// Without waiting.
+    Now(fn(&mut Exchange) -> Outcome),
+    /// May wait; only where something must be waited for.
+    Wait(for<'a> fn(&'a mut Exchange) -> Waiting<'a>),
+    /// A handler: may wait, reads the body and writes the response.
+    Handle(for<'a> fn(&'a mut Exchange, &'a mut dyn Wire) -> Waiting<'a>),
+}
+
+/// One module's part in one phase.
+#[derive(Clone, Copy)]
+pub struct Hook {
+    /// When.
+    pub phase: Phase,
+    /// Order inside the phase; lower runs first: FIRST -10, MIDDLE 0, LAST 10, REALLY_LAST 20, and between.
+    pub order: i16,
+    /// Whether there is anything to do for requests of this server with these merged per-directory values.
+    /// Asked once when a chain is made, never on the request path.
+    pub wants: fn(&Server, &Slots) -> bool,
+    /// What to do.
+    pub run: Run,
+}
+
+/// One httpd module: its rows and its hooks.
+pub struct Module {
+    /// Name, directives, checks.
+    pub row: ModuleRow,
+    /// Its parts in the phases.
+    pub hooks: &'static [Hook],
+}

@@ -1,1 +1,16 @@
-//! Floor 3: one request as data.
+//! Floor 3: one request as data; no sockets.
+//!
+//! [`Exchange`] is httpd's `request_rec`; [`Table`] its ordered, case-insensitive header table; [`Wire`] is what the
+//! request sees of its client connection, whatever protocol that speaks.
+
+mod chain;
+mod exchange;
+mod live;
+mod table;
+mod wire;
+
+pub use chain::Chain;
+pub use exchange::{Exchange, Ext, Handler, ProxyKind, Snapshot};
+pub use live::{Conn, LineSink, Live};
+pub use table::Table;
+pub use wire::{BodyFault, BodyKind, Framing, HeadOut, Tunnel, Wire};

@@ -1,0 +1,224 @@
+//! The directive row: everything the walker needs to know of one directive.
+
+use super::generation::{Globals, Matcher, Position, SectionKind, Server, VhostAddr, Warning};
+use super::slots::{Conf, Slots};
+
+/// Where a directive may stand: httpd's `req_override` bits (column `req_override_bits` of the measured table).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Places(pub u16);
+
+impl Places {
+    /// `.htaccess` class Limit.
+    pub const LIMIT: Self = Self(1);
+    /// `.htaccess` class Options.
+    pub const OPTIONS: Self = Self(2);
+    /// `.htaccess` class FileInfo.
+    pub const FILEINFO: Self = Self(4);
+    /// `.htaccess` class AuthConfig.
+    pub const AUTHCFG: Self = Self(8);
+    /// `.htaccess` class Indexes.
+    pub const INDEXES: Self = Self(16);
+    /// Any `.htaccess` class.
+    pub const ALL: Self = Self(31);
+    /// Inside directory-like sections (ACCESS_CONF).
+    pub const DIR: Self = Self(64);
+    /// At server level: main server and virtual hosts (RSRC_CONF).
+    pub const SERVER: Self = Self(128);
+    /// Runs while the files are read (EXEC_ON_READ).
+    pub const READ: Self = Self(256);
+
+    /// The union of two sets.
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether any place of `other` is in this set.
+    pub const fn any(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+/// How the argument text is cut into words and how many of them are accepted: httpd's argument kinds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Nothing may follow.
+    None,
+    /// One word.
+    Take1,
+    /// Two words.
+    Take2,
+    /// Three words.
+    Take3,
+    /// One or two.
+    Take12,
+    /// Two or three.
+    Take23,
+    /// One, two or three.
+    Take123,
+    /// One or three.
+    Take13,
+    /// One or more; `apply` is called once for each word.
+    Iterate,
+    /// A first word and one or more; `apply` is called once for each pair.
+    Iterate2,
+    /// `on` or `off`; `apply` gets the word.
+    Flag,
+    /// Up to 64 words, all at once.
+    Argv,
+    /// The rest of the line as it is, in `Args::raw`.
+    Raw,
+}
+
+/// What becomes of a directive that the configuration uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Support {
+    /// Accepted and obeyed.
+    Done,
+    /// Accepted, checked, without effect here by nature (process model, buffers); no warning is due.
+    Moot,
+    /// Accepted and checked, not obeyed yet: named in a warning.
+    Missing,
+    /// Access control, authentication, TLS or filtering that is not obeyed: an error.
+    Refused,
+}
+
+/// Validates the words and records the value; does nothing else. The error text is httpd's, without position.
+pub type Apply = fn(&mut Cmd<'_>, &Args<'_>) -> Result<(), String>;
+
+/// One directive.
+#[derive(Clone, Copy)]
+pub struct Directive {
+    /// Canonical spelling; sections keep their `<`.
+    pub name: &'static str,
+    /// Where it may stand.
+    pub places: Places,
+    /// Its argument kind.
+    pub shape: Shape,
+    /// httpd's usage text, shown after a wrong argument count.
+    pub usage: &'static str,
+    /// Whether it is obeyed.
+    pub support: Support,
+    /// What it does. For sections see [`Cmd::open`].
+    pub apply: Apply,
+}
+
+/// The words of one directive line.
+#[derive(Clone, Copy)]
+pub struct Args<'a> {
+    /// The words, per [`Shape`]; empty for `Raw` and `None`.
+    pub words: &'a [&'a [u8]],
+    /// The argument text as written (after `${}`), for `Raw` and for those that look behind the words.
+    pub raw: &'a [u8],
+}
+
+impl<'a> Args<'a> {
+    /// Word `i`, or the empty word.
+    pub fn word(&self, i: usize) -> &'a [u8] {
+        self.words.get(i).copied().unwrap_or(b"")
+    }
+
+    /// Word `i` if it is there and not empty.
+    pub fn opt(&self, i: usize) -> Option<&'a [u8]> {
+        self.words.get(i).copied().filter(|word| !word.is_empty())
+    }
+
+    /// Word `i` for messages and for values that are text: bytes above 127 become U+0080..U+00FF.
+    pub fn text(&self, i: usize) -> String {
+        self.word(i).iter().copied().map(char::from).collect()
+    }
+
+    /// The value of a [`Shape::Flag`].
+    pub fn on(&self) -> bool {
+        self.word(0).eq_ignore_ascii_case(b"on")
+    }
+}
+
+/// Where the current directive stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Top level of the main server.
+    Main,
+    /// Directly inside `<VirtualHost>`.
+    VirtualHost,
+    /// Inside a section of this kind (the innermost one).
+    Section(SectionKind),
+    /// In a `.htaccess` file.
+    Htaccess,
+}
+
+/// The context in which a directive is applied.
+pub struct Cmd<'a> {
+    /// The row being applied.
+    pub directive: &'static Directive,
+    /// Where it stands.
+    pub place: Place,
+    /// All enclosing section kinds, outermost first.
+    pub enclosing: &'a [SectionKind],
+    /// The argument of the innermost section (path, URL, pattern), if any.
+    pub section_path: Option<&'a [u8]>,
+    /// The methods of the innermost `<Limit>`/`<LimitExcept>` (method names, and whether it is the except form).
+    pub limited: Option<&'a (Vec<Vec<u8>>, bool)>,
+    /// File and line.
+    pub at: &'a Position,
+    /// The server (main or virtual host) being filled.
+    pub server: &'a mut Server,
+    /// The per-directory values being filled: those of the section, or the server's own.
+    pub dir: &'a mut Slots,
+    /// What belongs to no server: listeners, user, files, limits of the process.
+    pub globals: &'a mut Globals,
+    /// Messages that do not stop the configuration.
+    pub warnings: &'a mut Vec<Warning>,
+    /// Set by the `apply` of a section row: how the walker goes on with the section's body.
+    pub open: Option<Open>,
+}
+
+/// What a section row asks the walker to do with the section's body.
+pub enum Open {
+    /// Collect per-directory values into a new [`super::Section`].
+    Section {
+        /// Kind.
+        kind: SectionKind,
+        /// What it matches.
+        matcher: Matcher,
+        /// Match form.
+        is_match: bool,
+        /// The section's argument (path, URL, pattern) as [`Cmd::section_path`] of its directives.
+        path: Vec<u8>,
+    },
+    /// A new virtual host on these addresses.
+    VirtualHost(Vec<VhostAddr>),
+    /// `<Limit>`/`<LimitExcept>`: the methods, and whether it is the except form.
+    Limit(Vec<Vec<u8>>, bool),
+    /// Walk the body in the same scope; `leave` runs behind it (`</RequireAll>`).
+    Block {
+        /// Runs when the section closes.
+        leave: Option<fn(&mut Cmd<'_>) -> Result<(), String>>,
+    },
+}
+
+impl Cmd<'_> {
+    /// This module's per-server values, for writing.
+    pub fn server_conf<T: Conf>(&mut self) -> &mut T {
+        self.server.conf.get_mut::<T>()
+    }
+
+    /// This module's per-directory values, for writing.
+    pub fn dir_conf<T: Conf>(&mut self) -> &mut T {
+        self.dir.get_mut::<T>()
+    }
+
+    /// Whether an enclosing section is of this kind.
+    pub fn inside(&self, kind: SectionKind) -> bool {
+        self.enclosing.contains(&kind)
+    }
+
+    /// A path relative to ServerRoot made absolute.
+    pub fn rooted(&self, path: &[u8]) -> Vec<u8> {
+        self.globals.rooted(path)
+    }
+
+    /// Adds a warning; `text` starts with its AH number. `level` is httpd's word (`warn`, `notice` …).
+    pub fn warn(&mut self, module: &'static str, level: &'static str, text: String) {
+        self.warnings.push(Warning { module, level, text, bare: false });
+    }
+}

@@ -1,0 +1,330 @@
+//! One request and its response.
+
+use std::any::{Any, TypeId};
+use std::rc::Rc;
+use std::time::Instant;
+
+use super::chain::Chain;
+use super::live::{Conn, Live};
+use super::table::Table;
+use crate::config::{Conf, Server};
+
+/// Who asked for proxying.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProxyKind {
+    /// Nobody.
+    #[default]
+    None,
+    /// The client (absolute URI, CONNECT) under ProxyRequests On.
+    Forward,
+    /// The configuration.
+    Reverse,
+}
+
+/// The handler's name as `SetHandler` knows it; empty = none.
+pub type Handler = Vec<u8>;
+
+/// One request, its response, and all that modules note about it: httpd's `request_rec`.
+///
+/// Reused for the requests of a connection; [`Exchange::reset`] forgets everything but the memory.
+pub struct Exchange {
+    /// The generation this request began with, as this thread sees it.
+    pub live: Rc<Live>,
+    /// The connection.
+    pub conn: Rc<Conn>,
+    /// Index of the chosen server.
+    pub server: usize,
+    /// Per-directory values merged so far.
+    pub chain: Rc<Chain>,
+
+    /// Request line as received (`%r`).
+    pub the_request: Vec<u8>,
+    /// Method as received.
+    pub method: Vec<u8>,
+    /// `HTTP/1.1` and the like, as logged by `%H`.
+    pub protocol: Vec<u8>,
+    /// Major * 1000 + minor.
+    pub proto_num: u16,
+    /// Request target as received.
+    pub unparsed_uri: Vec<u8>,
+    /// Scheme and authority of an absolute target, else empty.
+    pub target_scheme: Vec<u8>,
+    /// Authority of an absolute target or of CONNECT.
+    pub target_authority: Vec<u8>,
+    /// Decoded, normalised path (`r->uri`).
+    pub uri: Vec<u8>,
+    /// Query without `?`.
+    pub args: Option<Vec<u8>>,
+    /// Normalised host of the request, without port; empty = none given.
+    pub hostname: Vec<u8>,
+    /// Port given with the host.
+    pub host_port: Option<u16>,
+    /// HTTP/0.9: no response head.
+    pub assbackwards: bool,
+    /// HEAD.
+    pub header_only: bool,
+
+    /// What the URI maps to (`proxy:…` for the proxy).
+    pub filename: Vec<u8>,
+    /// Rest of the path behind the file.
+    pub path_info: Vec<u8>,
+    /// State of the file as found by the directory walk.
+    pub finfo: Option<std::fs::Metadata>,
+    /// Handler name; empty = none.
+    pub handler: Handler,
+    /// Content type to be sent; empty = none.
+    pub content_type: Vec<u8>,
+    /// Who proxies.
+    pub proxyreq: ProxyKind,
+    /// Authenticated user.
+    pub user: Option<Vec<u8>>,
+    /// Authentication scheme.
+    pub auth_type: Option<&'static str>,
+
+    /// Request fields.
+    pub headers_in: Table,
+    /// Response fields sent on success.
+    pub headers_out: Table,
+    /// Response fields always sent.
+    pub err_headers_out: Table,
+    /// Request trailers.
+    pub trailers_in: Table,
+    /// Response trailers.
+    pub trailers_out: Table,
+    /// Environment (`%{X}e`).
+    pub env: Table,
+    /// Notes (`%{X}n`).
+    pub notes: Table,
+
+    /// Response status.
+    pub status: u16,
+    /// Reason phrase that replaces the standard one, with the code in front (`404 NF`); empty = standard.
+    pub status_line: Vec<u8>,
+    /// Methods for `Allow`, in the order they were allowed.
+    pub allowed: Vec<Vec<u8>>,
+    /// Body bytes sent (`%b`).
+    pub bytes_sent: u64,
+    /// Bytes in and out with heads, set when the response ended (mod_logio).
+    pub io_counts: (u64, u64),
+    /// The connection must close after this response.
+    pub close: bool,
+    /// The response head is out.
+    pub head_sent: bool,
+    /// The response's end is out.
+    pub finished: bool,
+    /// Response must not be cached: add Expires as httpd does.
+    pub no_cache: bool,
+    /// Error log id, if one was made (`%L`).
+    pub log_id: Option<Vec<u8>>,
+    /// Microseconds since 1970 when the request line was read.
+    pub started_micros: i64,
+    /// The same moment on the monotonic clock.
+    pub started: Instant,
+    /// When the first response byte was handed to the connection.
+    pub first_byte: Option<Instant>,
+    /// The client's address as text: the peer's, unless mod_remoteip said otherwise.
+    pub client_ip: Vec<u8>,
+    /// The client's port.
+    pub client_port: u16,
+
+    /// The request before the first internal redirect.
+    pub original: Option<Box<Snapshot>>,
+    /// Internal redirects so far.
+    pub redirects: u32,
+    /// Depth of sub-requests; 0 = main request.
+    pub sub_depth: u32,
+    /// Per-request values of modules.
+    pub ext: Ext,
+}
+
+/// What logging needs of a request before it was redirected internally.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Request line.
+    pub the_request: Vec<u8>,
+    /// Method.
+    pub method: Vec<u8>,
+    /// Path.
+    pub uri: Vec<u8>,
+    /// Query.
+    pub args: Option<Vec<u8>>,
+    /// Status at the time of the redirect.
+    pub status: u16,
+    /// File name.
+    pub filename: Vec<u8>,
+    /// Handler.
+    pub handler: Handler,
+    /// User.
+    pub user: Option<Vec<u8>>,
+    /// Request fields.
+    pub headers_in: Table,
+    /// Environment.
+    pub env: Table,
+    /// Notes.
+    pub notes: Table,
+}
+
+/// Per-request values by type: what one module remembers between its phases.
+#[derive(Default)]
+pub struct Ext(Vec<(TypeId, Box<dyn Any>)>);
+
+impl Ext {
+    /// The value of type `T`, if set.
+    pub fn get<T: 'static>(&self) -> Option<&T> {
+        self.0.iter().find(|(id, _)| *id == TypeId::of::<T>()).and_then(|(_, value)| value.downcast_ref())
+    }
+
+    /// The value of type `T` for writing, made by `Default` when absent.
+    pub fn get_mut<T: Default + 'static>(&mut self) -> &mut T {
+        let id = TypeId::of::<T>();
+        let at = match self.0.iter().position(|(other, _)| *other == id) {
+            Some(at) => at,
+            None => {
+                self.0.push((id, Box::new(T::default())));
+                self.0.len() - 1
+            }
+        };
+        self.0[at].1.downcast_mut().expect("an entry found by its type id is of that type")
+    }
+
+    /// Takes the value of type `T` out.
+    pub fn take<T: 'static>(&mut self) -> Option<T> {
+        let at = self.0.iter().position(|(other, _)| *other == TypeId::of::<T>())?;
+        self.0.swap_remove(at).1.downcast().ok().map(|value| *value)
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl Exchange {
+    /// An empty exchange on `conn`.
+    pub fn new(live: Rc<Live>, conn: Rc<Conn>, chain: Rc<Chain>) -> Self {
+        let server = conn.default_server.get();
+        Self {
+            live,
+            conn,
+            server,
+            chain,
+            the_request: Vec::new(),
+            method: Vec::new(),
+            protocol: Vec::new(),
+            proto_num: 1001,
+            unparsed_uri: Vec::new(),
+            target_scheme: Vec::new(),
+            target_authority: Vec::new(),
+            uri: Vec::new(),
+            args: None,
+            hostname: Vec::new(),
+            host_port: None,
+            assbackwards: false,
+            header_only: false,
+            filename: Vec::new(),
+            path_info: Vec::new(),
+            finfo: None,
+            handler: Vec::new(),
+            content_type: Vec::new(),
+            proxyreq: ProxyKind::None,
+            user: None,
+            auth_type: None,
+            headers_in: Table::default(),
+            headers_out: Table::default(),
+            err_headers_out: Table::default(),
+            trailers_in: Table::default(),
+            trailers_out: Table::default(),
+            env: Table::default(),
+            notes: Table::default(),
+            status: 200,
+            status_line: Vec::new(),
+            allowed: Vec::new(),
+            bytes_sent: 0,
+            io_counts: (0, 0),
+            close: false,
+            head_sent: false,
+            finished: false,
+            no_cache: false,
+            log_id: None,
+            started_micros: 0,
+            started: Instant::now(),
+            first_byte: None,
+            client_ip: Vec::new(),
+            client_port: 0,
+            original: None,
+            redirects: 0,
+            sub_depth: 0,
+            ext: Ext::default(),
+        }
+    }
+
+    /// Ready for the next request of this connection; memory of tables and texts is kept.
+    pub fn reset(&mut self, chain: Rc<Chain>) {
+        self.server = self.conn.default_server.get();
+        self.chain = chain;
+        for text in [
+            &mut self.the_request,
+            &mut self.method,
+            &mut self.protocol,
+            &mut self.unparsed_uri,
+            &mut self.target_scheme,
+            &mut self.target_authority,
+            &mut self.uri,
+            &mut self.hostname,
+            &mut self.filename,
+            &mut self.path_info,
+            &mut self.handler,
+            &mut self.content_type,
+            &mut self.status_line,
+            &mut self.client_ip,
+        ] {
+            text.clear();
+        }
+        for table in [
+            &mut self.headers_in,
+            &mut self.headers_out,
+            &mut self.err_headers_out,
+            &mut self.trailers_in,
+            &mut self.trailers_out,
+            &mut self.env,
+            &mut self.notes,
+        ] {
+            table.clear();
+        }
+        self.proto_num = 1001;
+        self.args = None;
+        self.host_port = None;
+        self.assbackwards = false;
+        self.header_only = false;
+        self.finfo = None;
+        self.proxyreq = ProxyKind::None;
+        self.user = None;
+        self.auth_type = None;
+        self.status = 200;
+        self.allowed.clear();
+        self.bytes_sent = 0;
+        self.io_counts = (0, 0);
+        self.close = false;
+        self.head_sent = false;
+        self.finished = false;
+        self.no_cache = false;
+        self.log_id = None;
+        self.first_byte = None;
+        self.original = None;
+        self.redirects = 0;
+        self.sub_depth = 0;
+        self.ext.clear();
+    }
+
+    /// The chosen server.
+    #[inline]
+    pub fn server(&self) -> &Server {
+        &self.live.generation.servers[self.server]
+    }
+
+    /// Merged per-directory values of `T`, if any were set.
+    #[inline]
+    pub fn dir<T: Conf>(&self) -> Option<&T> {
+        self.chain.dir.get::<T>()
+    }
+}

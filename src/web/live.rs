@@ -1,0 +1,65 @@
+//! What a worker thread and a connection lend to their requests.
+
+use std::any::{Any, TypeId};
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::config::Generation;
+
+/// A place where complete lines go (a log); shared by all threads.
+pub trait LineSink: Send + Sync {
+    /// Writes one line whole, line end included, in one piece.
+    fn line(&self, line: &[u8]);
+}
+
+/// One generation as one worker thread sees it: the shared tables and the thread's own caches for them.
+pub struct Live {
+    /// The configuration.
+    pub generation: Arc<Generation>,
+    /// Log targets by the index that configuration values hold (`modules::log_config` and the error log).
+    pub sinks: Arc<[Arc<dyn LineSink>]>,
+    locals: RefCell<HashMap<TypeId, Rc<dyn Any>>>,
+}
+
+impl Live {
+    /// A fresh view.
+    pub fn new(generation: Arc<Generation>, sinks: Arc<[Arc<dyn LineSink>]>) -> Self {
+        Self { generation, sinks, locals: RefCell::default() }
+    }
+
+    /// This thread's one `T` for this generation (a cache), made by `make` when first asked for.
+    pub fn local<T: 'static>(&self, make: impl FnOnce() -> T) -> Rc<T> {
+        let found = self.locals.borrow().get(&TypeId::of::<T>()).cloned();
+        if let Some(found) = found.and_then(|found| found.downcast::<T>().ok()) {
+            return found;
+        }
+        let made = Rc::new(make());
+        self.locals.borrow_mut().insert(TypeId::of::<T>(), made.clone());
+        made
+    }
+}
+
+/// One client connection.
+pub struct Conn {
+    /// Number of the connection in this process.
+    pub id: u64,
+    /// Our address.
+    pub local: SocketAddr,
+    /// The peer's address.
+    pub peer: SocketAddr,
+    /// The peer's IP as text.
+    pub peer_ip: Box<[u8]>,
+    /// Our IP as text.
+    pub local_ip: Box<[u8]>,
+    /// Index of the default server for this connection's address.
+    pub default_server: Cell<usize>,
+    /// Requests served before the current one.
+    pub keepalives: Cell<u32>,
+    /// TLS is spoken on it.
+    pub secure: bool,
+    /// The client went away.
+    pub aborted: Cell<bool>,
+}
