@@ -102,6 +102,28 @@ pub struct Directive {
     pub apply: Apply,
 }
 
+/// A row for a directive that is obeyed.
+pub const fn row(name: &'static str, places: Places, shape: Shape, apply: Apply, usage: &'static str) -> Directive {
+    Directive { name, places, shape, usage, support: Support::Done, apply }
+}
+
+impl Directive {
+    /// Accepted, without effect here by nature.
+    pub const fn moot(self) -> Self {
+        Self { support: Support::Moot, ..self }
+    }
+
+    /// Accepted and checked, not obeyed yet.
+    pub const fn missing(self) -> Self {
+        Self { support: Support::Missing, ..self }
+    }
+
+    /// Not obeyed yet, and an error for that reason.
+    pub const fn refused(self) -> Self {
+        Self { support: Support::Refused, ..self }
+    }
+}
+
 /// The words of one directive line.
 #[derive(Clone, Copy)]
 pub struct Args<'a> {

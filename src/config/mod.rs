@@ -7,7 +7,7 @@ mod directive;
 mod generation;
 mod slots;
 
-pub use directive::{Apply, Args, Cmd, Directive, Open, Place, Places, Shape, Support};
+pub use directive::{Apply, Args, Cmd, Directive, Open, Place, Places, Shape, Support, row};
 pub use generation::{
     Fatal, Generation, Globals, Listen, Matcher, ModuleRow, Position, PostConfig, Section, SectionKind, Server,
     ServerRec, VhostAddr, Warning,

@@ -177,10 +177,7 @@ mod tests {
     use super::*;
 
     fn dump(table: &Table) -> String {
-        table
-            .iter()
-            .map(|(n, v)| format!("{}={};", String::from_utf8_lossy(n), String::from_utf8_lossy(v)))
-            .collect()
+        table.iter().map(|(n, v)| format!("{}={};", String::from_utf8_lossy(n), String::from_utf8_lossy(v))).collect()
     }
 
     #[test]

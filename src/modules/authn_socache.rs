@@ -1,0 +1,27 @@
+//! `mod_authn_socache.c`.
+
+use crate::config::{Directive, ModuleRow, Places, Shape, row};
+use crate::modules::rows::{accept, nothing};
+use crate::pipe::Module;
+
+/// The module.
+pub const MODULE: Module = Module {
+    row: ModuleRow {
+        id: "authn_socache_module",
+        file: "mod_authn_socache.c",
+        builtin: false,
+        directives: DIRECTIVES,
+        post_config: nothing,
+    },
+    hooks: &[],
+};
+
+/// The directives.
+#[rustfmt::skip]
+pub const DIRECTIVES: &[Directive] = &[
+    row("AuthnCacheSOCache", Places::SERVER, Shape::Take1, accept, "socache provider for authn cache").refused(),
+    row("AuthnCacheEnable", Places::SERVER, Shape::Raw, accept, "enable socache configuration in htaccess even if not enabled anywhere else").refused(),
+    row("AuthnCacheProvideFor", Places::AUTHCFG, Shape::Iterate, accept, "Determine what authn providers to cache for").refused(),
+    row("AuthnCacheTimeout", Places::AUTHCFG, Shape::Take1, accept, "Timeout (secs) for cached credentials").refused(),
+    row("AuthnCacheContext", Places::DIR, Shape::Take1, accept, "Context for authn cache").refused(),
+];

@@ -1,0 +1,23 @@
+//! `mod_buffer.c`.
+
+use crate::config::{Directive, ModuleRow, Places, Shape, row};
+use crate::modules::rows::{accept, nothing};
+use crate::pipe::Module;
+
+/// The module.
+pub const MODULE: Module = Module {
+    row: ModuleRow {
+        id: "buffer_module",
+        file: "mod_buffer.c",
+        builtin: false,
+        directives: DIRECTIVES,
+        post_config: nothing,
+    },
+    hooks: &[],
+};
+
+/// The directives.
+#[rustfmt::skip]
+pub const DIRECTIVES: &[Directive] = &[
+    row("BufferSize", Places::DIR, Shape::Take1, accept, "Maximum size of the buffer used by the buffer filter").missing(),
+];

@@ -1,0 +1,44 @@
+//! `mod_cache.c`.
+
+use crate::config::{Directive, ModuleRow, Places, Shape, row};
+use crate::modules::rows::{accept, nothing};
+use crate::pipe::Module;
+
+/// The module.
+pub const MODULE: Module = Module {
+    row: ModuleRow {
+        id: "cache_module",
+        file: "mod_cache.c",
+        builtin: false,
+        directives: DIRECTIVES,
+        post_config: nothing,
+    },
+    hooks: &[],
+};
+
+/// The directives.
+#[rustfmt::skip]
+pub const DIRECTIVES: &[Directive] = &[
+    row("CacheEnable", Places::DIR.or(Places::SERVER), Shape::Take12, accept, "A cache type and partial URL prefix below which caching is enabled").missing(),
+    row("CacheDisable", Places::DIR.or(Places::SERVER), Shape::Take1, accept, "A partial URL prefix below which caching is disabled").missing(),
+    row("CacheMaxExpire", Places::DIR.or(Places::SERVER), Shape::Take1, accept, "The maximum time in seconds to cache a document").missing(),
+    row("CacheMinExpire", Places::DIR.or(Places::SERVER), Shape::Take1, accept, "The minimum time in seconds to cache a document").missing(),
+    row("CacheDefaultExpire", Places::DIR.or(Places::SERVER), Shape::Take1, accept, "The default time in seconds to cache a document").missing(),
+    row("CacheQuickHandler", Places::SERVER, Shape::Flag, accept, "Run the cache in the quick handler, default on").missing(),
+    row("CacheIgnoreNoLastMod", Places::DIR.or(Places::SERVER), Shape::Flag, accept, "Ignore Responses where there is no Last Modified Header").missing(),
+    row("CacheIgnoreCacheControl", Places::SERVER, Shape::Flag, accept, "Ignore requests from the client for uncached content").missing(),
+    row("CacheStoreExpired", Places::DIR.or(Places::SERVER), Shape::Flag, accept, "Ignore expiration dates when populating cache, resulting in an If-Modified-Since request to the backend on retrieval").missing(),
+    row("CacheStorePrivate", Places::DIR.or(Places::SERVER), Shape::Flag, accept, "Ignore 'Cache-Control: private' and store private content").missing(),
+    row("CacheStoreNoStore", Places::DIR.or(Places::SERVER), Shape::Flag, accept, "Ignore 'Cache-Control: no-store' and store sensitive content").missing(),
+    row("CacheIgnoreHeaders", Places::SERVER, Shape::Iterate, accept, "A space separated list of headers that should not be stored by the cache").missing(),
+    row("CacheIgnoreQueryString", Places::SERVER, Shape::Flag, accept, "Ignore query-string when caching").missing(),
+    row("CacheIgnoreURLSessionIdentifiers", Places::SERVER, Shape::Iterate, accept, "A space separated list of session identifiers that should be ignored for creating the key of the cached entity.").missing(),
+    row("CacheLastModifiedFactor", Places::DIR.or(Places::SERVER), Shape::Take1, accept, "The factor used to estimate Expires date from LastModified date").missing(),
+    row("CacheLock", Places::SERVER, Shape::Flag, accept, "Enable or disable the thundering herd lock.").missing(),
+    row("CacheLockPath", Places::SERVER, Shape::Take1, accept, "The thundering herd lock path. Defaults to the '/mod_cache-lock' directory in the system temp directory.").missing(),
+    row("CacheLockMaxAge", Places::SERVER, Shape::Take1, accept, "Maximum age of any thundering herd lock.").missing(),
+    row("CacheHeader", Places::DIR.or(Places::SERVER), Shape::Flag, accept, "Add a X-Cache header to responses. Default is off.").missing(),
+    row("CacheDetailHeader", Places::DIR.or(Places::SERVER), Shape::Flag, accept, "Add a X-Cache-Detail header to responses. Default is off.").missing(),
+    row("CacheKeyBaseURL", Places::SERVER, Shape::Take1, accept, "Override the base URL of reverse proxied cache keys.").missing(),
+    row("CacheStaleOnError", Places::DIR.or(Places::SERVER), Shape::Flag, accept, "Serve stale content on 5xx errors if present. Defaults to on.").missing(),
+];

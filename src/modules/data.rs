@@ -1,0 +1,22 @@
+//! `mod_data.c`.
+
+use crate::config::{Directive, ModuleRow};
+use crate::modules::rows::nothing;
+use crate::pipe::Module;
+
+/// The module.
+pub const MODULE: Module = Module {
+    row: ModuleRow {
+        id: "data_module",
+        file: "mod_data.c",
+        builtin: false,
+        directives: DIRECTIVES,
+        post_config: nothing,
+    },
+    hooks: &[],
+};
+
+/// The directives.
+#[rustfmt::skip]
+pub const DIRECTIVES: &[Directive] = &[
+];

@@ -1,0 +1,27 @@
+//! `mod_dav.c`.
+
+use crate::config::{Directive, ModuleRow, Places, Shape, row};
+use crate::modules::rows::{accept, nothing};
+use crate::pipe::Module;
+
+/// The module.
+pub const MODULE: Module = Module {
+    row: ModuleRow {
+        id: "dav_module",
+        file: "mod_dav.c",
+        builtin: false,
+        directives: DIRECTIVES,
+        post_config: nothing,
+    },
+    hooks: &[],
+};
+
+/// The directives.
+#[rustfmt::skip]
+pub const DIRECTIVES: &[Directive] = &[
+    row("DAV", Places::DIR, Shape::Take1, accept, "specify the DAV provider for a directory or location").refused(),
+    row("DAVBasePath", Places::DIR, Shape::Take1, accept, "specify the DAV repository base URL").refused(),
+    row("DAVMinTimeout", Places::DIR.or(Places::SERVER), Shape::Take1, accept, "specify minimum allowed timeout").refused(),
+    row("DAVDepthInfinity", Places::DIR.or(Places::SERVER), Shape::Flag, accept, "allow Depth infinity PROPFIND requests").refused(),
+    row("DAVLockDiscovery", Places::DIR.or(Places::SERVER), Shape::Flag, accept, "allow lock discovery by PROPFIND requests").refused(),
+];

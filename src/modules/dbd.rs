@@ -1,0 +1,31 @@
+//! `mod_dbd.c`.
+
+use crate::config::{Directive, ModuleRow, Places, Shape, row};
+use crate::modules::rows::{accept, nothing};
+use crate::pipe::Module;
+
+/// The module.
+pub const MODULE: Module = Module {
+    row: ModuleRow {
+        id: "dbd_module",
+        file: "mod_dbd.c",
+        builtin: false,
+        directives: DIRECTIVES,
+        post_config: nothing,
+    },
+    hooks: &[],
+};
+
+/// The directives.
+#[rustfmt::skip]
+pub const DIRECTIVES: &[Directive] = &[
+    row("DBDriver", Places::SERVER, Shape::Take1, accept, "SQL Driver").refused(),
+    row("DBDParams", Places::SERVER, Shape::Take1, accept, "SQL Driver Params").refused(),
+    row("DBDPersist", Places::SERVER, Shape::Flag, accept, "Use persistent connection/pool").refused(),
+    row("DBDPrepareSQL", Places::SERVER, Shape::Take12, accept, "SQL statement to prepare (or nothing, to override statement inherited from main server) and label").refused(),
+    row("DBDInitSQL", Places::SERVER, Shape::Take1, accept, "SQL statement to be executed after connection is created").refused(),
+    row("DBDMin", Places::SERVER, Shape::Take1, accept, "Minimum number of connections").refused(),
+    row("DBDKeep", Places::SERVER, Shape::Take1, accept, "Maximum number of sustained connections").refused(),
+    row("DBDMax", Places::SERVER, Shape::Take1, accept, "Maximum number of connections").refused(),
+    row("DBDExptime", Places::SERVER, Shape::Take1, accept, "Keepalive time for idle connections").refused(),
+];

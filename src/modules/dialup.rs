@@ -1,0 +1,23 @@
+//! `mod_dialup.c`.
+
+use crate::config::{Directive, ModuleRow, Places, Shape, row};
+use crate::modules::rows::{accept, nothing};
+use crate::pipe::Module;
+
+/// The module.
+pub const MODULE: Module = Module {
+    row: ModuleRow {
+        id: "dialup_module",
+        file: "mod_dialup.c",
+        builtin: false,
+        directives: DIRECTIVES,
+        post_config: nothing,
+    },
+    hooks: &[],
+};
+
+/// The directives.
+#[rustfmt::skip]
+pub const DIRECTIVES: &[Directive] = &[
+    row("ModemStandard", Places::DIR, Shape::Take1, accept, "Modem Standard to.. simulate. Must be one of: 'V.21', 'V.26bis', 'V.32', 'V.34', or 'V.92'").missing(),
+];

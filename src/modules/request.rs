@@ -1,0 +1,23 @@
+//! `mod_request.c`.
+
+use crate::config::{Directive, ModuleRow, Places, Shape, row};
+use crate::modules::rows::{accept, nothing};
+use crate::pipe::Module;
+
+/// The module.
+pub const MODULE: Module = Module {
+    row: ModuleRow {
+        id: "request_module",
+        file: "mod_request.c",
+        builtin: false,
+        directives: DIRECTIVES,
+        post_config: nothing,
+    },
+    hooks: &[],
+};
+
+/// The directives.
+#[rustfmt::skip]
+pub const DIRECTIVES: &[Directive] = &[
+    row("KeptBodySize", Places::DIR, Shape::Take1, accept, "Maximum size of request bodies kept aside for use by filters").missing(),
+];
