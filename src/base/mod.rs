@@ -3,5 +3,6 @@
 pub mod addr;
 pub mod clock;
 pub mod diag;
+pub mod fnmatch;
 pub mod path;
 pub mod pattern;
