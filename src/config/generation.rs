@@ -139,7 +139,7 @@ pub enum SectionKind {
 /// One section with the values set inside it.
 #[derive(Clone)]
 pub struct Section {
-    /// Identity inside the generation, the key of chain caches.
+    /// Identity inside the generation, dense from 0 (see [`super::Select`]); the key of chain caches.
     pub id: u32,
     /// Kind.
     pub kind: SectionKind,
@@ -150,7 +150,7 @@ pub struct Section {
     /// Values *as set* inside.
     pub conf: Slots,
     /// `<Files>` and `<If>` nested inside, in file order.
-    pub inner: Vec<Section>,
+    pub inner: Vec<Arc<Section>>,
     /// Where it was opened.
     pub at: Position,
 }

@@ -4,7 +4,10 @@ use std::any::{Any, TypeId};
 use std::rc::Rc;
 use std::time::Instant;
 
+use smallvec::SmallVec;
+
 use super::chain::Chain;
+use super::filter::BodyFilter;
 use super::live::{Conn, Live};
 use super::table::Table;
 use crate::config::{Conf, Server};
@@ -133,8 +136,37 @@ pub struct Exchange {
     pub redirects: u32,
     /// Depth of sub-requests; 0 = main request.
     pub sub_depth: u32,
+    /// Sections that apply, as merged into `chain` so far; `pipe` keeps it.
+    pub matched: Matched,
+    /// Body filters, in the order data passes them.
+    pub filters: Vec<Box<dyn BodyFilter>>,
+    /// Satisfy Any: access by address or by user is enough.
+    pub satisfy_any: bool,
     /// Per-request values of modules.
     pub ext: Ext,
+}
+
+/// Ids of the sections that apply to a request, by the walk that found them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Matched {
+    /// `<Directory>` and its Match form, or `<Proxy>`.
+    pub directories: SmallVec<[u32; 4]>,
+    /// `<Files>`.
+    pub files: SmallVec<[u32; 2]>,
+    /// `<Location>`.
+    pub locations: SmallVec<[u32; 4]>,
+    /// `<If>` and its relatives.
+    pub ifs: SmallVec<[u32; 2]>,
+}
+
+impl Matched {
+    /// Nothing applies.
+    pub fn clear(&mut self) {
+        self.directories.clear();
+        self.files.clear();
+        self.locations.clear();
+        self.ifs.clear();
+    }
 }
 
 /// What logging needs of a request before it was redirected internally.
@@ -254,6 +286,9 @@ impl Exchange {
             original: None,
             redirects: 0,
             sub_depth: 0,
+            matched: Matched::default(),
+            filters: Vec::new(),
+            satisfy_any: false,
             ext: Ext::default(),
         }
     }
@@ -313,6 +348,9 @@ impl Exchange {
         self.original = None;
         self.redirects = 0;
         self.sub_depth = 0;
+        self.matched.clear();
+        self.filters.clear();
+        self.satisfy_any = false;
         self.ext.clear();
     }
 

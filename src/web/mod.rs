@@ -5,12 +5,15 @@
 
 mod chain;
 mod exchange;
+mod filter;
 mod live;
+pub mod status;
 mod table;
 mod wire;
 
 pub use chain::Chain;
-pub use exchange::{Exchange, Ext, Handler, ProxyKind, Snapshot};
+pub use exchange::{Exchange, Ext, Handler, Matched, ProxyKind, Snapshot};
+pub use filter::BodyFilter;
 pub use live::{Conn, LineSink, Live};
 pub use table::Table;
 pub use wire::{BodyFault, BodyKind, Framing, HeadOut, Tunnel, Wire};
