@@ -8,7 +8,8 @@ pub enum EncodedSlashes {
     /// `Off`: refuse the path.
     #[default]
     Refuse,
-    /// `On`: decode like any other byte.
+    /// `On`: decode like any other byte; the decoded path is normalised once more, so that
+    /// `/a%2f../b` is `/b`.
     Decode,
     /// `NoDecode`: leave `%2f` as it is written, and decode the rest.
     Keep,
@@ -74,7 +75,8 @@ pub struct Normalize {
     pub clamp_at_root: bool,
 }
 
-/// Removes dot segments.  `*` and the empty path stay as they are; any other path that does not
+/// Removes dot segments.  The output is complete even when an error is returned, clamped at the
+/// root and with bad escapes as they are: it is what logs and error pages show.  `*` and the empty path stay as they are; any other path that does not
 /// start with a slash is an error.
 pub fn normalize_path(path: &[u8], how: Normalize, out: &mut Vec<u8>) -> Result<(), PathError> {
     if path.is_empty() || path == b"*" {
@@ -85,6 +87,7 @@ pub fn normalize_path(path: &[u8], how: Normalize, out: &mut Vec<u8>) -> Result<
         return Err(PathError::Invalid);
     }
     let root = out.len();
+    let mut result = Ok(());
     let mut rest = path;
     // Each turn starts at a slash and takes it with the segment after it.
     while let [b'/', after @ ..] = rest {
@@ -94,7 +97,9 @@ pub fn normalize_path(path: &[u8], how: Normalize, out: &mut Vec<u8>) -> Result<
         let end = memchr::memchr(b'/', after).unwrap_or(after.len());
         let (segment, next) = after.split_at(end);
         let start = out.len();
-        push_segment(segment, how, out)?;
+        if !push_segment(segment, how, out) {
+            result = result.and(Err(PathError::BadEscape));
+        }
         match out.get(start..) {
             Some(b".") => {
                 // The slash before the dot stands for the one after it.
@@ -109,8 +114,12 @@ pub fn normalize_path(path: &[u8], how: Normalize, out: &mut Vec<u8>) -> Result<
                 let parent = out.get(root..start.saturating_sub(1)).unwrap_or_default();
                 match memchr::memrchr(b'/', parent) {
                     Some(slash) => out.truncate(root + slash + 1),
-                    None if how.clamp_at_root => out.truncate(root + 1),
-                    None => return Err(PathError::Invalid),
+                    None => {
+                        out.truncate(root + 1);
+                        if !how.clamp_at_root {
+                            result = result.and(Err(PathError::Invalid));
+                        }
+                    }
                 }
                 rest = next;
                 if !next.is_empty() {
@@ -120,23 +129,30 @@ pub fn normalize_path(path: &[u8], how: Normalize, out: &mut Vec<u8>) -> Result<
             _ => rest = next,
         }
     }
-    Ok(())
+    result
 }
 
-fn push_segment(segment: &[u8], how: Normalize, out: &mut Vec<u8>) -> Result<(), PathError> {
+/// False when an escape is bad.
+fn push_segment(segment: &[u8], how: Normalize, out: &mut Vec<u8>) -> bool {
     let segment = match memchr::memchr(b';', segment) {
         Some(at) if how.drop_parameters => segment.split_at(at).0,
         _ => segment,
     };
     if !how.decode_unreserved {
         out.extend_from_slice(segment);
-        return Ok(());
+        return true;
     }
+    let mut good = true;
     let mut rest = segment;
     while let Some(at) = memchr::memchr(b'%', rest) {
         let (plain, escape) = rest.split_at(at);
         out.extend_from_slice(plain);
-        let byte = escaped_byte(escape).ok_or(PathError::BadEscape)?;
+        let Some(byte) = escaped_byte(escape) else {
+            good = false;
+            out.push(b'%');
+            rest = escape.get(1..).unwrap_or_default();
+            continue;
+        };
         let (escape, after) = escape.split_at(3);
         if is_unreserved(byte) {
             out.push(byte);
@@ -146,7 +162,7 @@ fn push_segment(segment: &[u8], how: Normalize, out: &mut Vec<u8>) -> Result<(),
         rest = after;
     }
     out.extend_from_slice(rest);
-    Ok(())
+    good
 }
 
 /// RFC 3986 section 2.3.
@@ -403,6 +419,11 @@ mod tests {
             ("a/b", None),
         ] {
             assert_eq!(normalized(path, how).as_deref(), want, "{path}");
+        }
+        for (path, seen) in [("/../b", "/b"), ("/a/%2e%2e/%2e%2e/b", "/b"), ("/..", "/"), ("/a%%41b", "/a%Ab")] {
+            let mut out = Vec::new();
+            assert!(normalize_path(path.as_bytes(), how, &mut out).is_err());
+            assert_eq!(out, seen.as_bytes(), "{path}");
         }
         let keep = Normalize::default();
         assert_eq!(normalized("/a//b", keep).as_deref(), Some("/a//b"));
