@@ -144,7 +144,7 @@ pub fn push_strftime(out: &mut Vec<u8>, format: &[u8], wall: i64) {
 /// Reads one of the three date forms of RFC 9110 section 5.6.7; seconds since the epoch.
 pub fn parse_http_date(text: &[u8]) -> Option<i64> {
     let text = std::str::from_utf8(text).ok()?.trim();
-    let (weekday, rest) = text.split_once(|c: char| c == ',' || c == ' ')?;
+    let (weekday, rest) = text.split_once([',', ' '])?;
     if weekday.len() < 3 || !weekday.bytes().all(|b| b.is_ascii_alphabetic()) {
         return None;
     }

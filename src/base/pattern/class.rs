@@ -2,44 +2,48 @@
 
 use std::fmt::Write;
 
-/// A set of bytes.
-#[derive(Clone, Copy)]
-pub(super) struct Set([bool; 256]);
+/// A set of bytes: one bit each, below 128 and above.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Set([u128; 2]);
+
+const EMPTY: Set = Set([0, 0]);
 
 impl Set {
     fn from(member: impl Fn(u8) -> bool) -> Self {
-        let mut set = [false; 256];
-        for (byte, slot) in (0..=u8::MAX).zip(set.iter_mut()) {
-            *slot = member(byte);
+        let mut set = EMPTY;
+        for byte in (0..=u8::MAX).filter(|byte| member(*byte)) {
+            set.add(byte, byte);
         }
-        Self(set)
+        set
     }
 
     fn has(&self, byte: u8) -> bool {
-        self.0.get(usize::from(byte)).copied().unwrap_or(false)
+        let Self([low, high]) = self;
+        let half = if byte < 128 { low } else { high };
+        half >> (byte & 127) & 1 == 1
     }
 
-    fn add(&mut self, low: u8, high: u8) {
-        for byte in low..=high {
-            if let Some(slot) = self.0.get_mut(usize::from(byte)) {
-                *slot = true;
-            }
+    fn add(&mut self, first: u8, last: u8) {
+        let Self([low, high]) = self;
+        for byte in first..=last {
+            let half = if byte < 128 { &mut *low } else { &mut *high };
+            *half |= 1 << (byte & 127);
         }
     }
 
     fn join(&mut self, other: &Self) {
-        for (slot, other) in self.0.iter_mut().zip(other.0) {
-            *slot |= other;
+        for (half, other) in self.0.iter_mut().zip(other.0) {
+            *half |= other;
         }
     }
 
     fn negated(&self) -> Self {
-        Self::from(|byte| !self.has(byte))
+        Self(self.0.map(|half| !half))
     }
 
     /// Writes the set as a class.  Negation is left to the engine, which folds case before it.
     pub(super) fn write(&self, negated: bool, out: &mut String) {
-        if self.0.iter().all(|member| !member) {
+        if *self == EMPTY {
             // No byte, or every byte.
             out.push_str(if negated { "[\\x00-\\xFF]" } else { "[^\\x00-\\xFF]" });
             return;
@@ -148,7 +152,7 @@ const BAD_DIGIT: &str = "digits missing or wrong in \\x{} or \\o{}";
 pub(super) fn read(text: &[u8], skip_blanks: bool) -> Result<(Set, bool, usize), (&'static str, usize)> {
     let mut reader = Reader { text, at: 0 };
     let negated = reader.eat(b"^");
-    let mut set = Set([false; 256]);
+    let mut set = EMPTY;
     let mut first = true;
     loop {
         let Some(byte) = reader.next() else { return Err(("missing terminating ] for character class", text.len())) };
@@ -293,7 +297,7 @@ impl Reader<'_> {
         let Some(end) = memchr::memmem::find(rest, b"\\E") else {
             return Err(("missing terminating ] for character class", self.text.len()));
         };
-        let mut set = Set([false; 256]);
+        let mut set = EMPTY;
         for byte in rest.iter().take(end) {
             set.add(*byte, *byte);
         }

@@ -253,7 +253,8 @@ impl Scanner<'_> {
         match byte {
             b'Q' => {
                 let end = memchr::memmem::find(self.rest(), b"\\E");
-                let text = self.rest().get(..end.unwrap_or(self.rest().len())).unwrap_or_default().to_vec();
+                let rest = self.rest();
+                let text = end.and_then(|end| rest.get(..end)).unwrap_or(rest).to_vec();
                 for byte in &text {
                     self.literal(*byte);
                 }
