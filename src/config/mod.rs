@@ -12,4 +12,4 @@ pub use generation::{
     Fatal, Generation, Globals, Listen, Matcher, ModuleRow, Position, PostConfig, Section, SectionKind, Server,
     ServerRec, VhostAddr, Warning,
 };
-pub use slots::{Conf, Slots};
+pub use slots::{Conf, Slots, shared_slot};

@@ -11,6 +11,16 @@ pub trait Conf: Any + Default + Clone + Send + Sync {
     fn merge(base: &Self, add: &Self) -> Self;
 }
 
+/// Slots of values that belong to floors below the modules; far behind those in `modules::slot`.
+pub mod shared_slot {
+    /// `LogLevel`, per server and per directory (`logs::LogLevels`).
+    pub const LOG_LEVELS: usize = 1000;
+    /// Error log of a server, as run, and `ErrorLogFormat` (`logs::ErrorLog`).
+    pub const ERROR_LOG: usize = 1001;
+    /// All log targets of the process (`logs::Targets`).
+    pub const LOG_TARGETS: usize = 1002;
+}
+
 trait AnyConf: Send + Sync {
     fn any(&self) -> &dyn Any;
     fn any_mut(&mut self) -> &mut dyn Any;

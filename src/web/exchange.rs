@@ -1,6 +1,7 @@
 //! One request and its response.
 
 use std::any::{Any, TypeId};
+use std::cell::OnceCell;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -117,8 +118,8 @@ pub struct Exchange {
     pub finished: bool,
     /// Response must not be cached: add Expires as httpd does.
     pub no_cache: bool,
-    /// Error log id, if one was made (`%L`).
-    pub log_id: Option<Vec<u8>>,
+    /// Error log id (`%L`), made with the request's first entry there.
+    pub log_id: OnceCell<[u8; 11]>,
     /// Microseconds since 1970 when the request line was read.
     pub started_micros: i64,
     /// The same moment on the monotonic clock.
@@ -277,7 +278,7 @@ impl Exchange {
             head_sent: false,
             finished: false,
             no_cache: false,
-            log_id: None,
+            log_id: OnceCell::new(),
             started_micros: 0,
             started: Instant::now(),
             first_byte: None,
@@ -343,7 +344,7 @@ impl Exchange {
         self.head_sent = false;
         self.finished = false;
         self.no_cache = false;
-        self.log_id = None;
+        self.log_id.take();
         self.first_byte = None;
         self.original = None;
         self.redirects = 0;

@@ -1,7 +1,7 @@
 //! What a worker thread and a connection lend to their requests.
 
 use std::any::{Any, TypeId};
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -62,4 +62,6 @@ pub struct Conn {
     pub secure: bool,
     /// The client went away.
     pub aborted: Cell<bool>,
+    /// Error log id (`%{c}L`), made with the connection's first entry there.
+    pub log_id: OnceCell<[u8; 11]>,
 }
