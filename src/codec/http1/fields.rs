@@ -1,0 +1,232 @@
+//! Header blocks: lines, folding, names and values.
+
+use memchr::{memchr, memrchr};
+
+use super::head::{RequestError, Rules};
+use super::{Limits, Status, is_blank, is_content, is_space, is_token};
+
+/// Set in the offsets of a span that lies in the scratch space, not in the caller's buffer.
+const SCRATCH: u32 = 1 << 31;
+
+/// A range of the parsed buffer (or of the scratch space where folded lines are joined).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    pub(crate) fn new(start: usize, end: usize) -> Self {
+        let cap = |n: usize| u32::try_from(n).unwrap_or(SCRATCH - 1).min(SCRATCH - 1);
+        Self { start: cap(start), end: cap(end) }
+    }
+
+    pub(crate) fn in_scratch(start: usize, end: usize) -> Self {
+        let Self { start, end } = Self::new(start, end);
+        Self { start: start | SCRATCH, end: end | SCRATCH }
+    }
+
+    /// Its bytes; empty if the buffer is not the one that was parsed.
+    pub(crate) fn of<'a>(self, buf: &'a [u8], scratch: &'a [u8]) -> &'a [u8] {
+        let from = if self.start & SCRATCH == 0 { buf } else { scratch };
+        from.get((self.start & !SCRATCH) as usize..(self.end & !SCRATCH) as usize).unwrap_or_default()
+    }
+
+    /// Its length in bytes.
+    pub fn len(self) -> usize {
+        self.end.saturating_sub(self.start) as usize
+    }
+
+    /// Whether it holds nothing.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// The part between two offsets counted from its own start.
+    pub(crate) fn part(self, from: usize, to: usize) -> Self {
+        let at = |n: usize| self.start.saturating_add(u32::try_from(n).unwrap_or(u32::MAX)).min(self.end);
+        Self { start: at(from), end: at(to) }
+    }
+}
+
+/// One header field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// The name as sent.
+    pub name: Span,
+    /// The value without the blanks around it.
+    pub value: Span,
+}
+
+/// One line of a head.
+pub(crate) enum Line {
+    /// No line end yet.
+    Partial,
+    /// Longer than allowed; what may be shown of it.
+    TooLong(Span),
+    /// A NUL, or a bare LF where CR LF is required; what is shown of it.
+    Bad(Span),
+    /// The line without its end.
+    Whole(Span),
+}
+
+/// Where a head is read; remembers how far it was searched for a line end.
+#[derive(Debug, Default)]
+pub(crate) struct Cursor {
+    pub(crate) pos: usize,
+    searched: usize,
+}
+
+impl Cursor {
+    pub(crate) fn at(pos: usize) -> Self {
+        Self { pos, searched: pos }
+    }
+
+    /// The next line; `most` is the longest content httpd accepts.
+    pub(crate) fn line(&mut self, buf: &[u8], most: usize, crlf: bool) -> Line {
+        let start = self.pos;
+        let unseen = buf.get(self.searched..).unwrap_or_default();
+        let Some(lf) = memchr(b'\n', unseen).map(|at| self.searched + at) else {
+            let rest = buf.get(start..).unwrap_or_default();
+            self.searched = buf.len().max(self.searched);
+            let content = rest.strip_suffix(b"\r").unwrap_or(rest).len();
+            return if content > most { Line::TooLong(until_nul(buf, start, start + most)) } else { Line::Partial };
+        };
+        *self = Self::at(lf + 1);
+        let line = buf.get(start..lf).unwrap_or_default();
+        let cr = line.last() == Some(&b'\r');
+        let end = if cr { lf - 1 } else { lf };
+        if end - start > most {
+            return Line::TooLong(until_nul(buf, start, start + most));
+        }
+        if memchr(0, line).is_some() {
+            return Line::Bad(until_nul(buf, start, lf));
+        }
+        if crlf && !cr {
+            return Line::Bad(Span::new(start, lf + 1));
+        }
+        Line::Whole(Span::new(start, end))
+    }
+}
+
+fn until_nul(buf: &[u8], start: usize, end: usize) -> Span {
+    let line = buf.get(start..end).unwrap_or_default();
+    Span::new(start, start + memchr(0, line).unwrap_or(line.len()))
+}
+
+/// A header block being read.
+#[derive(Debug, Default)]
+pub(crate) struct Block {
+    pub(crate) cursor: Cursor,
+    pub(crate) fields: Vec<Field>,
+    pub(crate) scratch: Vec<u8>,
+    /// The last line, which the next one may continue.
+    pending: Option<Span>,
+    read: usize,
+}
+
+impl Block {
+    pub(crate) fn begin(&mut self, pos: usize) {
+        self.cursor = Cursor::at(pos);
+        self.fields.clear();
+        self.scratch.clear();
+        self.pending = None;
+        self.read = 0;
+    }
+
+    pub(crate) fn bytes<'a>(&'a self, buf: &'a [u8], span: Span) -> &'a [u8] {
+        span.of(buf, &self.scratch)
+    }
+
+    /// Reads lines up to and with the empty one.
+    pub(crate) fn parse(&mut self, buf: &[u8], limits: &Limits, rules: &Rules) -> Result<Status, RequestError> {
+        loop {
+            let mut line = match self.cursor.line(buf, limits.field_size.saturating_add(1), rules.strict) {
+                Line::Partial => return Ok(Status::Partial),
+                Line::TooLong(shown) => return Err(RequestError::FieldTooLong(shown)),
+                Line::Bad(shown) => return Err(RequestError::BadFieldLine(shown)),
+                Line::Whole(span) => span,
+            };
+            let bytes = line.of(buf, &[]);
+            let blanks = bytes.iter().rev().take_while(|c| is_blank(**c)).count();
+            let len = bytes.len() - blanks.min(bytes.len().saturating_sub(1));
+            line = line.part(0, len);
+            if bytes.first().is_some_and(|c| is_blank(*c)) {
+                self.fold(buf, line, limits)?;
+                continue;
+            }
+            if let Some(last) = self.pending.take() {
+                self.field(buf, last, limits, rules)?;
+            }
+            if len == 0 {
+                return Ok(Status::Complete(self.cursor.pos));
+            }
+            self.pending = Some(line);
+        }
+    }
+
+    /// What of a line without end is there, for the log.
+    pub(crate) fn unfinished(&self, buf: &[u8]) -> Span {
+        Span::new(self.cursor.pos, buf.len())
+    }
+
+    fn fold(&mut self, buf: &[u8], line: Span, limits: &Limits) -> Result<(), RequestError> {
+        let last = self.pending.ok_or(RequestError::FoldFirst)?;
+        if line.len() == 1 {
+            return Err(RequestError::FoldEmpty);
+        }
+        let bytes = line.of(buf, &[]);
+        let lead = bytes.iter().take_while(|c| is_blank(**c)).count();
+        let text = bytes.get(lead..).unwrap_or_default();
+        if last.len() + text.len() + 2 >= limits.field_size {
+            return Err(RequestError::FoldTooLong(last));
+        }
+        // A joined line that is joined again lies at the end of the scratch space already.
+        let start = if last.start & SCRATCH == 0 {
+            let start = self.scratch.len();
+            self.scratch.extend_from_slice(last.of(buf, &[]));
+            start
+        } else {
+            (last.start & !SCRATCH) as usize
+        };
+        self.scratch.push(b' ');
+        self.scratch.extend_from_slice(text);
+        self.pending = Some(Span::in_scratch(start, self.scratch.len()));
+        Ok(())
+    }
+
+    fn field(&mut self, buf: &[u8], line: Span, limits: &Limits, rules: &Rules) -> Result<(), RequestError> {
+        self.read = self.read.saturating_add(1);
+        if limits.fields != 0 && self.read > limits.fields {
+            return Err(RequestError::TooManyFields);
+        }
+        let bytes = line.of(buf, &self.scratch);
+        let colon = if rules.strict {
+            let end = bytes.iter().position(|c| !is_token(*c));
+            end.filter(|at| *at > 0 && bytes.get(*at) == Some(&b':')).ok_or(RequestError::NameMalformed(line))?
+        } else {
+            let colon = memchr(b':', bytes).ok_or(RequestError::MissingColon(line))?;
+            let name = bytes.get(..colon).unwrap_or_default();
+            if name.is_empty() {
+                return Err(RequestError::NameEmpty);
+            }
+            if name.iter().any(|c| is_space(*c)) {
+                return Err(RequestError::NameWhitespace);
+            }
+            colon
+        };
+        let rest = bytes.get(colon + 1..).unwrap_or_default();
+        let lead = rest.iter().take_while(|c| is_blank(**c)).count();
+        let text = rest.get(lead..).unwrap_or_default();
+        let value = line.part(colon + 1 + lead, bytes.len());
+        if rules.strict {
+            if !text.iter().all(|c| is_content(*c)) {
+                return Err(RequestError::ValueMalformed(value));
+            }
+        } else if text.iter().any(|c| matches!(c, 0x0b | 0x0c | b'\r')) || memrchr(b'\n', text).is_some() {
+            return Err(RequestError::ValueWhitespace);
+        }
+        self.fields.push(Field { name: line.part(0, colon), value });
+        Ok(())
+    }
+}
