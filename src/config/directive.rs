@@ -1,7 +1,15 @@
 //! The directive row: everything the walker needs to know of one directive.
 
+use std::sync::Arc;
+
 use super::generation::{Globals, Matcher, Position, SectionKind, Server, VhostAddr, Warning};
 use super::slots::{Conf, Slots};
+use crate::expr::{self, Expr, Template};
+
+/// Bytes as text for messages: those above 127 become U+0080..U+00FF.
+pub fn latin1(bytes: &[u8]) -> String {
+    bytes.iter().copied().map(char::from).collect()
+}
 
 /// Where a directive may stand: httpd's `req_override` bits (column `req_override_bits` of the measured table).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,7 +154,7 @@ impl<'a> Args<'a> {
 
     /// Word `i` for messages and for values that are text: bytes above 127 become U+0080..U+00FF.
     pub fn text(&self, i: usize) -> String {
-        self.word(i).iter().copied().map(char::from).collect()
+        latin1(self.word(i))
     }
 
     /// The value of a [`Shape::Flag`].
@@ -180,6 +188,8 @@ pub struct Cmd<'a> {
     pub section_path: Option<&'a [u8]>,
     /// The methods of the innermost `<Limit>`/`<LimitExcept>` (method names, and whether it is the except form).
     pub limited: Option<&'a (Vec<Vec<u8>>, bool)>,
+    /// The section in front of the current one in the same scope was `<If>` or `<ElseIf>`.
+    pub behind_if: bool,
     /// File and line.
     pub at: &'a Position,
     /// The server (main or virtual host) being filled.
@@ -232,6 +242,59 @@ impl Cmd<'_> {
     /// Whether an enclosing section is of this kind.
     pub fn inside(&self, kind: SectionKind) -> bool {
         self.enclosing.contains(&kind)
+    }
+
+    /// What expressions may use here.
+    fn expr_options(&self) -> expr::Options {
+        expr::Options { ssl: self.globals.modules.contains(&"ssl_module") }
+    }
+
+    /// Compiles a condition; the error is the parser's text, in front of which the directive puts its own words.
+    pub fn condition(&self, text: &[u8]) -> Result<Arc<Expr>, String> {
+        Expr::parse(text, self.expr_options()).map(Arc::new).map_err(|error| latin1(&error.message))
+    }
+
+    /// Compiles a text with `%{…}` in it; the error is the parser's text.
+    pub fn template(&self, text: &[u8]) -> Result<Arc<Template>, String> {
+        Template::parse(text, self.expr_options()).map(Arc::new).map_err(|error| latin1(&error.message))
+    }
+
+    /// Whether the current directive stands in a virtual host.
+    pub fn is_virtual(&self) -> bool {
+        self.server.index != 0
+    }
+
+    /// httpd's refusal if the directive may not stand inside any of these sections.
+    pub fn forbid(&self, kinds: &[SectionKind]) -> Result<(), String> {
+        let close = if self.directive.name.starts_with('<') { ">" } else { "" };
+        let refuse =
+            |section: &str| Err(format!("{}{close} cannot occur within {section} section", self.directive.name));
+        if kinds.contains(&SectionKind::VirtualHost) && self.is_virtual() {
+            return refuse("<VirtualHost>");
+        }
+        if kinds.contains(&SectionKind::Limit) && self.limited.is_some() {
+            return refuse("<Limit> or <LimitExcept>");
+        }
+        match self.enclosing.iter().rev().find(|kind| kinds.contains(kind)) {
+            Some(SectionKind::Directory) => refuse("<Directory>"),
+            Some(SectionKind::Files) => refuse("<Files>"),
+            Some(SectionKind::Location) => refuse("<Location>"),
+            Some(SectionKind::If | SectionKind::ElseIf | SectionKind::Else) => refuse("<If>"),
+            Some(SectionKind::Proxy) => refuse("<Proxy>"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Only in the main server, outside all sections.
+    pub fn global_only(&self) -> Result<(), String> {
+        use SectionKind::{Directory, Else, ElseIf, Files, If, Limit, Location, VirtualHost};
+        self.forbid(&[VirtualHost, Limit, Directory, Location, Files, If, ElseIf, Else])
+    }
+
+    /// Not in a directory-like section.
+    pub fn not_in_dir_context(&self) -> Result<(), String> {
+        use SectionKind::{Directory, Else, ElseIf, Files, If, Limit, Location};
+        self.forbid(&[Limit, Directory, Location, Files, If, ElseIf, Else])
     }
 
     /// A path relative to ServerRoot made absolute.

@@ -181,6 +181,10 @@ pub struct Globals {
     pub server_root: Vec<u8>,
     /// DefaultRuntimeDir as written.
     pub runtime_dir: Option<Vec<u8>>,
+    /// `-T`: whether DocumentRoot exists is not asked.
+    pub skip_docroot_check: bool,
+    /// A running server reads its configuration again.
+    pub reloading: bool,
     /// `Listen` lines in order.
     pub listens: Vec<Listen>,
     /// `-D` and `Define` names.

@@ -3,13 +3,16 @@
 //! Three forms of configuration, three names: *as written* (`lang` tree), *as set* (a module's [`Conf`] with `Option`
 //! fields, one per scope), *as run* (confs merged per server and per chain of sections, see [`Slots::merged`]).
 
+pub mod core;
 mod directive;
 mod generation;
 mod slots;
+mod words;
 
-pub use directive::{Apply, Args, Cmd, Directive, Open, Place, Places, Shape, Support, row};
+pub use directive::{Apply, Args, Cmd, Directive, Open, Place, Places, Shape, Support, latin1, row};
 pub use generation::{
     Fatal, Generation, Globals, Listen, Matcher, ModuleRow, Position, PostConfig, Section, SectionKind, Server,
     ServerRec, VhostAddr, Warning,
 };
-pub use slots::{Conf, Slots, shared_slot};
+pub use slots::{Conf, Slots, inner_or_outer, shared_slot};
+pub use words::{clean_path, get_word, merge_path};

@@ -11,6 +11,21 @@ pub trait Conf: Any + Default + Clone + Send + Sync {
     fn merge(base: &Self, add: &Self) -> Self;
 }
 
+/// A [`Conf`] whose named `Option` fields are taken from `add` where they are set there, and from `base` otherwise;
+/// fields after the second semicolon are given as expressions.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! inner_or_outer {
+    ($base:ident, $add:ident; $($field:ident),* $(,)? $(; $($rest:ident : $value:expr),* $(,)?)?) => {
+        Self {
+            $($field: $add.$field.clone().or_else(|| $base.$field.clone()),)*
+            $($($rest: $value,)*)?
+        }
+    };
+}
+
+pub use crate::inner_or_outer;
+
 /// Slots of values that belong to floors below the modules; far behind those in `modules::slot`.
 pub mod shared_slot {
     /// `LogLevel`, per server and per directory (`logs::LogLevels`).

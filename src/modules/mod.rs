@@ -1,6 +1,7 @@
 //! Floor 6: one file or folder per httpd module, inside always in this order: `MODULE`, `Conf`, `DIRECTIVES`, `HOOKS`,
 //! functions, tests. [`ALL`] is the only list of modules.
 
+use crate::config::Directive;
 use crate::pipe::Module;
 
 pub mod access_compat;
@@ -130,6 +131,23 @@ pub mod version;
 pub mod vhost_alias;
 pub mod watchdog;
 pub mod xml2enc;
+
+/// The directive of this name, in any case, among the loaded modules (identifiers).
+pub fn find_directive(name: &[u8], loaded: &[&str]) -> Option<&'static Directive> {
+    ALL.iter()
+        .filter(|module| loaded.contains(&module.row.id))
+        .flat_map(|module| module.row.directives)
+        .find(|row| row.name.as_bytes().eq_ignore_ascii_case(name))
+}
+
+/// The name under which the log shows the module with this identifier, if `written` means it: the name itself, with
+/// `_module`, or its source file.
+pub fn log_name(id: &str, written: &[u8]) -> Option<&'static str> {
+    let module = ALL.iter().find(|module| module.row.id == id)?;
+    let short = module.row.id.strip_suffix("_module").unwrap_or(module.row.id);
+    let means = [short, module.row.id, module.row.file].iter().any(|name| name.as_bytes() == written);
+    means.then_some(short)
+}
 
 /// Every module, in the order httpd's binary and Debian's packages bring them. Hooks of equal order run in this order.
 pub static ALL: &[&Module] = &[

@@ -1,0 +1,246 @@
+//! The containers: whom their directives are for.
+
+use std::net::{IpAddr, ToSocketAddrs as _};
+use std::sync::Arc;
+
+use super::server::Done;
+use crate::base::fnmatch::is_wildcard;
+use crate::base::pattern::{Flags, Pattern};
+use crate::config::{Args, Cmd, Matcher, Open, SectionKind, VhostAddr, Warning, get_word, latin1};
+
+/// The text between the section's name and its closing `>`; not empty.
+fn inside<'a>(cmd: &Cmd<'_>, args: &Args<'a>) -> Result<&'a [u8], String> {
+    let text = before_close(cmd, args)?;
+    if text.is_empty() {
+        return Err(format!("{}> directive requires additional arguments", cmd.directive.name));
+    }
+    Ok(text)
+}
+
+fn before_close<'a>(cmd: &Cmd<'_>, args: &Args<'a>) -> Result<&'a [u8], String> {
+    match memchr::memrchr(b'>', args.raw) {
+        Some(at) => Ok(&args.raw[..at]),
+        None => Err(format!("{}> directive missing closing '>'", cmd.directive.name)),
+    }
+}
+
+fn pattern(text: &[u8], icase: bool) -> Result<Matcher, String> {
+    let flags = Flags { icase, ..Flags::default() };
+    let pattern = Pattern::new(text, flags).map_err(|_| "Regex could not be compiled".to_owned())?;
+    Ok(Matcher::Regex(Arc::new(pattern)))
+}
+
+fn open(cmd: &mut Cmd<'_>, args: &Args<'_>, kind: SectionKind, match_form: bool) -> Done {
+    let text = inside(cmd, args)?;
+    let (mut path, mut rest) = get_word(text);
+    let tilde = path == b"~";
+    if tilde {
+        (path, rest) = get_word(rest);
+    }
+    let is_match = tilde || match_form;
+    let matcher = if is_match {
+        pattern(&path, false)?
+    } else {
+        if kind == SectionKind::Directory && path != b"/" {
+            path = crate::config::clean_path(&path);
+            if path.last() != Some(&b'/') {
+                path.push(b'/');
+            }
+        }
+        if is_wildcard(&path) { Matcher::Wild(path.clone()) } else { Matcher::Literal(path.clone()) }
+    };
+    if !rest.is_empty() {
+        return Err(format!("Multiple {}> arguments not (yet) supported.", cmd.directive.name));
+    }
+    cmd.open = Some(Open::Section { kind, matcher, is_match, path });
+    Ok(())
+}
+
+/// `<Directory>`.
+pub(super) fn directory(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    cmd.not_in_dir_context()?;
+    open(cmd, args, SectionKind::Directory, false)
+}
+
+/// `<DirectoryMatch>`.
+pub(super) fn directory_match(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    cmd.not_in_dir_context()?;
+    open(cmd, args, SectionKind::Directory, true)
+}
+
+/// `<Location>`.
+pub(super) fn location(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    cmd.not_in_dir_context()?;
+    open(cmd, args, SectionKind::Location, false)
+}
+
+/// `<LocationMatch>`.
+pub(super) fn location_match(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    cmd.not_in_dir_context()?;
+    open(cmd, args, SectionKind::Location, true)
+}
+
+/// `<Files>`.
+pub(super) fn files(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    cmd.forbid(&[SectionKind::Limit, SectionKind::Location])?;
+    open(cmd, args, SectionKind::Files, false)
+}
+
+/// `<FilesMatch>`.
+pub(super) fn files_match(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    cmd.forbid(&[SectionKind::Limit, SectionKind::Location])?;
+    open(cmd, args, SectionKind::Files, true)
+}
+
+fn condition(cmd: &mut Cmd<'_>, args: &Args<'_>, kind: SectionKind) -> Done {
+    let text = inside(cmd, args)?;
+    let (word, rest) = get_word(text);
+    if !rest.is_empty() {
+        return Err(format!("Multiple {}> arguments not supported.", cmd.directive.name));
+    }
+    let expr = cmd.condition(&word).map_err(|why| format!("Cannot parse condition clause: {why}"))?;
+    cmd.open =
+        Some(Open::Section { kind, matcher: Matcher::Condition(Some(expr)), is_match: false, path: b"*If".to_vec() });
+    Ok(())
+}
+
+fn behind_if(cmd: &Cmd<'_>) -> Done {
+    if cmd.behind_if {
+        return Ok(());
+    }
+    Err("<Else> or <ElseIf> section without previous <If> or <ElseIf> section in same scope".to_owned())
+}
+
+/// `<If>`.
+pub(super) fn if_section(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    condition(cmd, args, SectionKind::If)
+}
+
+/// `<ElseIf>`.
+pub(super) fn else_if(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    behind_if(cmd)?;
+    condition(cmd, args, SectionKind::ElseIf)
+}
+
+/// `<Else>`.
+pub(super) fn else_section(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    if !before_close(cmd, args)?.is_empty() {
+        return Err("<Else> does not take an argument".to_owned());
+    }
+    behind_if(cmd)?;
+    cmd.open = Some(Open::Section {
+        kind: SectionKind::Else,
+        matcher: Matcher::Condition(None),
+        is_match: false,
+        path: b"*If".to_vec(),
+    });
+    Ok(())
+}
+
+fn methods(cmd: &mut Cmd<'_>, args: &Args<'_>, except: bool) -> Done {
+    let text = inside(cmd, args)?;
+    let mut list = super::server::words(text);
+    if !except && list.iter().any(|method| method == b"TRACE") {
+        return Err("TRACE cannot be controlled by <Limit>, see TraceEnable".to_owned());
+    }
+    // HEAD is limited with GET.
+    for method in &mut list {
+        if method == b"HEAD" {
+            *method = b"GET".to_vec();
+        }
+    }
+    let mut except = except;
+    if let Some((outer, outer_except)) = cmd.limited {
+        // The methods of both.
+        let keep = |method: &Vec<u8>| outer.contains(method) != *outer_except;
+        if except && !outer_except {
+            list = outer.iter().filter(|method| !list.contains(method)).cloned().collect();
+            except = false;
+        } else if except {
+            list.extend(outer.iter().cloned());
+        } else {
+            list.retain(keep);
+        }
+        if list.is_empty() && !except {
+            return Err(format!("{}> directive excludes all methods", cmd.directive.name));
+        }
+    }
+    cmd.open = Some(Open::Limit(list, except));
+    Ok(())
+}
+
+/// `<Limit>`.
+pub(super) fn limit(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    methods(cmd, args, false)
+}
+
+/// `<LimitExcept>`.
+pub(super) fn limit_except(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    methods(cmd, args, true)
+}
+
+/// `<VirtualHost address...>`.
+pub(super) fn virtual_host(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    cmd.global_only()?;
+    let text = inside(cmd, args)?;
+    let mut addrs = Vec::new();
+    for word in super::server::words(text) {
+        addresses(cmd, &word, &mut addrs)?;
+    }
+    cmd.open = Some(Open::VirtualHost(addrs));
+    Ok(())
+}
+
+const INVALID: &str = "The address or port is invalid";
+
+fn addresses(cmd: &mut Cmd<'_>, word: &[u8], out: &mut Vec<VhostAddr>) -> Done {
+    let (host, port) = match word {
+        [host @ .., b':', b'*'] => (host, None),
+        _ => {
+            let parsed = crate::base::addr::HostPort::parse(word).map_err(|_| INVALID.to_owned())?;
+            if parsed.scope.is_some() {
+                return Err("Scope ids are not supported".to_owned());
+            }
+            match parsed.host {
+                Some(host) => (host, parsed.port),
+                // Digits alone: httpd takes them for a port without an address.
+                None => return Err("Missing address for VirtualHost".to_owned()),
+            }
+        }
+    };
+    let written = latin1(word);
+    if host == b"*" || host.eq_ignore_ascii_case(b"_default_") {
+        out.push(VhostAddr { ip: None, port, text: written });
+        return Ok(());
+    }
+    let name = host.strip_prefix(b"[").and_then(|host| host.strip_suffix(b"]")).unwrap_or(host);
+    let name = latin1(name);
+    let ips: Vec<IpAddr> = match name.parse::<IpAddr>() {
+        Ok(ip) => vec![ip],
+        Err(_) => resolve(&name),
+    };
+    if ips.is_empty() {
+        // The name as written, port and all, is what could not be resolved.
+        let text =
+            format!("(EAI 2)Name or service not known: AH00547: Could not resolve host name {name} -- ignoring!");
+        cmd.warnings.push(Warning { module: "core", level: "error", text, bare: false });
+    }
+    for ip in ips {
+        if !out.iter().any(|old| old.ip == Some(ip) && old.port == port && old.text == written) {
+            out.push(VhostAddr { ip: Some(ip), port, text: written.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// The addresses of a host name, as the system's resolver gives them.
+fn resolve(name: &str) -> Vec<IpAddr> {
+    let found = (name, 0u16).to_socket_addrs();
+    let mut ips: Vec<IpAddr> = Vec::new();
+    for addr in found.into_iter().flatten() {
+        if !ips.contains(&addr.ip()) {
+            ips.push(addr.ip());
+        }
+    }
+    ips
+}
