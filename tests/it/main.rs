@@ -1,4 +1,8 @@
-#[test]
-fn placeholder() {
-    assert_eq!(1 + 1, 2);
-}
+//! The integration tests: one binary, one file per room.
+//!
+//! Servers under test are real processes on loopback. `HTTPD=/usr/sbin/apache2` runs the same
+//! files through the real httpd, which is how expectations are checked before they bind us.
+//! `TANDEM_REQUIRE_ALL=1` makes a test fail where it would otherwise say that a program it needs
+//! is not installed and skip.
+
+mod support;
