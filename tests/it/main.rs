@@ -5,4 +5,9 @@
 //! `TANDEM_REQUIRE_ALL=1` makes a test fail where it would otherwise say that a program it needs
 //! is not installed and skip.
 
+// Here a failed unwrap is a failed test, in helpers as well.
+#![allow(clippy::unwrap_used)]
+
+mod conf;
 mod support;
+mod tomcat;
