@@ -9,5 +9,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod conf;
+mod man;
 mod support;
 mod tomcat;
