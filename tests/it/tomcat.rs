@@ -51,8 +51,9 @@ fn sessions_stick_fail_over_and_come_back() {
     let mut browser = Browser::default();
     let first = open_session(&server, &mut browser);
     sticks(&server, &mut browser, &first);
+    crowd_spreads_and_sticks(&server);
     let second = fails_over(&site, &server, &mut browser, &mut cluster, &first);
-    redirects_are_mapped_back(&server, &mut browser);
+    redirects_are_mapped_back(&server, &browser);
     assert_eq!(server.stop(), Some(0), "SIGTERM ends the server in order");
     cluster.revive(&first);
 
@@ -114,7 +115,7 @@ fn open_session(server: &Server<'_>, browser: &mut Browser) -> String {
 }
 
 /// 200 requests of one session all reach the member that holds it, over a keep-alive connection
-/// and over connections of their own; each is one line of the access log.
+/// and over connections of their own, and 20 that name it in the URL; each is one line of the log.
 fn sticks(server: &Server<'_>, browser: &mut Browser, node: &str) {
     let cookie = browser.cookies.clone();
     let before: u32 = browser.page.value("hits").parse().unwrap();
@@ -136,9 +137,19 @@ fn sticks(server: &Server<'_>, browser: &mut Browser, node: &str) {
     }
     assert_eq!(browser.cookies, cookie, "a session that stays where it is keeps its id");
 
-    let log = server.log("logs/access_log", |text| text.lines().count() >= logged + 200);
+    // The same session named in the URL, as links of a client without cookies have it.
+    let cookieless = Browser::default();
+    for n in 1..=20 {
+        let mut client = server.connect();
+        let target = format!("/session.jsp;jsessionid={}?url={n}", browser.cookie());
+        client.send(cookieless.request(&target, "close"));
+        let text = client.response().text();
+        assert!(text.starts_with(&format!("node={node}\n")) && text.contains("user=ada\n"), "{target}: {text}");
+    }
+
+    let log = server.log("logs/access_log", |text| text.lines().count() >= logged + 220);
     let new: Vec<_> = log.lines().skip(logged).collect();
-    assert_eq!(new.len(), 200, "{new:#?}");
+    assert_eq!(new.len(), 220, "{new:#?}");
     for (n, length) in (1..=200).zip(lengths) {
         let asked = format!("\"GET /session.jsp?n={n} HTTP/1.1\" 200 {length}");
         let of_it: Vec<_> = new.iter().filter(|line| line.ends_with(&asked)).collect();
@@ -146,6 +157,31 @@ fn sticks(server: &Server<'_>, browser: &mut Browser, node: &str) {
     }
     for line in new {
         assert_prefix(line);
+    }
+}
+
+/// Many clients at once: both members get some of them, each client stays where it was put and
+/// none sees another's values.
+fn crowd_spreads_and_sticks(server: &Server<'_>) {
+    let nodes: Vec<String> = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..16)
+            .map(|n| {
+                scope.spawn(move || {
+                    let mut browser = Browser::default();
+                    let node = browser.get(server, &format!("/session.jsp?put=user&value=client{n}")).node;
+                    for hits in 2..=20 {
+                        let page = browser.get(server, "/session.jsp");
+                        assert_eq!((page.value("user"), &page.node), (format!("client{n}").as_str(), &node));
+                        assert_eq!(page.value("hits"), hits.to_string());
+                    }
+                    node
+                })
+            })
+            .collect();
+        clients.into_iter().map(|client| client.join().unwrap()).collect()
+    });
+    for route in ["tomcat1", "tomcat2"] {
+        assert!(nodes.iter().any(|node| node == route), "{route} got nobody: {nodes:?}");
     }
 }
 
@@ -201,7 +237,7 @@ fn comes_back(server: &Server<'_>, cluster: &mut Cluster, dead: &str) {
 }
 
 /// `ProxyPassReverse` and `ProxyPreserveHost`: the backend's absolute redirect names this server.
-fn redirects_are_mapped_back(server: &Server<'_>, browser: &mut Browser) {
+fn redirects_are_mapped_back(server: &Server<'_>, browser: &Browser) {
     let mut client = server.connect();
     client.send(browser.request("/session.jsp?go=1", "close"));
     let answer = client.response();
