@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod conf;
+mod layering;
 mod man;
 mod support;
 mod tomcat;
