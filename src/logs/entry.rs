@@ -132,7 +132,7 @@ impl Entry<'_> {
         let start = out.len();
         // Cannot fail: the writer never does.
         let _ = ByteWriter(out).write_fmt(self.text);
-        let raw = out[start..].iter().any(|&byte| byte < 32 || byte > 126 || byte == b'\\');
+        let raw = out[start..].iter().any(|&byte| !(32..=126).contains(&byte) || byte == b'\\');
         if raw {
             let text = out.split_off(start);
             push_error_item(out, &text);

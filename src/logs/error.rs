@@ -173,7 +173,7 @@ fn write(entry: &Entry<'_>, line: &mut Vec<u8>) {
         }
     };
     let main = process.as_ref().map(|process| &process.log);
-    let log = own.or(main.filter(|_| server.is_none()));
+    let log = own.or_else(|| main.filter(|_| server.is_none()));
     give_ids(subject, |of_request| {
         for format in log.map(|log| if of_request { &log.per_request } else { &log.per_conn }).into_iter().flatten() {
             line.clear();
