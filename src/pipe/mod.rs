@@ -6,6 +6,12 @@ use std::pin::Pin;
 use crate::config::{ModuleRow, Server, Slots};
 use crate::web::{Exchange, Wire};
 
+mod respond;
+mod run;
+
+pub use respond::{abort, data, fill, finish, flush, head, interim, text};
+pub use run::{idle_chain, refuse, run};
+
 /// Phases in the order they run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
@@ -55,6 +61,8 @@ pub enum Outcome {
     Done,
     /// Answer with this status (error page, redirect).
     Status(u16),
+    /// Begin again as a request for [`Exchange::internal_redirect`] (path and query, still encoded).
+    Redirect,
 }
 
 /// A hook that has to wait.

@@ -133,6 +133,8 @@ pub struct Exchange {
 
     /// The request before the first internal redirect.
     pub original: Option<Box<Snapshot>>,
+    /// Where `Outcome::Redirect` leads: path and query, still encoded.
+    pub internal_redirect: Vec<u8>,
     /// Internal redirects so far.
     pub redirects: u32,
     /// Depth of sub-requests; 0 = main request.
@@ -285,6 +287,7 @@ impl Exchange {
             client_ip: Vec::new(),
             client_port: 0,
             original: None,
+            internal_redirect: Vec::new(),
             redirects: 0,
             sub_depth: 0,
             matched: Matched::default(),
@@ -313,6 +316,7 @@ impl Exchange {
             &mut self.content_type,
             &mut self.status_line,
             &mut self.client_ip,
+            &mut self.internal_redirect,
         ] {
             text.clear();
         }

@@ -67,6 +67,9 @@ pub trait Wire {
     /// Framing of the request's body.
     fn body_kind(&self) -> BodyKind;
 
+    /// The server's Timeout, once the server is known: how long one read or write may take from now on.
+    fn set_timeout(&mut self, timeout: std::time::Duration);
+
     /// Makes at least one byte of body available, unless the body has ended: then `Ok(0)`. Sends a pending
     /// `100 Continue` first, if the client asked for one and nobody has answered yet.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, BodyFault>>;
