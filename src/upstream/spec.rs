@@ -1,0 +1,335 @@
+//! What the configuration says of backends: workers and balancers as immutable values, and what a request asks of
+//! them. Directives are read in `modules::proxy`; here is only what serving needs.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::web::{Exchange, Table};
+
+/// The protocol a worker speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// `http://`, and `ws://` (with `upgrade=WebSocket`).
+    Http,
+    /// `https://`, and `wss://`.
+    Https,
+    /// `ajp://`.
+    Ajp,
+    /// Known to httpd, no handler here yet (`fcgi`, `scgi`, `h2` …): answered as an unknown scheme.
+    Other,
+}
+
+/// Where a worker's connections lead.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Endpoint {
+    /// Host as written in lower case, and port.
+    Tcp(String, u16),
+    /// `unix:/path|…`.
+    Unix(PathBuf),
+}
+
+/// `flushpackets`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FlushPackets {
+    /// Never by themselves.
+    #[default]
+    Off,
+    /// Each packet.
+    On,
+    /// When nothing more came for `flushwait`.
+    Auto,
+}
+
+/// Flags of `status=`, and those that serving sets: bits of [`super::WorkerState::status`].
+pub mod status {
+    /// `I`: errors do not take the member out.
+    pub const IGNORE_ERRORS: u32 = 1;
+    /// `N`: only sticky requests.
+    pub const DRAIN: u32 = 1 << 1;
+    /// `D`: takes no requests.
+    pub const DISABLED: u32 = 1 << 2;
+    /// `S`: takes no requests and is never retried.
+    pub const STOPPED: u32 = 1 << 3;
+    /// `E`: in error until the retry time is over.
+    pub const IN_ERROR: u32 = 1 << 4;
+    /// `H`: hot standby.
+    pub const HOT_STANDBY: u32 = 1 << 5;
+    /// `R`: hot spare.
+    pub const HOT_SPARE: u32 = 1 << 6;
+    /// `C`: the health check failed.
+    pub const HC_FAILED: u32 = 1 << 7;
+    /// What makes a member unusable.
+    pub const UNUSABLE: u32 = DISABLED | STOPPED | IN_ERROR | HC_FAILED;
+}
+
+/// One backend with its parameters; `None` is "not set" where httpd's default depends on more than the parameter.
+#[derive(Clone, Debug)]
+pub struct WorkerSpec {
+    /// Name as messages and BALANCER_WORKER_NAME show it: the normalised URL without `unix:` part.
+    pub name: String,
+    /// Identity over reloads: server, balancer and name as httpd tells workers apart.
+    pub key: String,
+    /// Scheme.
+    pub scheme: Scheme,
+    /// Scheme as written, lower case (`ws`, `fcgi`).
+    pub scheme_text: String,
+    /// Host of the URL (for Host fields and messages), without brackets.
+    pub host: String,
+    /// Port of the URL or the scheme's default.
+    pub port: u16,
+    /// Path of the URL, as configured; empty if none.
+    pub path: Vec<u8>,
+    /// Where to connect.
+    pub endpoint: Endpoint,
+    /// Made for `[P]`, forward proxying and the like: connections are not kept.
+    pub generic: bool,
+    /// `min`.
+    pub min: u32,
+    /// `max`, 0 is no limit.
+    pub max: u32,
+    /// `smax`.
+    pub smax: Option<u32>,
+    /// `ttl`.
+    pub ttl: Option<Duration>,
+    /// `acquire`.
+    pub acquire: Option<Duration>,
+    /// `connectiontimeout`.
+    pub connect_timeout: Option<Duration>,
+    /// `timeout`.
+    pub timeout: Option<Duration>,
+    /// `retry`, default 60 s.
+    pub retry: Duration,
+    /// `ping`.
+    pub ping: Option<Duration>,
+    /// `keepalive` (SO_KEEPALIVE).
+    pub keepalive: bool,
+    /// Connections are kept (`disablereuse=off`/`enablereuse=on`).
+    pub reuse: bool,
+    /// `addressttl`; `None` is for ever.
+    pub address_ttl: Option<Duration>,
+    /// `flushpackets`.
+    pub flush_packets: FlushPackets,
+    /// `flushwait`.
+    pub flush_wait: Duration,
+    /// `iobuffersize`; `None`: ProxyIOBufferSize.
+    pub io_buffer: Option<usize>,
+    /// `receivebuffersize`; `None`: ProxyReceiveBufferSize.
+    pub receive_buffer: Option<usize>,
+    /// `responsefieldsize`, default 8192.
+    pub response_field_size: usize,
+    /// `lbset`.
+    pub lbset: u32,
+    /// `loadfactor` times 100.
+    pub load_factor: u32,
+    /// `route`.
+    pub route: Vec<u8>,
+    /// `redirect`.
+    pub redirect: Vec<u8>,
+    /// `status` at start, see [`status`].
+    pub status: u32,
+    /// `secret` (AJP).
+    pub secret: Option<Secret>,
+    /// `upgrade`: a token, `ANY`, or `NONE` (empty).
+    pub upgrade: Option<Vec<u8>>,
+}
+
+/// A shared secret; never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub Vec<u8>);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+impl WorkerSpec {
+    /// A worker with httpd's defaults.
+    pub fn new(name: String, scheme: Scheme, host: String, port: u16) -> Self {
+        Self {
+            key: name.clone(),
+            name,
+            scheme,
+            scheme_text: String::new(),
+            endpoint: Endpoint::Tcp(host.clone(), port),
+            host,
+            port,
+            path: Vec::new(),
+            generic: false,
+            min: 0,
+            max: 0,
+            smax: None,
+            ttl: None,
+            acquire: None,
+            connect_timeout: None,
+            timeout: None,
+            retry: Duration::from_secs(60),
+            ping: None,
+            keepalive: false,
+            reuse: true,
+            address_ttl: None,
+            flush_packets: FlushPackets::Off,
+            flush_wait: Duration::from_millis(10),
+            io_buffer: None,
+            receive_buffer: None,
+            response_field_size: 8192,
+            lbset: 0,
+            load_factor: 100,
+            route: Vec::new(),
+            redirect: Vec::new(),
+            status: 0,
+            secret: None,
+            upgrade: None,
+        }
+    }
+}
+
+/// `lbmethod`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LbMethod {
+    /// `byrequests`.
+    #[default]
+    ByRequests,
+    /// `bytraffic`.
+    ByTraffic,
+    /// `bybusyness`.
+    ByBusyness,
+    /// `heartbeat`.
+    Heartbeat,
+}
+
+/// `stickysession` and its kin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sticky {
+    /// Cookie name.
+    pub cookie: Vec<u8>,
+    /// Name of the parameter in path or query.
+    pub param: Vec<u8>,
+    /// `stickysessionsep`, default `.`; `None` is Off.
+    pub separator: Option<u8>,
+    /// `scolonpathdelim`.
+    pub semicolon_ends: bool,
+}
+
+/// One balancer.
+#[derive(Clone, Debug)]
+pub struct BalancerSpec {
+    /// `balancer://name`, lower case.
+    pub name: String,
+    /// Identity over reloads.
+    pub key: String,
+    /// Members as indexes of [`super::Backends::workers`], in definition order.
+    pub members: Vec<usize>,
+    /// `lbmethod`.
+    pub method: LbMethod,
+    /// Stickiness.
+    pub sticky: Option<Sticky>,
+    /// `nofailover`.
+    pub no_failover: bool,
+    /// `timeout`: how long to wait for a usable member.
+    pub timeout: Option<Duration>,
+    /// `maxattempts`; `None`: members - 1.
+    pub max_attempts: Option<u32>,
+    /// `failonstatus`.
+    pub fail_on_status: Vec<u16>,
+    /// `failontimeout`.
+    pub fail_on_timeout: bool,
+    /// `forcerecovery`.
+    pub force_recovery: bool,
+    /// `nonce`: `None` is a random one, empty is `None` as written.
+    pub nonce: Option<Vec<u8>>,
+    /// `growth`.
+    pub growth: Option<u32>,
+}
+
+/// What a request is to be sent to, as the URL mapping decided.
+#[derive(Clone, Debug)]
+pub enum Choice {
+    /// This worker of [`super::Backends::workers`].
+    Worker(usize),
+    /// This balancer of [`super::Backends::balancers`].
+    Balancer(usize),
+    /// `balancer://name` that nobody defined: 503.
+    NoBalancer(String),
+    /// A worker made up for this request (`[P]` to an undefined one, forward proxying): not pooled.
+    Generic(Rc<WorkerSpec>),
+}
+
+/// `ProxyVia`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Via {
+    /// Pass.
+    #[default]
+    Off,
+    /// Add.
+    On,
+    /// Remove.
+    Block,
+    /// Add with the version.
+    Full,
+}
+
+/// `ProxyBadHeader`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BadHeaderPolicy {
+    /// 502.
+    #[default]
+    IsError,
+    /// Skip the line.
+    Ignore,
+    /// The body starts there.
+    StartBody,
+}
+
+/// The proxy's settings that hold for one request: merged when the chain is made, shared by its requests.
+pub struct Policy {
+    /// ProxyPreserveHost.
+    pub preserve_host: bool,
+    /// ProxyAddHeaders.
+    pub add_headers: bool,
+    /// Proxy100Continue.
+    pub forward_100_continue: bool,
+    /// ProxyVia.
+    pub via: Via,
+    /// ProxyErrorOverride: `None` is off, empty is all from 400 on.
+    pub error_override: Option<Vec<u16>>,
+    /// ProxyTimeout.
+    pub timeout: Option<Duration>,
+    /// ProxyIOBufferSize; default 8192.
+    pub io_buffer: usize,
+    /// ProxyReceiveBufferSize.
+    pub receive_buffer: Option<usize>,
+    /// ProxyMaxForwards; `None` is off.
+    pub max_forwards: Option<u32>,
+    /// ProxyBadHeader.
+    pub bad_header: BadHeaderPolicy,
+    /// ProxySourceAddress.
+    pub source: Option<std::net::IpAddr>,
+    /// ProxyPassReverse and its cookie forms.
+    pub reverse: Arc<dyn Reverse>,
+}
+
+/// Changes response fields that name the backend so that they name this server.
+pub trait Reverse: Send + Sync {
+    /// Whether there is any rule; without, the fields are not looked at.
+    fn is_empty(&self) -> bool;
+    /// Changes the fields of `headers` (Location, Content-Location, URI, Destination, Set-Cookie) for this request.
+    /// `backends` is there for rules that name a balancer.
+    fn apply(&self, ex: &Exchange, backends: &super::Backends, headers: &mut Table);
+}
+
+/// What `modules::proxy` hands to [`super::forward`].
+pub struct Forward {
+    /// Whom to send it to.
+    pub choice: Choice,
+    /// The settings.
+    pub policy: Rc<Policy>,
+    /// The URL after the mapping, as httpd has it in `r->filename` behind `proxy:`
+    /// (`http://host:port/path`, `balancer://name/path`), not yet canonicalised for the member.
+    pub url: Vec<u8>,
+    /// The path was taken raw from the request (`nocanon`, `mapping=encoded`, rewrite's NE): forwarded as it is.
+    pub nocanon: bool,
+}
