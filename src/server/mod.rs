@@ -1,1 +1,3 @@
 //! Floor 7: the program.
+
+pub mod run;
