@@ -25,8 +25,14 @@ pub enum Phase {
     MapToStorage,
     /// After all sections are merged, main request only.
     HeaderParser,
-    /// Access by address and the like.
+    /// Access by address and the like (httpd's access_checker): all hooks run, Ok and Declined let pass.
     Access,
+    /// May the request pass whoever asks (httpd's access_checker_ex)? Ok: yes, nobody is asked who they are, and
+    /// [`Phase::Authn`] and [`Phase::Authz`] are left out. Declined: only with a user, so those two run. With
+    /// `Satisfy Any` ([`Exchange::satisfy_any`], set by [`Phase::Access`]) a pass of Access is enough, and otherwise
+    /// this and the following decide alone; a request that passes Authn without a user while one is needed is
+    /// httpd's AH00027 and 500.
+    AccessEx,
     /// Who is it.
     Authn,
     /// May they.
