@@ -1,1 +1,0 @@
-//! AJP/1.3, both directions.
