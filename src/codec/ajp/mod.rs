@@ -65,9 +65,6 @@ pub enum Error {
     /// No header code of this direction.
     #[error("unknown header code {0:#06x}")]
     Header(u16),
-    /// More headers announced than the packet can hold.
-    #[error("{0} headers announced in a packet too small for them")]
-    HeaderCount(u16),
     /// No method code.
     #[error("unknown method code {0:#04x}")]
     Method(u8),
