@@ -79,6 +79,7 @@ pub mod macros;
 pub mod md;
 pub mod mime;
 pub mod mime_magic;
+pub mod mpm;
 pub mod mpm_event;
 pub mod mpm_prefork;
 pub mod mpm_worker;

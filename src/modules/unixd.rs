@@ -1,7 +1,9 @@
-//! `mod_unixd.c`.
+//! `mod_unixd.c`: whom the server becomes when root started it.
 
-use crate::config::{Directive, ModuleRow, Places, Shape, row};
-use crate::modules::rows::{accept, nothing};
+use nix::unistd::{Group, User};
+
+use crate::config::{Args, Cmd, Conf, Directive, Fatal, ModuleRow, Places, PostConfig, Shape, latin1, row};
+use crate::modules::slot;
 use crate::pipe::Module;
 
 /// The module.
@@ -11,16 +13,136 @@ pub const MODULE: Module = Module {
         file: "mod_unixd.c",
         builtin: true,
         directives: DIRECTIVES,
-        post_config: nothing,
+        post_config: resolve,
     },
     hooks: &[],
 };
 
+/// A user or group: as written, and its number once looked up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// Name or `#number`.
+    pub name: Vec<u8>,
+    /// The number.
+    pub id: u32,
+}
+
+/// Values of the process.
+#[derive(Clone, Debug, Default)]
+pub struct Unixd {
+    /// User.
+    pub user: Option<Account>,
+    /// Group.
+    pub group: Option<Account>,
+}
+
+impl Conf for Unixd {
+    const SLOT: usize = slot::UNIXD + 2;
+
+    fn merge(_: &Self, add: &Self) -> Self {
+        add.clone()
+    }
+}
+
 /// The directives.
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
-    row("User", Places::SERVER, Shape::Take1, accept, "Effective user id for this server").missing(),
-    row("Group", Places::SERVER, Shape::Take1, accept, "Effective group id for this server").missing(),
-    row("ChrootDir", Places::SERVER, Shape::Take1, accept, "The directory to chroot(2) into").missing(),
-    row("Suexec", Places::SERVER, Shape::Flag, accept, "Enable or disable suEXEC support").missing(),
+    row("User", Places::SERVER, Shape::Take1, user, "Effective user id for this server"),
+    row("Group", Places::SERVER, Shape::Take1, group, "Effective group id for this server"),
+    row("ChrootDir", Places::SERVER, Shape::Take1, chroot, "The directory to chroot(2) into").refused(),
+    row("Suexec", Places::SERVER, Shape::Flag, suexec, "Enable or disable suEXEC support").moot(),
 ];
+
+const ROOT: &str = "Error:\tApache has not been designed to serve pages while\n\trunning as root.  There are known race \
+conditions that\n\twill allow any local user to read any file on the system.\n\tIf you still desire to serve pages as \
+root then\n\tadd -DBIG_SECURITY_HOLE to the CFLAGS env variable\n\tand then rebuild the server.\n\tIt is strongly \
+suggested that you instead modify the User\n\tdirective in your httpd.conf file to list a non-root\n\tuser.\n";
+
+/// `User name|#number`; root is refused. Names are looked up when all is read, as the message has no position.
+fn user(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    cmd.global_only()?;
+    let id = user_id(args.word(0));
+    if id == Some(0) {
+        return Err(ROOT.to_owned());
+    }
+    let account = Account { name: args.word(0).to_vec(), id: id.unwrap_or(0) };
+    cmd.globals.conf.get_mut::<Unixd>().user = Some(account);
+    Ok(())
+}
+
+/// `Group name|#number`.
+fn group(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    cmd.global_only()?;
+    let account = Account { name: args.word(0).to_vec(), id: group_id(args.word(0)).unwrap_or(0) };
+    cmd.globals.conf.get_mut::<Unixd>().group = Some(account);
+    Ok(())
+}
+
+/// `ChrootDir`.
+fn chroot(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    cmd.global_only()?;
+    let path = cmd.rooted(args.word(0));
+    let is_dir = std::fs::metadata(std::ffi::OsStr::new(&latin1(&path))).is_ok_and(|meta| meta.is_dir());
+    if is_dir { Ok(()) } else { Err("ChrootDir must be a valid directory".to_owned()) }
+}
+
+/// `Suexec`: there are no scripts here that could run as somebody else.
+fn suexec(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    cmd.global_only()?;
+    if args.on() {
+        return Err("suEXEC isn't supported: Missing suexec binary /usr/lib/apache2/suexec".to_owned());
+    }
+    Ok(())
+}
+
+fn number(word: &[u8]) -> Option<u32> {
+    let digits = word.strip_prefix(b"#")?;
+    Some(crate::base::clock::leading_integer(digits).0.unwrap_or(0) as u32)
+}
+
+fn user_id(word: &[u8]) -> Option<u32> {
+    number(word).or_else(|| Some(User::from_name(std::str::from_utf8(word).ok()?).ok()??.uid.as_raw()))
+}
+
+fn group_id(word: &[u8]) -> Option<u32> {
+    number(word).or_else(|| Some(Group::from_name(std::str::from_utf8(word).ok()?).ok()??.gid.as_raw()))
+}
+
+/// Names that do not exist end the start.
+fn resolve(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
+    let conf = post.globals.conf.get::<Unixd>().cloned().unwrap_or_default();
+    let program = program_name();
+    let bad = |number: &str, what: &str, name: &[u8]| Fatal {
+        text: format!("{number}: {program}: bad {what} name {}", latin1(name)),
+        quiet: true,
+    };
+    if let Some(user) = &conf.user
+        && user_id(&user.name).is_none()
+    {
+        return Err(bad("AH00543", "user", &user.name));
+    }
+    if let Some(group) = &conf.group
+        && group_id(&group.name).is_none()
+    {
+        return Err(bad("AH00544", "group", &group.name));
+    }
+    Ok(())
+}
+
+/// The last part of the name the program was called by.
+fn program_name() -> String {
+    let first = std::env::args_os().next().unwrap_or_default();
+    std::path::Path::new(&first).file_name().unwrap_or(&first).to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_need_no_account() {
+        assert_eq!(user_id(b"#99999"), Some(99999));
+        assert_eq!(user_id(b"root"), Some(0));
+        assert_eq!(group_id(b"no such group"), None);
+    }
+}
