@@ -75,9 +75,8 @@ fn addresses(cmd: &mut Cmd<'_>, parsed: &HostPort<'_>) -> Result<Vec<Option<IpAd
         Err(_) => Vec::new(),
     };
     if found.is_empty() {
-        let text = format!(
-            "(EAI 2)Name or service not known: AH00077: alloc_listener: failed to set up sockaddr for {name}"
-        );
+        let text =
+            format!("(EAI 2)Name or service not known: AH00077: alloc_listener: failed to set up sockaddr for {name}");
         cmd.warn("core", "crit", text);
         return Err("Listen setup failed".to_owned());
     }
