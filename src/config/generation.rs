@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::directive::Directive;
+use super::select::Select;
 use super::slots::{Conf, Slots};
 use crate::base::pattern::Pattern;
 
@@ -219,6 +220,16 @@ pub struct Generation {
     pub globals: Globals,
     /// Counts generations since the process started, from 1.
     pub serial: u64,
+    /// Tables that find the server and the sections of a request.
+    pub select: Select,
+}
+
+impl Generation {
+    /// A generation of these merged servers, the main one first.
+    pub fn new(servers: Vec<Server>, globals: Globals, serial: u64) -> Self {
+        let select = Select::new(&servers);
+        Self { servers, globals, serial, select }
+    }
 }
 
 /// What a module's checks after the walk see and may complete (as-run values into their own [`Conf`]).

@@ -6,6 +6,7 @@
 pub mod core;
 mod directive;
 mod generation;
+pub mod select;
 mod slots;
 mod words;
 
@@ -14,5 +15,6 @@ pub use generation::{
     Fatal, Generation, Globals, Listen, Matcher, ModuleRow, Position, PostConfig, Section, SectionKind, Server,
     ServerRec, VhostAddr, Warning,
 };
+pub use select::Select;
 pub use slots::{Conf, Slots, inner_or_outer, shared_slot};
 pub use words::{clean_path, get_word, merge_path};

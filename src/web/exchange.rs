@@ -78,6 +78,10 @@ pub struct Exchange {
     pub handler: Handler,
     /// Content type to be sent; empty = none.
     pub content_type: Vec<u8>,
+    /// Content codings of the body, joined by `, `; empty = none.
+    pub content_encoding: Vec<u8>,
+    /// Languages of the body.
+    pub content_languages: Vec<Vec<u8>>,
     /// Who proxies.
     pub proxyreq: ProxyKind,
     /// Authenticated user.
@@ -261,6 +265,8 @@ impl Exchange {
             finfo: None,
             handler: Vec::new(),
             content_type: Vec::new(),
+            content_encoding: Vec::new(),
+            content_languages: Vec::new(),
             proxyreq: ProxyKind::None,
             user: None,
             auth_type: None,
@@ -314,6 +320,7 @@ impl Exchange {
             &mut self.path_info,
             &mut self.handler,
             &mut self.content_type,
+            &mut self.content_encoding,
             &mut self.status_line,
             &mut self.client_ip,
             &mut self.internal_redirect,
@@ -337,6 +344,7 @@ impl Exchange {
         self.assbackwards = false;
         self.header_only = false;
         self.finfo = None;
+        self.content_languages.clear();
         self.proxyreq = ProxyKind::None;
         self.user = None;
         self.auth_type = None;
