@@ -93,11 +93,14 @@ pub struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// Appends httpd's line, without its end.
-    pub fn push_default(&self, out: &mut Vec<u8>) {
+    /// Appends httpd's line, without its end; without time where the sink adds one (`dated`).
+    pub fn push_default(&self, out: &mut Vec<u8>, dated: bool) {
+        if !dated {
+            out.push(b'[');
+            push_error_time(out, self.wall, ErrorTime { micros: true, compact: false });
+            out.extend_from_slice(b"] ");
+        }
         out.push(b'[');
-        push_error_time(out, self.wall, ErrorTime { micros: true, compact: false });
-        out.extend_from_slice(b"] [");
         out.extend_from_slice(self.module.as_bytes());
         out.push(b':');
         out.extend_from_slice(self.level.word().as_bytes());

@@ -1,5 +1,6 @@
 //! The `(2)No such file or directory: ` in front of a message: a status of the system or of httpd's portability layer.
 
+use std::fmt;
 use std::io;
 
 /// A status code as the log shows it.
@@ -41,8 +42,9 @@ impl Errno {
 }
 
 /// httpd's texts for codes that are not the system's.
-const KNOWN: [(i32, &str); 11] = [
+const KNOWN: [(i32, &str); 12] = [
     (20014, "Internal error (specific information not available)"),
+    (20024, "The given path is misformatted or contained invalid characters"),
     (70007, "The timeout specified has expired"),
     (70008, "Partial results are valid but processing is incomplete"),
     (70014, "End of file found"),
@@ -54,6 +56,14 @@ const KNOWN: [(i32, &str); 11] = [
     (670004, "Non-recoverable failure in name resolution"),
     (670005, "No address associated with hostname"),
 ];
+
+impl fmt::Display for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = Vec::new();
+        self.push(&mut out);
+        f.write_str(&String::from_utf8_lossy(&out))
+    }
+}
 
 impl From<&io::Error> for Errno {
     fn from(error: &io::Error) -> Self {

@@ -163,10 +163,10 @@ fn write(entry: &Entry<'_>, line: &mut Vec<u8>) {
     let server = subject.live.and_then(|live| live.generation.servers.get(subject.server));
     let own = server.and_then(Server::get::<ErrorLog>);
     let sink = own.zip(subject.live).and_then(|(own, live)| live.sinks.get(own.sink));
-    let put = |line: &[u8]| match (sink, &*process) {
-        (Some(sink), _) => sink.line(line),
-        (None, Some(process)) => process.sink.line(line),
-        (None, None) => {
+    let sink = sink.or_else(|| process.as_ref().map(|process| &process.sink));
+    let put = |line: &[u8]| match sink {
+        Some(sink) => sink.entry(entry.level as u8, line),
+        None => {
             use std::io::Write;
             // Nowhere else to complain.
             let _ = std::io::stderr().write_all(line);
@@ -187,7 +187,7 @@ fn write(entry: &Entry<'_>, line: &mut Vec<u8>) {
     line.clear();
     match log.and_then(|log| log.format.as_ref()) {
         Some(format) => format.push(entry, line),
-        None => entry.push_default(line),
+        None => entry.push_default(line, sink.is_some_and(|sink| sink.dates())),
     }
     line.push(b'\n');
     put(line);

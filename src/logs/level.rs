@@ -65,6 +65,11 @@ impl Level {
         WORDS[self as usize].0
     }
 
+    /// The level of a syslog severity.
+    pub(super) fn from_number(number: u8) -> Self {
+        WORDS.get(usize::from(number)).map_or(Self::Debug, |(_, level)| *level)
+    }
+
     /// Reads a word of `LogLevel`, in any case.
     pub fn parse(word: &[u8]) -> Option<Self> {
         WORDS.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(word)).map(|(_, level)| *level)

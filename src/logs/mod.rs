@@ -4,12 +4,18 @@
 //! or, with a status in front, `logs::error!(ex, Level::Error, "proxy", Errno::from(&error) => "AH00957: …")`. Nothing
 //! is formatted unless LogLevel lets the entry through. In place of the exchange may stand [`OfConn`], [`OfServer`] or
 //! [`Process`].
+//!
+//! Where lines go is decided once a generation: modules register [`Target`]s in [`Targets`] (`Globals::conf`) in their
+//! `post_config`, and [`open`] makes the `sinks` of [`crate::web::Live`] from them, before privileges are given up.
 
 mod entry;
 mod errno;
 mod error;
 mod format;
 mod level;
+mod program;
+mod sink;
+mod target;
 pub mod text;
 
 pub use entry::{Entry, ErrorLog};
@@ -17,6 +23,7 @@ pub use errno::Errno;
 pub use error::{OfConn, OfServer, Process, Source, log, process_log, set_process_log};
 pub use format::{Format, set_canonical};
 pub use level::{Level, LogLevels, level_of};
+pub use target::{OpenError, Opened, Role, Target, Targets, open};
 pub use text::Bytes;
 
 /// Writes an entry of the error log if LogLevel lets it through; see the module's doc.

@@ -4,6 +4,7 @@ use std::any::{Any, TypeId};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -13,6 +14,21 @@ use crate::config::Generation;
 pub trait LineSink: Send + Sync {
     /// Writes one line whole, line end included, in one piece.
     fn line(&self, line: &[u8]);
+
+    /// Writes an entry of the error log of this severity (0 emerg … 7 debug and finer).
+    fn entry(&self, _severity: u8, line: &[u8]) {
+        self.line(line);
+    }
+
+    /// Whether it puts a time in front of lines itself.
+    fn dates(&self) -> bool {
+        false
+    }
+
+    /// The file lines go to, if there is one.
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
 }
 
 /// One generation as one worker thread sees it: the shared tables and the thread's own caches for them.

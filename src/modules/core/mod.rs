@@ -2,16 +2,23 @@
 
 pub mod conf;
 mod dir;
+pub(crate) mod logs;
 mod sections;
 pub mod server;
 
 use crate::config::{Directive, ModuleRow, Places, Shape, row};
-use crate::modules::rows::{accept, nothing};
+use crate::modules::rows::accept;
 use crate::pipe::Module;
 
 /// The module.
 pub const MODULE: Module = Module {
-    row: ModuleRow { id: "core_module", file: "core.c", builtin: true, directives: DIRECTIVES, post_config: nothing },
+    row: ModuleRow {
+        id: "core_module",
+        file: "core.c",
+        builtin: true,
+        directives: DIRECTIVES,
+        post_config: logs::error_logs,
+    },
     hooks: &[],
 };
 

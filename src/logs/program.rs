@@ -1,0 +1,225 @@
+//! Piped log programs: started with the server, restarted when they die.
+
+use std::ffi::OsString;
+use std::io::{self, PipeReader, PipeWriter, Write};
+use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStringExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::process_log;
+use super::text::push_error_item;
+use crate::web::LineSink;
+
+/// A program that reads lines. When nobody refers to it any more its input ends, and it with it.
+pub(super) struct Program {
+    pipe: PipeWriter,
+    /// Lines longer than [`ATOMIC`] exclude all others; the kernel itself keeps shorter ones apart.
+    long: RwLock<()>,
+    shared: Arc<Shared>,
+}
+
+/// What a program's watcher knows of it.
+struct Shared {
+    command: Vec<u8>,
+    shell: bool,
+    /// Our end of its input: what is in the pipe when the program dies is for its successor.
+    input: PipeReader,
+    /// No more restarts.
+    ended: AtomicBool,
+    /// It cannot be started: lines are lost, rather than that the pipe fills and requests wait.
+    down: AtomicBool,
+}
+
+/// What one write to a pipe puts there in one piece (PIPE_BUF).
+const ATOMIC: usize = 4096;
+
+/// Pause between two starts of a program.
+const PAUSE: Duration = Duration::from_secs(1);
+
+impl Program {
+    pub(super) fn start(command: &[u8], shell: bool) -> io::Result<Self> {
+        let (input, pipe) = io::pipe()?;
+        let shared = Arc::new(Shared {
+            command: command.to_vec(),
+            shell,
+            input,
+            ended: AtomicBool::new(false),
+            down: AtomicBool::new(false),
+        });
+        let child = shared.spawn()?;
+        let watched = shared.clone();
+        thread::Builder::new().name("log program".to_owned()).spawn(move || watched.watch(child))?;
+        Ok(Self { pipe, long: RwLock::new(()), shared })
+    }
+}
+
+impl LineSink for Program {
+    fn line(&self, line: &[u8]) {
+        if self.shared.down.load(Ordering::Relaxed) {
+            return;
+        }
+        // Cannot fail but by a full pipe's reader going away, and we are one of its readers.
+        if line.len() <= ATOMIC {
+            let _apart = self.long.read().unwrap_or_else(PoisonError::into_inner);
+            let _ = (&self.pipe).write_all(line);
+        } else {
+            let _alone = self.long.write().unwrap_or_else(PoisonError::into_inner);
+            let _ = (&self.pipe).write_all(line);
+        }
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        super::target::lend(&self.pipe)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.shared.ended.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Shared {
+    fn spawn(&self) -> io::Result<Child> {
+        let mut command = if self.shell {
+            let mut command = Command::new("/bin/sh");
+            command.arg("-c").arg(OsString::from_vec(self.command.clone()));
+            command
+        } else {
+            let mut words = words(&self.command).into_iter().map(OsString::from_vec);
+            // What httpd says of an empty command.
+            let mut command = Command::new(words.next().ok_or_else(|| io::Error::from_raw_os_error(14))?);
+            command.args(words);
+            command
+        };
+        command.stdin(Stdio::from(self.input.try_clone()?)).spawn()
+    }
+
+    /// Waits for the program's end and starts it again, until its sink is gone.
+    fn watch(&self, mut child: Child) {
+        loop {
+            let started = Instant::now();
+            let _ = child.wait();
+            if self.ended.load(Ordering::SeqCst) {
+                return;
+            }
+            thread::sleep(PAUSE.saturating_sub(started.elapsed()));
+            let mut said = false;
+            child = loop {
+                if self.ended.load(Ordering::SeqCst) {
+                    return;
+                }
+                match self.spawn() {
+                    Ok(child) => break child,
+                    Err(error) => {
+                        self.down.store(true, Ordering::Relaxed);
+                        if !std::mem::replace(&mut said, true) {
+                            self.say("AH00105: piped_log_maintenance: unable to respawn '", &format!("': {error}"));
+                        }
+                    }
+                }
+                thread::sleep(PAUSE);
+            };
+            self.down.store(false, Ordering::Relaxed);
+            // Only now: this very program may be the error log, with a full pipe.
+            self.say("AH00106: piped log program '", "' failed unexpectedly");
+        }
+    }
+
+    /// A line of the main error log in httpd's form for these, which has no time in front.
+    fn say(&self, before: &str, after: &str) {
+        let mut line = before.as_bytes().to_vec();
+        push_error_item(&mut line, &self.command);
+        line.extend_from_slice(after.as_bytes());
+        line.push(b'\n');
+        match process_log() {
+            Some(sink) => sink.line(&line),
+            None => {
+                // Nowhere else to complain.
+                let _ = io::stderr().write_all(&line);
+            }
+        }
+    }
+}
+
+/// Cuts a command line at blanks; quotes of either kind keep blanks, a backslash keeps the byte behind it.
+fn words(text: &[u8]) -> Vec<Vec<u8>> {
+    let mut out = Vec::new();
+    let mut word: Option<Vec<u8>> = None;
+    let mut quote = None;
+    let mut bytes = text.iter().copied();
+    while let Some(byte) = bytes.next() {
+        match (byte, quote) {
+            (b'\\', _) => word.get_or_insert_default().extend(bytes.next()),
+            (byte, Some(open)) if byte == open => quote = None,
+            (b'"' | b'\'', None) => {
+                quote = Some(byte);
+                word.get_or_insert_default();
+            }
+            (b' ' | b'\t', None) => out.extend(word.take()),
+            _ => word.get_or_insert_default().push(byte),
+        }
+    }
+    out.extend(word);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_lines_are_cut_at_blanks_outside_quotes() {
+        let cut = |text: &str| -> Vec<String> {
+            words(text.as_bytes()).into_iter().map(|word| String::from_utf8(word).expect("ASCII")).collect()
+        };
+        assert_eq!(cut(r#" /bin/x  "a b" 'c "d' e\ f "g\"h" '' "#), ["/bin/x", "a b", "c \"d", "e f", "g\"h", ""]);
+        assert_eq!(cut("open 'to the end"), ["open", "to the end"]);
+        assert!(cut("  ").is_empty());
+    }
+
+    /// What [`Program`] writes to `sink`, and the file the program writes, once it has `lines` lines.
+    fn read_when(path: &std::path::Path, lines: usize) -> String {
+        let until = Instant::now() + Duration::from_secs(20);
+        loop {
+            let text = std::fs::read_to_string(path).unwrap_or_default();
+            if text.lines().count() >= lines || Instant::now() > until {
+                return text;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[test]
+    fn a_program_that_dies_is_started_again_and_its_lines_are_not_lost() {
+        let path = std::env::temp_dir().join(format!("log-program-{}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        // Takes one line and dies.
+        let command = format!("read line; echo \"$line\" >>{}", path.display());
+        let sink = Program::start(command.as_bytes(), true).expect("a shell");
+        sink.line(b"one\n");
+        assert_eq!(read_when(&path, 1), "one\n");
+        sink.line(b"two\n");
+        assert_eq!(read_when(&path, 2), "one\ntwo\n");
+        let _ = std::fs::remove_file(&path);
+    }
+
+    #[test]
+    fn the_programs_input_ends_with_its_sink() {
+        let path = std::env::temp_dir().join(format!("log-program-end-{}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        let command = format!("/bin/sh -c 'cat >{0}; echo end >>{0}'", path.display());
+        let sink = Program::start(command.as_bytes(), false).expect("a shell");
+        let long = vec![b'x'; 3 * ATOMIC];
+        sink.line(&[&long[..], b"\n"].concat());
+        drop(sink);
+        let text = read_when(&path, 2);
+        assert_eq!(text.lines().last(), Some("end"));
+        assert_eq!(text.len(), long.len() + "\nend\n".len());
+        let _ = std::fs::remove_file(&path);
+    }
+}
