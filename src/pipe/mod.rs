@@ -6,9 +6,14 @@ use std::pin::Pin;
 use crate::config::{ModuleRow, Server, Slots};
 use crate::web::{Exchange, Wire};
 
+pub mod conditions;
+mod lookup;
+pub mod media;
+pub mod names;
 mod respond;
 mod run;
 
+pub use lookup::lookup;
 pub use respond::{abort, data, fill, finish, flush, head, interim, text};
 pub use run::{idle_chain, refuse, run};
 

@@ -5,7 +5,7 @@ use std::io;
 use crate::web::{BodyFault, Exchange, Table, Wire};
 
 /// Sends the response head once: runs the hooks of [`super::Phase::Head`], joins `err_headers_out` and `headers_out`,
-/// adds what the server itself says (Date, Server, Content-Type, framing, Connection) in httpd's order, and hands it
+/// adds what the server itself says (Date, Server, Content-Type of [`super::media`], Content-Encoding, Content-Language, framing, Connection) in httpd's order, and hands it
 /// to the wire. `length` is the length of the body that the handler will send, if it knows it; body filters may take
 /// it back. Does nothing if the head is out.
 pub fn head(_ex: &mut Exchange, _wire: &mut dyn Wire, _length: Option<u64>) {

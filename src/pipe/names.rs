@@ -1,0 +1,54 @@
+//! The server's name, port and scheme as the request sees them (`UseCanonicalName`), and URLs made of them.
+
+use crate::config::core::{Canonical, CoreDir};
+use crate::web::Exchange;
+
+/// The name for self-referential URLs, `SERVER_NAME` and `%V`.
+pub fn server_name(ex: &Exchange) -> &[u8] {
+    // `UseCanonicalName DNS` asks the resolver, which the request path cannot wait for: ServerName instead.
+    let canonical = ex.dir::<CoreDir>().and_then(|dir| dir.use_canonical_name).unwrap_or_default();
+    if canonical == Canonical::Off && !ex.hostname.is_empty() {
+        return &ex.hostname;
+    }
+    ex.server().rec.name.as_deref().unwrap_or(b"localhost")
+}
+
+/// The port for self-referential URLs, `SERVER_PORT` and `%p`.
+pub fn server_port(ex: &Exchange) -> u16 {
+    let dir = ex.dir::<CoreDir>();
+    let canonical = dir.and_then(|dir| dir.use_canonical_name).unwrap_or_default();
+    let physical = dir.and_then(|dir| dir.use_canonical_port).unwrap_or(false).then(|| ex.conn.local.port());
+    let server = ex.server().rec.port;
+    let port = match canonical {
+        Canonical::On => server.or(physical),
+        Canonical::Off | Canonical::Dns => ex.host_port.or(if physical.is_some() { physical } else { server }),
+    };
+    port.unwrap_or_else(|| default_port(ex))
+}
+
+/// `http`, or what TLS or the scheme in ServerName make of it.
+pub fn scheme(ex: &Exchange) -> &[u8] {
+    match ex.server().rec.scheme.as_deref() {
+        Some(scheme) => scheme,
+        None if ex.conn.secure => b"https",
+        None => b"http",
+    }
+}
+
+/// The port that URLs of this scheme leave out.
+pub fn default_port(ex: &Exchange) -> u16 {
+    let https = ex.conn.secure || ex.server().rec.scheme.as_deref() == Some(b"https");
+    if https { 443 } else { 80 }
+}
+
+/// Appends the absolute URL of `path` (already escaped) on this server.
+pub fn push_url(ex: &Exchange, path: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(scheme(ex));
+    out.extend_from_slice(b"://");
+    out.extend_from_slice(server_name(ex));
+    let port = server_port(ex);
+    if port != default_port(ex) {
+        out.extend_from_slice(format!(":{port}").as_bytes());
+    }
+    out.extend_from_slice(path);
+}
