@@ -1,0 +1,360 @@
+//! A connection to a backend while a request uses it.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use tokio::time::Sleep;
+
+use super::stream::{Idle, Stream};
+use super::worker::WorkerState;
+use crate::codec::http1::ResponseHead;
+
+/// What one read takes at most, unless a head needs more room.
+const ROOM: usize = 64 * 1024;
+
+/// The longest head or packet that is waited for.
+pub(super) const HEAD_MAX: usize = 1024 * 1024;
+
+/// Buffers kept by a thread.
+const SPARE_LANES: usize = 64;
+
+/// Bytes that came from a backend and are not used yet.
+pub struct Input {
+    room: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Input {
+    fn new() -> Self {
+        Self { room: vec![0; ROOM], start: 0, end: 0 }
+    }
+
+    /// The bytes.
+    #[inline]
+    pub fn bytes(&self) -> &[u8] {
+        self.room.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// Marks the first `n` as used.
+    #[inline]
+    pub fn consume(&mut self, n: usize) {
+        self.start = self.end.min(self.start + n);
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+    }
+
+    /// Free room behind the bytes; they move to the front when little is left, and the room grows when all is taken.
+    fn spare(&mut self) -> &mut [u8] {
+        if self.start > 0 && self.room.len() - self.end < ROOM / 2 {
+            self.room.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        if self.room.len() == self.end {
+            self.room.resize(self.room.len() * 2, 0);
+        }
+        self.room.get_mut(self.end..).unwrap_or_default()
+    }
+}
+
+/// Memory that a request on a backend connection needs, reused by the thread.
+pub struct Lane {
+    /// What came.
+    pub input: Input,
+    /// What is to be sent.
+    pub output: Vec<u8>,
+    /// The head of an HTTP response.
+    pub(super) head: ResponseHead,
+}
+
+thread_local! {
+    // Boxed, so that lending one moves a pointer.
+    #[allow(clippy::vec_box)]
+    static LANES: RefCell<Vec<Box<Lane>>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Lane {
+    fn take() -> Box<Self> {
+        LANES.with(|lanes| lanes.borrow_mut().pop()).unwrap_or_else(|| {
+            Box::new(Self { input: Input::new(), output: Vec::new(), head: ResponseHead::default() })
+        })
+    }
+
+    fn give(mut self: Box<Self>) {
+        (self.input.start, self.input.end) = (0, 0);
+        self.output.clear();
+        self.head.clear();
+        if self.input.room.len() > ROOM || self.output.capacity() > 2 * ROOM {
+            return;
+        }
+        LANES.with(|lanes| {
+            let mut lanes = lanes.borrow_mut();
+            if lanes.len() < SPARE_LANES {
+                lanes.push(self);
+            }
+        });
+    }
+}
+
+/// A place among the worker's open connections; given up when dropped.
+pub(super) struct Slot(Arc<WorkerState>);
+
+impl Slot {
+    /// A place, unless `max` (0 is no limit) are taken.
+    pub(super) fn reserve(state: &Arc<WorkerState>, max: u32) -> Option<Self> {
+        let more = |open: u32| (max == 0 || open < max).then_some(open + 1);
+        state.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+        Some(Self(state.clone()))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::SeqCst);
+        if self.0.starving.load(Ordering::SeqCst) > 0 {
+            self.0.freed.notify_one();
+        }
+    }
+}
+
+/// A connection lent for one request. Dropping it closes it; [`Link::keep`] gives it back.
+///
+/// All reads and writes fail with [`io::ErrorKind::TimedOut`] when nothing moved for the time set.
+pub struct Link {
+    stream: Stream,
+    pub(super) slot: Slot,
+    /// Set at some earlier deadline and moved only when it fires, so that a request costs no timer.
+    timer: Option<Pin<Box<Sleep>>>,
+    deadline: Instant,
+    timeout: Duration,
+    lane: Option<Box<Lane>>,
+    /// Requests it has served.
+    pub(super) served: u32,
+    /// When it was given back.
+    pub(super) since: Instant,
+    /// Something was left unread.
+    pub(super) dirty: bool,
+    received: u64,
+    sent: u64,
+}
+
+impl Link {
+    pub(super) fn new(stream: Stream, slot: Slot) -> Self {
+        let now = Instant::now();
+        Self {
+            stream,
+            slot,
+            timer: None,
+            deadline: now,
+            timeout: Duration::from_secs(60),
+            lane: Some(Lane::take()),
+            served: 0,
+            since: now,
+            dirty: false,
+            received: 0,
+            sent: 0,
+        }
+    }
+
+    pub(super) fn wake(&mut self) {
+        if self.lane.is_none() {
+            self.lane = Some(Lane::take());
+        }
+    }
+
+    /// Ready to lie in a pool, or not worth it.
+    pub(super) fn rest(&mut self) {
+        self.count();
+        self.served = self.served.saturating_add(1);
+        self.since = Instant::now();
+        if let Some(lane) = self.lane.take() {
+            self.dirty |= !lane.input.bytes().iter().all(|c| matches!(c, b'\r' | b'\n'));
+            lane.give();
+        }
+    }
+
+    pub(super) fn idle(&self, certain: bool) -> Idle {
+        if self.dirty {
+            return Idle::Unread;
+        }
+        loop {
+            match self.stream.idle(certain) {
+                // Empty lines behind a response are borne.
+                Idle::Unread => {
+                    let mut some = [0; 16];
+                    match self.stream.try_read(&mut some) {
+                        Ok(n @ 1..) if some.iter().take(n).all(|c| matches!(c, b'\r' | b'\n')) => {}
+                        Ok(0) => return Idle::Closed,
+                        _ => return Idle::Unread,
+                    }
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Whether it served a request before this one.
+    pub fn reused(&self) -> bool {
+        self.served > 0
+    }
+
+    /// The worker it leads to.
+    pub fn state(&self) -> &Arc<WorkerState> {
+        &self.slot.0
+    }
+
+    /// How long one read or write may take.
+    pub fn set_timeout(&mut self, timeout: Duration) {
+        self.timeout = timeout;
+    }
+
+    /// Buffers of this request.
+    #[inline]
+    pub fn lane(&mut self) -> &mut Lane {
+        self.lane.get_or_insert_with(Lane::take)
+    }
+
+    /// What came and is not used.
+    #[inline]
+    pub fn input(&self) -> &[u8] {
+        self.lane.as_ref().map_or(&[], |lane| lane.input.bytes())
+    }
+
+    /// Marks input as used.
+    #[inline]
+    pub fn consume(&mut self, n: usize) {
+        self.lane().input.consume(n);
+    }
+
+    /// Reads more into the input; `Ok(0)` is the end.
+    pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let Self { stream, lane, .. } = self;
+        let lane = lane.get_or_insert_with(Lane::take);
+        if lane.input.end - lane.input.start > HEAD_MAX {
+            return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
+        }
+        match stream.poll_read(cx, lane.input.spare()) {
+            Poll::Ready(Ok(n)) => {
+                lane.input.end += n;
+                self.received += n as u64;
+                self.deadline = self.since;
+                Poll::Ready(Ok(n))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => self.poll_timer(cx).map(Err),
+        }
+    }
+
+    /// [`Link::poll_fill`] as a future.
+    pub async fn fill(&mut self) -> io::Result<usize> {
+        poll_fn(|cx| self.poll_fill(cx)).await
+    }
+
+    /// Writes some of `data`.
+    pub fn poll_write(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_parts(cx, &[io::IoSlice::new(data)])
+    }
+
+    /// Writes some of several pieces, in order.
+    pub fn poll_write_parts(&mut self, cx: &mut Context<'_>, parts: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let written = match parts {
+            [one] => self.stream.poll_write(cx, one),
+            _ => self.stream.poll_write_vectored(cx, parts),
+        };
+        match written {
+            Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            Poll::Ready(Ok(n)) => {
+                self.sent += n as u64;
+                self.deadline = self.since;
+                Poll::Ready(Ok(n))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => self.poll_timer(cx).map(Err),
+        }
+    }
+
+    /// Writes all of `data`.
+    pub async fn write_all(&mut self, data: &[u8]) -> io::Result<()> {
+        let mut rest = data;
+        poll_fn(|cx| {
+            while !rest.is_empty() {
+                let n = ready!(self.poll_write(cx, rest))?;
+                rest = rest.get(n..).unwrap_or_default();
+            }
+            Poll::Ready(Ok(()))
+        })
+        .await
+    }
+
+    /// Writes all that was pushed to the lane's output, and empties it.
+    pub async fn send(&mut self) -> io::Result<()> {
+        let output = std::mem::take(&mut self.lane().output);
+        let result = self.write_all(&output).await;
+        let lane = self.lane();
+        lane.output = output;
+        lane.output.clear();
+        result
+    }
+
+    /// Ends the sending direction.
+    pub async fn shutdown(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.stream.poll_shutdown(cx)).await
+    }
+
+    /// Whether the peer has closed or sent something, as far as is known without asking the system.
+    pub fn has_news(&self) -> bool {
+        self.stream.idle(false) != Idle::Quiet
+    }
+
+    /// Ready with `TimedOut` once nothing moved for the time set, counted from the first wait.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let now = Instant::now();
+        if self.deadline == self.since {
+            self.deadline = now + self.timeout;
+        } else if now >= self.deadline {
+            self.deadline = self.since;
+            return Poll::Ready(io::ErrorKind::TimedOut.into());
+        }
+        let deadline = tokio::time::Instant::from_std(self.deadline);
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if timer.deadline() > deadline {
+            timer.as_mut().reset(deadline);
+        }
+        loop {
+            match timer.as_mut().poll(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(()) if timer.deadline() >= deadline => {
+                    self.deadline = self.since;
+                    return Poll::Ready(io::ErrorKind::TimedOut.into());
+                }
+                Poll::Ready(()) => timer.as_mut().reset(deadline),
+            }
+        }
+    }
+
+    fn count(&mut self) {
+        if self.received > 0 {
+            self.slot.0.read.fetch_add(self.received, Ordering::Relaxed);
+        }
+        if self.sent > 0 {
+            self.slot.0.transferred.fetch_add(self.sent, Ordering::Relaxed);
+        }
+        (self.received, self.sent) = (0, 0);
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.count();
+        if let Some(lane) = self.lane.take() {
+            lane.give();
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Common to all backends: their response, on its way to the client.
+//!
+//! A backend puts what it was told into the exchange (`status`, `status_line` when there is a reason of its own,
+//! `headers_out`, `content_type`) and calls [`head`]. If that says [`Verdict::Send`], the body follows with
+//! `pipe::data`, `pipe::flush` whenever the backend pauses, and `pipe::finish`; then the backend returns
+//! `Outcome::Done`. What goes wrong before the head is out is answered with [`proxy_error`] or a plain
+//! `Outcome::Status`; afterwards with `pipe::abort`.
+
+use super::Attempt;
+use crate::logs::{self, Level};
+use crate::pipe::{self, Outcome};
+use crate::web::{Exchange, Wire};
+
+/// What becomes of the backend's response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The head is queued; the body follows.
+    Send,
+    /// ProxyErrorOverride: the backend returns this outcome, drops the body and closes its connection.
+    Replace(Outcome),
+}
+
+/// Takes the head of a backend's response: notes its status, maps the fields that name the backend, and queues it,
+/// or replaces the response by one of our own. `length` is the length of the body, if the backend told it.
+pub fn head(ex: &mut Exchange, wire: &mut dyn Wire, attempt: &Attempt<'_>, length: Option<u64>) -> Verdict {
+    let policy = attempt.policy;
+    note_status(ex);
+    if !policy.reverse.is_empty() {
+        let mut headers = std::mem::take(&mut ex.headers_out);
+        policy.reverse.apply(ex, attempt.backends, &mut headers);
+        ex.headers_out = headers;
+    }
+    if let Some(codes) = &policy.error_override
+        && (if codes.is_empty() { ex.status >= 400 } else { codes.contains(&ex.status) })
+    {
+        let status = std::mem::replace(&mut ex.status, 200);
+        let challenge = (status == 401).then(|| std::mem::take(&mut ex.headers_out));
+        ex.headers_out.clear();
+        for value in challenge.iter().flat_map(|fields| fields.get_all(b"WWW-Authenticate")) {
+            ex.err_headers_out.add(b"WWW-Authenticate", value);
+        }
+        ex.content_type.clear();
+        return Verdict::Replace(Outcome::Status(status));
+    }
+    pipe::head(ex, wire, length);
+    Verdict::Send
+}
+
+/// The note `proxy-status`: what the backend said, whatever is sent in the end.
+fn note_status(ex: &mut Exchange) {
+    let status = ex.status;
+    let digit = |n: u16| b'0' + (n % 10) as u8;
+    ex.notes.set(b"proxy-status", &[digit(status / 100), digit(status / 10), digit(status)]);
+}
+
+/// httpd's "Proxy Error" page with this reason, which may hold HTML and is logged as AH00898.
+pub fn proxy_error(ex: &mut Exchange, status: u16, reason: &str) -> Outcome {
+    ex.notes.set(b"verbose-error-to", b"*");
+    let mut text = Vec::with_capacity(reason.len() + 128);
+    text.extend_from_slice(b"The proxy server could not handle the request<p>Reason: <strong>");
+    crate::base::path::escape_html(reason.as_bytes(), &mut text);
+    text.extend_from_slice(b"</strong></p>");
+    ex.notes.set(b"error-notes", &text);
+    ex.status_line.clear();
+    crate::codec::http1::write::push_decimal(&mut ex.status_line, u64::from(status));
+    ex.status_line.extend_from_slice(b" Proxy Error");
+    let uri = logs::Bytes(&ex.uri);
+    logs::error!(ex, Level::Error, "proxy", "AH00898: {reason} returned by {uri}");
+    Outcome::Status(status)
+}

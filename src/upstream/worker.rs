@@ -1,0 +1,254 @@
+//! Workers and balancers of a generation, and what of them outlives it.
+//!
+//! What a reload does to a worker or balancer of the same key:
+//!
+//! | value | after a reload |
+//! |---|---|
+//! | elected, busy, transferred, read, lbstatus | go on |
+//! | `IN_ERROR`, `HC_FAILED`, error time, retries | go on |
+//! | other status bits | go on, unless `status=` of the configuration changed: then as configured |
+//! | idle connections, count of open ones | go on |
+//! | resolved addresses | go on |
+//! | parameters | as configured now |
+//!
+//! Without a counterpart in the new generation the state is retired: its idle connections close at once, those in use
+//! when their request ends.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::Notify;
+
+use super::spec::{BalancerSpec, WorkerSpec, status};
+
+/// All backends of a generation: in the process-wide values of `modules::proxy`.
+#[derive(Clone, Default)]
+pub struct Backends {
+    /// Workers; [`super::spec::Choice::Worker`] and [`BalancerSpec::members`] index this.
+    pub workers: Vec<Arc<Worker>>,
+    /// Balancers.
+    pub balancers: Vec<Arc<Balancer>>,
+}
+
+/// A worker: what was configured, and its state.
+pub struct Worker {
+    /// As configured.
+    pub spec: WorkerSpec,
+    /// What happened, shared by all threads and kept over reloads.
+    pub state: Arc<WorkerState>,
+}
+
+/// A balancer: what was configured, and its state.
+pub struct Balancer {
+    /// As configured.
+    pub spec: BalancerSpec,
+    /// What happened.
+    pub state: Arc<BalancerState>,
+}
+
+/// Addresses of a worker's host.
+#[derive(Debug)]
+pub(super) struct Addresses {
+    pub(super) list: Vec<SocketAddr>,
+    pub(super) found: Instant,
+}
+
+/// Counters, error state and flags of one worker; atomics only.
+pub struct WorkerState {
+    /// Tells workers apart in the threads' pools.
+    pub(super) id: u64,
+    /// Bits of [`status`] in force.
+    pub status: AtomicU32,
+    /// [`WorkerSpec::status`] when the state was made or last changed by the configuration.
+    configured: AtomicU32,
+    /// Times elected.
+    pub elected: AtomicU64,
+    /// Requests in progress.
+    pub busy: AtomicU64,
+    /// Bytes sent to the backend.
+    pub transferred: AtomicU64,
+    /// Bytes received from it.
+    pub read: AtomicU64,
+    /// The election's running balance.
+    pub lbstatus: AtomicI64,
+    /// When the error state began, in microseconds since 1970; 0 is never.
+    pub error_time: AtomicI64,
+    /// Times the retry time ran out since the last successful connect.
+    pub retries: AtomicU32,
+    /// Connections open, idle ones included.
+    pub open: AtomicU32,
+    /// Requests that wait for a connection because `max` is reached.
+    pub(super) starving: AtomicU32,
+    /// Told when a connection closed while somebody was waiting.
+    pub(super) freed: Notify,
+    /// No longer configured.
+    pub(super) retired: AtomicBool,
+    pub(super) addresses: ArcSwapOption<Addresses>,
+}
+
+impl WorkerState {
+    /// Nothing happened yet; `status` as configured.
+    pub fn new(status: u32) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            status: AtomicU32::new(status),
+            configured: AtomicU32::new(status),
+            elected: AtomicU64::new(0),
+            busy: AtomicU64::new(0),
+            transferred: AtomicU64::new(0),
+            read: AtomicU64::new(0),
+            lbstatus: AtomicI64::new(0),
+            error_time: AtomicI64::new(0),
+            retries: AtomicU32::new(0),
+            open: AtomicU32::new(0),
+            starving: AtomicU32::new(0),
+            freed: Notify::new(),
+            retired: AtomicBool::new(false),
+            addresses: ArcSwapOption::empty(),
+        }
+    }
+
+    /// The status bits.
+    #[inline]
+    pub fn bits(&self) -> u32 {
+        self.status.load(Ordering::Relaxed)
+    }
+
+    /// Whether requests may be sent.
+    #[inline]
+    pub fn is_usable(&self) -> bool {
+        self.bits() & status::UNUSABLE == 0
+    }
+
+    /// Takes the worker out, unless its errors are ignored; whether it is out now.
+    pub fn fail(&self, now: i64) -> bool {
+        if self.bits() & status::IGNORE_ERRORS != 0 {
+            return false;
+        }
+        self.error_time.store(now, Ordering::Relaxed);
+        self.status.fetch_or(status::IN_ERROR, Ordering::Relaxed);
+        true
+    }
+
+    /// Clears the error state when the retry time is over; whether it was.
+    pub fn retry(&self, retry: Duration, now: i64) -> bool {
+        if self.bits() & status::IN_ERROR == 0 {
+            return false;
+        }
+        let retry = i64::try_from(retry.as_micros()).unwrap_or(i64::MAX);
+        if self.bits() & status::STOPPED != 0 || now <= self.error_time.load(Ordering::Relaxed).saturating_add(retry) {
+            return false;
+        }
+        self.retries.fetch_add(1, Ordering::Relaxed);
+        self.status.fetch_and(!status::IN_ERROR, Ordering::Relaxed);
+        true
+    }
+
+    /// A connection was made.
+    pub(super) fn connected(&self) {
+        if self.retries.load(Ordering::Relaxed) != 0 {
+            self.retries.store(0, Ordering::Relaxed);
+        }
+        if self.error_time.load(Ordering::Relaxed) != 0 {
+            self.error_time.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// The configuration's status bits, where they changed, replace those in force.
+    fn configure(&self, bits: u32) {
+        if self.configured.swap(bits, Ordering::Relaxed) != bits {
+            let found_out = self.bits() & (status::IN_ERROR | status::HC_FAILED);
+            self.status.store(bits | found_out, Ordering::Relaxed);
+        }
+    }
+}
+
+/// State of one balancer.
+#[derive(Default)]
+pub struct BalancerState {
+    /// Requests it was asked for.
+    pub requests: AtomicU64,
+}
+
+impl Backends {
+    /// Takes over the state of workers and balancers that were there before, by their keys; the others start fresh.
+    pub fn adopt(workers: Vec<WorkerSpec>, balancers: Vec<BalancerSpec>, previous: Option<&Self>) -> Self {
+        let mut old_workers: HashMap<&str, &Arc<WorkerState>, foldhash::fast::RandomState> =
+            previous.iter().flat_map(|p| &p.workers).map(|w| (w.spec.key.as_str(), &w.state)).collect();
+        let old_balancers: HashMap<&str, &Arc<BalancerState>, foldhash::fast::RandomState> =
+            previous.iter().flat_map(|p| &p.balancers).map(|b| (b.spec.key.as_str(), &b.state)).collect();
+        let workers = workers
+            .into_iter()
+            .map(|spec| {
+                let state = match old_workers.remove(spec.key.as_str()) {
+                    Some(old) => {
+                        old.configure(spec.status);
+                        old.retired.store(false, Ordering::Relaxed);
+                        old.clone()
+                    }
+                    None => Arc::new(WorkerState::new(spec.status)),
+                };
+                Arc::new(Worker { spec, state })
+            })
+            .collect();
+        for gone in old_workers.values() {
+            gone.retired.store(true, Ordering::Relaxed);
+        }
+        let balancers = balancers
+            .into_iter()
+            .map(|spec| {
+                let state = old_balancers.get(spec.key.as_str()).map_or_else(Arc::default, |old| (*old).clone());
+                Arc::new(Balancer { spec, state })
+            })
+            .collect();
+        Self { workers, balancers }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::spec::Scheme;
+
+    fn spec(name: &str, status: u32) -> WorkerSpec {
+        WorkerSpec { status, ..WorkerSpec::new(name.to_owned(), Scheme::Http, "h".to_owned(), 80) }
+    }
+
+    #[test]
+    fn state_goes_on_over_a_reload_by_key() {
+        let old = Backends::adopt(vec![spec("a", 0), spec("b", status::DRAIN), spec("c", 0)], Vec::new(), None);
+        let (a, c) = (&old.workers[0].state, &old.workers[2].state);
+        a.elected.store(7, Ordering::Relaxed);
+        assert!(a.fail(1_000_000));
+        a.status.fetch_or(status::DISABLED, Ordering::Relaxed);
+        let new = Backends::adopt(vec![spec("b", status::DRAIN), spec("a", 0)], Vec::new(), Some(&old));
+        let state = &new.workers[1].state;
+        assert_eq!(state.elected.load(Ordering::Relaxed), 7);
+        assert_eq!(state.bits(), status::IN_ERROR | status::DISABLED);
+        assert!(c.retired.load(Ordering::Relaxed) && !state.retired.load(Ordering::Relaxed));
+        let newer = Backends::adopt(vec![spec("a", status::STOPPED)], Vec::new(), Some(&new));
+        assert_eq!(newer.workers[0].state.bits(), status::IN_ERROR | status::STOPPED);
+    }
+
+    #[test]
+    fn an_error_lasts_for_the_retry_time() {
+        let state = WorkerState::new(0);
+        let minute = Duration::from_secs(60);
+        assert!(state.fail(1_000_000) && !state.is_usable());
+        assert!(!state.retry(minute, 61_000_000));
+        assert!(state.retry(minute, 61_000_001) && state.is_usable());
+        assert_eq!(state.retries.load(Ordering::Relaxed), 1);
+        state.status.store(status::STOPPED | status::IN_ERROR, Ordering::Relaxed);
+        assert!(!state.retry(minute, i64::MAX));
+        let ignoring = WorkerState::new(status::IGNORE_ERRORS);
+        assert!(!ignoring.fail(1) && ignoring.is_usable());
+        // `status=+E` has no error time: over at once.
+        let initial = WorkerState::new(status::IN_ERROR);
+        assert!(initial.retry(minute, 1_700_000_000_000_000));
+    }
+}
