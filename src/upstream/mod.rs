@@ -8,6 +8,7 @@
 //! exchange, and lets [`respond`] send it. The connection is given back ([`pool::Link::keep`]) as soon as the response
 //! has been read, and closed when it is dropped.
 
+pub mod canon;
 mod dial;
 mod forward;
 mod link;

@@ -321,15 +321,22 @@ pub trait Reverse: Send + Sync {
     fn apply(&self, ex: &Exchange, backends: &super::Backends, headers: &mut Table);
 }
 
-/// What `modules::proxy` hands to [`super::forward`].
+/// What `modules::proxy` hands to [`super::forward`]. The URL is in `ex.filename` behind `proxy:`, as in httpd.
 pub struct Forward {
     /// Whom to send it to.
     pub choice: Choice,
     /// The settings.
     pub policy: Rc<Policy>,
-    /// The URL after the mapping, as httpd has it in `r->filename` behind `proxy:`
-    /// (`http://host:port/path`, `balancer://name/path`), not yet canonicalised for the member.
-    pub url: Vec<u8>,
-    /// The path was taken raw from the request (`nocanon`, `mapping=encoded`, rewrite's NE): forwarded as it is.
-    pub nocanon: bool,
+    /// `None`: the URL is complete (`http://host:port/path?query`), nothing is escaped or appended any more; so for all
+    /// choices but balancers. Else it is `balancer://name/path` in this form: each attempt puts the member's name in
+    /// place of `balancer://name`, and lets [`super::canon::canonical`] (with `ex.args`) make it fit for the wire by the
+    /// rules of the member's scheme; what that refuses is answered with its status.
+    pub form: Option<super::canon::Form>,
+}
+
+impl Forward {
+    /// The URL in `ex.filename`.
+    pub fn url<'e>(&self, ex: &'e Exchange) -> &'e [u8] {
+        ex.filename.strip_prefix(b"proxy:").unwrap_or_default()
+    }
 }
