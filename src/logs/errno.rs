@@ -42,8 +42,9 @@ impl Errno {
 }
 
 /// httpd's texts for codes that are not the system's.
-const KNOWN: [(i32, &str); 12] = [
+const KNOWN: [(i32, &str); 13] = [
     (20014, "Internal error (specific information not available)"),
+    (20023, "The given path was above the root path"),
     (20024, "The given path is misformatted or contained invalid characters"),
     (70007, "The timeout specified has expired"),
     (70008, "Partial results are valid but processing is incomplete"),

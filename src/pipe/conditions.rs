@@ -122,12 +122,12 @@ fn if_range(ex: &Exchange) -> Condition {
 
 /// When the response was made: its own date if it has one (a proxied response), else that of the request.
 fn now(ex: &Exchange) -> i64 {
-    ex.headers_out.get(b"Date").and_then(parse_http_date).unwrap_or(ex.started_micros.div_euclid(1_000_000))
+    ex.headers_out.get(b"Date").and_then(parse_http_date).unwrap_or_else(|| ex.started_micros.div_euclid(1_000_000))
 }
 
 fn modified(ex: &Exchange) -> i64 {
     let own = ex.headers_out.get(b"Last-Modified").and_then(parse_http_date);
-    own.unwrap_or(ex.started_micros.div_euclid(1_000_000))
+    own.unwrap_or_else(|| ex.started_micros.div_euclid(1_000_000))
 }
 
 /// Whether an entity tag occurs in a list of them; compared strongly, weak tags equal nothing.

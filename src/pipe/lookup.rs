@@ -8,3 +8,9 @@ use crate::web::Exchange;
 pub async fn lookup(_ex: &Exchange, _target: &[u8]) -> Exchange {
     unreachable!("laid out first, filled next")
 }
+
+/// The same for a file: the request is taken to be mapped to `file` already, so Translate is left out and no Location
+/// applies.
+pub async fn lookup_file(_ex: &Exchange, _file: &[u8]) -> Exchange {
+    unreachable!("laid out first, filled next")
+}

@@ -6,16 +6,20 @@ use std::pin::Pin;
 use crate::config::{ModuleRow, Server, Slots};
 use crate::web::{Exchange, Wire};
 
+mod allow;
 pub mod conditions;
 mod lookup;
 pub mod media;
 pub mod names;
 mod respond;
 mod run;
+mod vars;
 
-pub use lookup::lookup;
+pub use allow::{allow, push_allow};
+pub use lookup::{lookup, lookup_file};
 pub use respond::{abort, data, fill, finish, flush, head, interim, text};
 pub use run::{idle_chain, refuse, run};
+pub use vars::{expand, holds};
 
 /// Phases in the order they run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

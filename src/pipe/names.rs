@@ -1,6 +1,6 @@
 //! The server's name, port and scheme as the request sees them (`UseCanonicalName`), and URLs made of them.
 
-use crate::config::core::{Canonical, CoreDir};
+use crate::config::core::{Canonical, CoreDir, CoreProcess, CoreServer, Tokens};
 use crate::web::Exchange;
 
 /// The name for self-referential URLs, `SERVER_NAME` and `%V`.
@@ -51,4 +51,37 @@ pub fn push_url(ex: &Exchange, path: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(format!(":{port}").as_bytes());
     }
     out.extend_from_slice(path);
+}
+
+/// What a mapping module says of the place a request was mapped to; kept in [`Exchange::ext`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Context {
+    /// `CONTEXT_PREFIX`: the part of the path that was mapped.
+    pub prefix: Vec<u8>,
+    /// `CONTEXT_DOCUMENT_ROOT`: what it was mapped to.
+    pub root: Vec<u8>,
+    /// `DOCUMENT_ROOT` of this request, where a module chose another one than the server's.
+    pub document_root: Option<Vec<u8>>,
+}
+
+/// The document root that holds for the request.
+pub fn document_root(ex: &Exchange) -> &[u8] {
+    let own = ex.ext.get::<Context>().and_then(|context| context.document_root.as_deref());
+    own.or_else(|| ex.server().get::<CoreServer>().and_then(|core| core.document_root.as_deref()))
+        .unwrap_or(DEFAULT_DOCUMENT_ROOT)
+}
+
+/// Where documents are looked for without `DocumentRoot`, as in Debian's httpd.
+pub const DEFAULT_DOCUMENT_ROOT: &[u8] = b"/var/www/html";
+
+/// `SERVER_SOFTWARE` and the Server field, as `ServerTokens` wants it.
+pub fn server_software(ex: &Exchange) -> &'static [u8] {
+    let tokens = ex.live.generation.globals.conf.get::<CoreProcess>().and_then(|core| core.tokens);
+    match tokens.unwrap_or_default() {
+        Tokens::Full | Tokens::Os => concat!("Apache/2.4.71 (Tandem/", env!("CARGO_PKG_VERSION"), ")").as_bytes(),
+        Tokens::Min => b"Apache/2.4.71",
+        Tokens::Minor => b"Apache/2.4",
+        Tokens::Major => b"Apache/2",
+        Tokens::Prod => b"Apache",
+    }
 }

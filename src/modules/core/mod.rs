@@ -2,6 +2,7 @@
 
 pub mod conf;
 mod dir;
+pub(crate) mod files;
 pub(crate) mod logs;
 mod sections;
 pub mod server;
@@ -19,7 +20,7 @@ pub const MODULE: Module = Module {
         directives: DIRECTIVES,
         post_config: logs::error_logs,
     },
-    hooks: &[],
+    hooks: files::HOOKS,
 };
 
 /// The directives.

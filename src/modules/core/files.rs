@@ -1,0 +1,485 @@
+//! What the core does with a request that nobody else wants: DocumentRoot, type and handler as the configuration forces
+//! them, and the file itself.
+
+use std::cell::RefCell;
+use std::fs::{File, Metadata, OpenOptions};
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use md5::Md5;
+use sha1::Sha1;
+
+use super::conf::{AcceptPathInfo, CoreDir, CoreProcess, Handler, RangeLimit, etag};
+use crate::base::clock::push_http_date;
+use crate::codec::http1::head::is_known_method;
+use crate::config::clean_path;
+use crate::logs::{self, Bytes, Errno, Level};
+use crate::pipe::conditions::{RangeLimits, Ranges, meets_conditions, ranges};
+use crate::pipe::media::push_content_type;
+use crate::pipe::{self, Hook, Outcome, Phase, Run, Waiting, names};
+use crate::web::{BodyFault, Exchange, Wire};
+
+/// The handler of a directory that nobody else handles.
+pub(crate) const DIRECTORY: &[u8] = b"httpd/unix-directory";
+
+/// The hooks.
+pub(super) const HOOKS: &[Hook] = &[
+    Hook { phase: Phase::Translate, order: 20, wants: |_, _| true, run: Run::Now(translate) },
+    Hook { phase: Phase::Fixups, order: -20, wants: |_, _| true, run: Run::Now(override_type) },
+    Hook { phase: Phase::Handler, order: 20, wants: |_, _| true, run: Run::Handle(serve) },
+];
+
+/// Maps what no other module mapped into the document root.
+fn translate(ex: &mut Exchange) -> Outcome {
+    if ex.proxyreq != crate::web::ProxyKind::None {
+        return Outcome::Status(403);
+    }
+    if ex.uri.first() != Some(&b'/') && ex.uri != b"*" {
+        let (uri, line) = (Bytes(&ex.uri), Bytes(&ex.the_request));
+        logs::error!(ex, Level::Error, "core", "AH00126: Invalid URI in request '{}' {}", uri, line);
+        return Outcome::Status(400);
+    }
+    let mut path = ex.uri.as_slice();
+    if let Some(prefix) = ex.server().rec.path.as_deref()
+        && let Some(rest) = path.strip_prefix(prefix)
+        && (prefix.last() == Some(&b'/') || rest.is_empty() || rest.first() == Some(&b'/'))
+    {
+        path = rest;
+    }
+    let root = names::document_root(ex);
+    let mut filename = Vec::with_capacity(root.len() + path.len() + 1);
+    filename.extend_from_slice(root);
+    if filename.last() != Some(&b'/') {
+        filename.push(b'/');
+    }
+    let relative = path.iter().take_while(|byte| **byte == b'/').count();
+    let relative = path.get(relative..).unwrap_or_default();
+    if needs_cleaning(relative) {
+        let cleaned = clean_path(relative);
+        if cleaned == b".." || cleaned.starts_with(b"../") {
+            let line = Bytes(&ex.the_request);
+            logs::error!(ex, Level::Error, "core", Errno(20023) => "AH00127: Cannot map {} to file", line);
+            return Outcome::Status(403);
+        }
+        filename.extend_from_slice(&cleaned);
+    } else {
+        filename.extend_from_slice(relative);
+    }
+    ex.filename = filename;
+    Outcome::Ok
+}
+
+/// Whether a path holds anything that [`clean_path`] removes: empty segments, `.` and `..`.
+fn needs_cleaning(path: &[u8]) -> bool {
+    let dot = |segment: &[u8]| matches!(segment, b"." | b"..");
+    memchr::memmem::find(path, b"//").is_some() || (path.contains(&b'.') && path.split(|byte| *byte == b'/').any(dot))
+}
+
+/// `ForceType` and `SetHandler`, first of all fixups so that modules may still change their mind.
+fn override_type(ex: &mut Exchange) -> Outcome {
+    let chain = ex.chain.clone();
+    if let Some(dir) = chain.dir.get::<CoreDir>() {
+        if let Some(media) = dir.force_type.as_deref()
+            && media != b"none"
+        {
+            media.clone_into(&mut ex.content_type);
+        }
+        if let Some(Handler::Named(text)) = &dir.handler {
+            match &text.template {
+                None => text.raw.clone_into(&mut ex.handler),
+                Some(template) => {
+                    let mut value = Vec::new();
+                    if let Err(error) = pipe::expand(ex, template, &mut value) {
+                        logs::error!(ex, Level::Warn, "core", "AH03154: Can't evaluate handler expression: {}", error);
+                        return Outcome::Status(500);
+                    }
+                    if value != b"none" {
+                        ex.handler = value;
+                    }
+                }
+            }
+        }
+    }
+    if ex.handler.is_empty() && ex.finfo.as_ref().is_some_and(Metadata::is_dir) {
+        ex.handler.extend_from_slice(DIRECTORY);
+    }
+    Outcome::Ok
+}
+
+/// The handler of all that has no other: a file.
+fn serve<'a>(ex: &'a mut Exchange, wire: &'a mut dyn Wire) -> Waiting<'a> {
+    Box::pin(async move {
+        pipe::allow(ex, &[b"GET", b"POST", b"OPTIONS"]);
+        if let Err(fault) = discard(wire).await {
+            return refuse_body(ex, fault);
+        }
+        match ex.method.as_slice() {
+            b"GET" | b"HEAD" | b"POST" => match open(ex) {
+                Ok((file, info)) => send(ex, wire, &file, &info).await,
+                Err(outcome) => outcome,
+            },
+            b"OPTIONS" => {
+                let mut methods = Vec::new();
+                pipe::push_allow(ex, &mut methods);
+                ex.headers_out.set(b"Allow", &methods);
+                done(pipe::text(ex, wire, b"").await)
+            }
+            method if is_registered(ex, method) => Outcome::Status(405),
+            _ => {
+                let line = Bytes(&ex.the_request);
+                if matches!(ex.the_request.as_slice(), [0x16, 2 | 3, ..]) {
+                    logs::error!(
+                        ex,
+                        Level::Error,
+                        "core",
+                        "AH00134: Invalid method in request {} - possible attempt to establish SSL connection on \
+                         non-SSL port",
+                        line
+                    );
+                } else {
+                    logs::error!(ex, Level::Error, "core", "AH00135: Invalid method in request {}", line);
+                }
+                Outcome::Status(501)
+            }
+        }
+    })
+}
+
+/// Whether the method is one of httpd's own or of `RegisterHttpMethod`.
+fn is_registered(ex: &Exchange, method: &[u8]) -> bool {
+    let more = ex.live.generation.globals.conf.get::<CoreProcess>();
+    is_known_method(method) || more.is_some_and(|core| core.methods.iter().any(|known| known == method))
+}
+
+/// Reads and forgets the request's body.
+pub(crate) async fn discard(wire: &mut dyn Wire) -> Result<(), BodyFault> {
+    while !wire.body_done() {
+        match pipe::fill(wire).await? {
+            0 => break,
+            count => wire.consume(count),
+        }
+    }
+    Ok(())
+}
+
+/// The answer to a body that could not be read.
+pub(crate) fn refuse_body(ex: &mut Exchange, fault: BodyFault) -> Outcome {
+    match fault {
+        BodyFault::Malformed => Outcome::Status(400),
+        BodyFault::Timeout => Outcome::Status(408),
+        BodyFault::TooLarge => Outcome::Status(413),
+        BodyFault::Gone => {
+            ex.conn.aborted.set(true);
+            ex.close = true;
+            Outcome::Done
+        }
+    }
+}
+
+/// A response was written, or its client went away: there is nothing left to say either way.
+fn done(_: io::Result<()>) -> Outcome {
+    Outcome::Done
+}
+
+/// Opens the file a request was mapped to, or says why there is none to serve.
+fn open(ex: &Exchange) -> Result<(File, Metadata), Outcome> {
+    let (name, rest) = (Bytes(&ex.filename), Bytes(&ex.path_info));
+    let Some(found) = ex.finfo.as_ref() else {
+        logs::error!(ex, Level::Info, "core", "AH00128: File does not exist: {}{}", name, rest);
+        return Err(Outcome::Status(404));
+    };
+    if found.is_dir() {
+        logs::error!(ex, Level::Info, "core", "AH00129: Attempt to serve directory: {}", name);
+        return Err(Outcome::Status(404));
+    }
+    let accepts = ex.dir::<CoreDir>().and_then(|dir| dir.accept_path_info).unwrap_or_default();
+    if accepts != AcceptPathInfo::On && !ex.path_info.is_empty() {
+        logs::error!(ex, Level::Info, "core", "AH00130: File does not exist: {}{}", name, rest);
+        return Err(Outcome::Status(404));
+    }
+    let path = Path::new(std::ffi::OsStr::from_bytes(&ex.filename));
+    // Never wait for the other end of a pipe that took the place of a file.
+    let flags = nix::fcntl::OFlag::O_NONBLOCK.bits() | nix::fcntl::OFlag::O_NOCTTY.bits();
+    let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
+    let opened = opened.and_then(|file| file.metadata().map(|info| (file, info)));
+    match opened {
+        Ok((file, info)) if info.is_file() => Ok((file, info)),
+        Ok(_) => Err(Outcome::Status(403)),
+        Err(error) => {
+            let errno = Errno::from(&error);
+            logs::error!(ex, Level::Error, "core", errno => "AH00132: file permissions deny server access: {}", name);
+            Err(Outcome::Status(403))
+        }
+    }
+}
+
+/// Answers with a file: conditions, ranges, or the whole of it.
+async fn send(ex: &mut Exchange, wire: &mut dyn Wire, file: &File, info: &Metadata) -> Outcome {
+    let (tags, digest, limits) = {
+        let default = CoreDir::default();
+        let dir = ex.dir::<CoreDir>().unwrap_or(&default);
+        (dir.etag.effective(), dir.content_digest == Some(true), range_limits(dir))
+    };
+    let length = info.len();
+    set_last_modified(ex, info);
+    if tags & etag::NONE == 0 {
+        match if tags & etag::DIGEST == 0 { Ok(etag_of(info, tags, ex.started_micros)) } else { sha1_tag(file) } {
+            Ok(tag) => ex.headers_out.set(b"ETag", &tag),
+            Err(error) => return unreadable(ex, &error),
+        }
+    }
+    let accepts: &[u8] = if limits.ranges == Some(0) { b"none" } else { b"bytes" };
+    ex.headers_out.set(b"Accept-Ranges", accepts);
+    set_length(ex, length);
+    if digest {
+        match digest_of::<Md5>(file) {
+            Ok(sum) => ex.headers_out.set(b"Content-MD5", STANDARD.encode(sum).as_bytes()),
+            Err(error) => return unreadable(ex, &error),
+        }
+    }
+    if let Some(status) = meets_conditions(ex) {
+        ex.status = status;
+        if status == 304 {
+            ex.headers_out.unset(b"Content-Length");
+        } else {
+            set_length(ex, 0);
+        }
+        return done(pipe::text(ex, wire, b"").await);
+    }
+    // Ranges are of the body as it is sent; a filter that changes it makes them meaningless.
+    let parts = if ex.filters.is_empty() { ranges(ex, length, limits) } else { Ranges::Whole };
+    match parts {
+        Ranges::Whole => {
+            pipe::head(ex, wire, Some(length));
+            finish_with(ex, wire, file, &[(0, length)]).await
+        }
+        Ranges::Unsatisfiable => Outcome::Status(416),
+        Ranges::Parts(parts) => {
+            ex.status = 206;
+            if let [(first, last)] = parts.as_slice() {
+                let (first, last) = (*first, *last);
+                set_length(ex, last - first + 1);
+                let range = format!("bytes {first}-{last}/{length}");
+                ex.headers_out.set(b"Content-Range", range.as_bytes());
+                pipe::head(ex, wire, Some(last - first + 1));
+                finish_with(ex, wire, file, &[(first, last - first + 1)]).await
+            } else {
+                send_multipart(ex, wire, file, &parts, length).await
+            }
+        }
+    }
+}
+
+/// Sends several ranges as `multipart/byteranges`.
+async fn send_multipart(
+    ex: &mut Exchange,
+    wire: &mut dyn Wire,
+    file: &File,
+    parts: &[(u64, u64)],
+    length: u64,
+) -> Outcome {
+    let boundary = boundary();
+    let mut separator = format!("\r\n--{boundary}\r\n").into_bytes();
+    if !ex.content_type.is_empty() {
+        separator.extend_from_slice(b"Content-type: ");
+        push_content_type(ex, &mut separator);
+        separator.extend_from_slice(b"\r\n");
+    }
+    separator.extend_from_slice(b"Content-range: bytes ");
+    let heads: Vec<Vec<u8>> = parts
+        .iter()
+        .map(|(first, last)| [separator.as_slice(), format!("{first}-{last}/{length}\r\n\r\n").as_bytes()].concat())
+        .collect();
+    let tail = format!("\r\n--{boundary}--\r\n").into_bytes();
+    let bodies: u64 = parts.iter().map(|(first, last)| last - first + 1).sum();
+    let total = bodies + heads.iter().map(|head| head.len() as u64).sum::<u64>() + tail.len() as u64;
+    ex.content_type = format!("multipart/byteranges; boundary={boundary}").into_bytes();
+    set_length(ex, total);
+    pipe::head(ex, wire, Some(total));
+    if ex.header_only {
+        return done(pipe::finish(ex, wire).await);
+    }
+    for ((first, last), head) in parts.iter().zip(&heads) {
+        if pipe::data(ex, wire, head).await.is_err() {
+            return Outcome::Done;
+        }
+        if !copy(ex, wire, file, *first, last - first + 1).await {
+            return Outcome::Done;
+        }
+    }
+    match pipe::data(ex, wire, &tail).await {
+        Ok(()) => done(pipe::finish(ex, wire).await),
+        Err(_) => Outcome::Done,
+    }
+}
+
+/// Sends these pieces (start and count) of the file, and the end.
+async fn finish_with(ex: &mut Exchange, wire: &mut dyn Wire, file: &File, pieces: &[(u64, u64)]) -> Outcome {
+    if !ex.header_only {
+        for (start, count) in pieces {
+            if !copy(ex, wire, file, *start, *count).await {
+                return Outcome::Done;
+            }
+        }
+    }
+    done(pipe::finish(ex, wire).await)
+}
+
+thread_local! {
+    /// One buffer a thread, lent to whoever reads a file.
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Bytes read in one piece; a thread is never held longer than that takes.
+const PIECE: usize = 64 * 1024;
+
+/// Sends `count` bytes of the file from `start`; false when the response cannot go on.
+async fn copy(ex: &mut Exchange, wire: &mut dyn Wire, file: &File, start: u64, count: u64) -> bool {
+    let mut buffer = BUFFER.take();
+    let (mut at, mut left) = (start, count);
+    let mut good = true;
+    while good && left > 0 {
+        let want = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
+        if buffer.len() < want {
+            buffer.resize(want, 0);
+        }
+        let piece = buffer.get_mut(..want).unwrap_or_default();
+        match file.read_at(piece, at) {
+            Ok(0) => {
+                // Someone cut the file short: what was promised cannot be kept.
+                pipe::abort(ex, wire);
+                good = false;
+            }
+            Ok(read) => {
+                good = pipe::data(ex, wire, buffer.get(..read).unwrap_or_default()).await.is_ok();
+                at += read as u64;
+                left -= read as u64;
+                if left > 0 {
+                    tokio::task::yield_now().await;
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => {
+                pipe::abort(ex, wire);
+                good = false;
+            }
+        }
+    }
+    BUFFER.replace(buffer);
+    good
+}
+
+fn unreadable(ex: &Exchange, error: &io::Error) -> Outcome {
+    let (errno, name) = (Errno::from(error), Bytes(&ex.filename));
+    logs::error!(ex, Level::Error, "core", errno => "AH00132: file permissions deny server access: {}", name);
+    Outcome::Status(403)
+}
+
+fn set_length(ex: &mut Exchange, length: u64) {
+    let mut text = Vec::with_capacity(20);
+    logs::text::push_u64(&mut text, length);
+    ex.headers_out.set(b"Content-Length", &text);
+}
+
+/// When the file was modified, in microseconds since 1970.
+fn modified(info: &Metadata) -> i64 {
+    info.mtime().saturating_mul(1_000_000).saturating_add(info.mtime_nsec() / 1000)
+}
+
+/// Sets Last-Modified; never later than the request.
+pub(crate) fn set_last_modified(ex: &mut Exchange, info: &Metadata) {
+    let mut date = Vec::with_capacity(29);
+    push_http_date(&mut date, modified(info).min(ex.started_micros));
+    ex.headers_out.set(b"Last-Modified", &date);
+}
+
+/// The entity tag of a file, weak while the file is younger than a second.
+pub(crate) fn etag_of(info: &Metadata, bits: u8, now: i64) -> Vec<u8> {
+    let mtime = modified(info);
+    let weak = if now.saturating_sub(mtime) > 1_000_000 { "" } else { "W/" };
+    let parts = [(etag::INODE, info.ino()), (etag::SIZE, info.len()), (etag::MTIME, mtime.cast_unsigned())];
+    let words: Vec<String> =
+        parts.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, value)| format!("{value:x}")).collect();
+    format!("{weak}\"{}\"", words.join("-")).into_bytes()
+}
+
+fn sha1_tag(file: &File) -> io::Result<Vec<u8>> {
+    Ok(format!("\"{}\"", STANDARD.encode(digest_of::<Sha1>(file)?)).into_bytes())
+}
+
+fn digest_of<D: md5::Digest>(file: &File) -> io::Result<Vec<u8>> {
+    let mut digest = D::new();
+    let mut buffer = BUFFER.take();
+    buffer.resize(PIECE.max(buffer.len()), 0);
+    let mut at = 0;
+    let result = loop {
+        match file.read_at(&mut buffer, at) {
+            Ok(0) => break Ok(()),
+            Ok(read) => {
+                digest.update(buffer.get(..read).unwrap_or_default());
+                at += read as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => break Err(error),
+        }
+    };
+    BUFFER.replace(buffer);
+    result.map(|()| digest.finalize().to_vec())
+}
+
+fn range_limits(dir: &CoreDir) -> RangeLimits {
+    let number = |limit: Option<RangeLimit>, default: u32| match limit.unwrap_or_default() {
+        RangeLimit::Default => Some(default),
+        RangeLimit::Unlimited => None,
+        RangeLimit::None => Some(0),
+        RangeLimit::At(number) => Some(number),
+    };
+    RangeLimits {
+        ranges: number(dir.max_ranges, 200),
+        overlaps: number(dir.max_overlaps, 20),
+        reversals: number(dir.max_reversals, 20),
+    }
+}
+
+/// The boundary between ranges: the same for the whole life of the process, as in httpd.
+fn boundary() -> &'static str {
+    static BOUNDARY: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    BOUNDARY.get_or_init(|| {
+        let seed = getrandom::u64().unwrap_or_else(|_| u64::from(std::process::id()));
+        format!("{seed:016x}")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_that_need_no_cleaning_are_left_alone() {
+        for (path, want) in [("a/b.c", false), ("a/./b", true), ("a//b", true), (".a/..b", false), ("..", true)] {
+            assert_eq!(needs_cleaning(path.as_bytes()), want, "{path}");
+        }
+    }
+
+    #[test]
+    fn tags_are_made_of_the_parts_that_were_chosen() {
+        let dir = std::env::temp_dir().join(format!("tandem-etag-{}", std::process::id()));
+        std::fs::write(&dir, "0123456789").unwrap();
+        let file = File::open(&dir).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000)).unwrap();
+        let info = file.metadata().unwrap();
+        let tag = |bits, now| String::from_utf8(etag_of(&info, bits, now)).unwrap();
+        let late = 1_800_000_000_000_000;
+        assert_eq!(tag(etag::DEFAULT, late), "\"a-60a24181e4000\"");
+        assert_eq!(tag(etag::SIZE, late), "\"a\"");
+        assert_eq!(tag(etag::ALL, late), format!("\"{:x}-a-60a24181e4000\"", info.ino()));
+        assert_eq!(tag(etag::DEFAULT, 1_700_000_000_500_000), "W/\"a-60a24181e4000\"");
+        assert_eq!(sha1_tag(&file).unwrap(), b"\"h6zsF82dzSCnFsws9nQXtxyKcBY=\"".to_vec());
+        assert_eq!(STANDARD.encode(digest_of::<Md5>(&file).unwrap()), "eB5eJF1ptWaXm4bijSPyxw==".to_owned());
+        std::fs::remove_file(&dir).unwrap();
+    }
+}
