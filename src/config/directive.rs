@@ -115,6 +115,12 @@ pub const fn row(name: &'static str, places: Places, shape: Shape, apply: Apply,
     Directive { name, places, shape, usage, support: Support::Done, apply }
 }
 
+impl std::fmt::Debug for Directive {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
 impl Directive {
     /// Accepted, without effect here by nature.
     pub const fn moot(self) -> Self {
@@ -225,6 +231,8 @@ pub enum Open {
     Block {
         /// Runs when the section closes.
         leave: Option<fn(&mut Cmd<'_>) -> Result<(), String>>,
+        /// What may stand inside, if it is not what may stand around it.
+        places: Option<Places>,
     },
 }
 

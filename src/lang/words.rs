@@ -3,44 +3,15 @@
 /// Reads one word as httpd does, and what follows it without leading blanks: quotes of either kind, `\\` before the same
 /// quote or a backslash inside them; a doubled backslash counts once outside them too.
 pub fn get_word(text: &[u8]) -> (Vec<u8>, &[u8]) {
-    let text = skip_blanks(text);
-    let Some(quote) = text.first().copied().filter(|byte| matches!(byte, b'"' | b'\'')) else {
-        let end = text.iter().position(|byte| is_blank(*byte)).unwrap_or(text.len());
-        let (word, rest) = text.split_at(end);
-        return (unescaped(word, None), skip_blanks(rest));
-    };
-    let inner = &text[1..];
-    let mut end = 0;
-    while end < inner.len() && inner[end] != quote {
-        let escape = inner[end] == b'\\' && inner.get(end + 1).is_some_and(|next| *next == b'\\' || *next == quote);
-        end += if escape { 2 } else { 1 };
+    match super::parse::word(text) {
+        Ok((rest, word)) => (word, rest),
+        Err(_) => (Vec::new(), b""),
     }
-    let word = unescaped(&inner[..end.min(inner.len())], Some(quote));
-    (word, skip_blanks(inner.get(end + 1..).unwrap_or_default()))
 }
 
-fn unescaped(word: &[u8], quote: Option<u8>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(word.len());
-    let mut bytes = word.iter().copied().peekable();
-    while let Some(byte) = bytes.next() {
-        let next = bytes.peek().copied();
-        if byte == b'\\' && next.is_some() && (next == Some(b'\\') || (quote.is_some() && next == quote)) {
-            out.extend(bytes.next());
-        } else {
-            out.push(byte);
-        }
-    }
-    out
-}
-
-/// White space of the C locale.
-fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r')
-}
-
-fn skip_blanks(text: &[u8]) -> &[u8] {
-    let blanks = text.iter().take_while(|byte| is_blank(**byte)).count();
-    &text[blanks..]
+/// All words of a text.
+pub fn get_words(text: &[u8]) -> Vec<Vec<u8>> {
+    super::parse::words(text).map(|(_, words)| words).unwrap_or_default()
 }
 
 /// `path` made absolute against `root`, without `.`, `..` and doubled slashes; a slash at the end stays.
