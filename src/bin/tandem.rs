@@ -1,1 +1,7 @@
-fn main() {}
+//! `tandem`: serves what an httpd configuration describes.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tandem::server::main(std::env::args_os())
+}

@@ -1,10 +1,10 @@
-//! Servers *as set* become a [`Generation`]: virtual hosts are laid over the main server.
+//! Servers *as set* become servers *as run*: virtual hosts are laid over the main server.
 
-use super::generation::{Generation, Globals, Server, ServerRec};
+use super::generation::{Server, ServerRec};
 use super::slots::Slots;
 
 /// Merges the virtual hosts with the main server, which is the first.
-pub fn compile(mut servers: Vec<Server>, globals: Globals) -> Generation {
+pub fn compile(mut servers: Vec<Server>) -> Vec<Server> {
     if let Some((main, hosts)) = servers.split_first_mut() {
         for host in hosts {
             host.conf = Slots::merged(&main.conf, &host.conf);
@@ -14,7 +14,7 @@ pub fn compile(mut servers: Vec<Server>, globals: Globals) -> Generation {
             host.sections = main.sections.iter().cloned().chain(own).collect();
         }
     }
-    Generation { servers, globals, serial: 0 }
+    servers
 }
 
 /// Names, aliases and paths are a server's own; the rest is taken over from the main server where it is not set.

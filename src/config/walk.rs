@@ -90,8 +90,7 @@ struct Scope<'a> {
 const PROXY: Places = Places(2048);
 
 /// What may stand at server level.
-const AT_SERVER: Places =
-    Places(Places::SERVER.0 | Places::OPTIONS.0 | Places::FILEINFO.0 | Places::INDEXES.0);
+const AT_SERVER: Places = Places(Places::SERVER.0 | Places::OPTIONS.0 | Places::FILEINFO.0 | Places::INDEXES.0);
 
 /// What may stand in a directory-like section.
 const IN_SECTION: Places = Places(Places::ALL.0 | Places::DIR.0);

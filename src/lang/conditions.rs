@@ -86,8 +86,8 @@ impl Reader<'_> {
     }
 
     fn version_matches(&self, pattern: &[u8]) -> Result<bool, String> {
-        let pattern = Pattern::new(pattern, Flags::default())
-            .map_err(|_| "Unable to compile regular expression".to_owned())?;
+        let pattern =
+            Pattern::new(pattern, Flags::default()).map_err(|_| "Unable to compile regular expression".to_owned())?;
         let [major, minor, patch] = self.host.version();
         Ok(pattern.is_match(format!("{major}.{minor}.{patch}").as_bytes()))
     }

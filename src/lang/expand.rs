@@ -279,13 +279,7 @@ impl<'h> Reader<'h> {
         Fault { at: self.last.clone(), span: None, message }
     }
 
-    fn line(
-        &mut self,
-        line: &Line,
-        lines: &mut Lines,
-        stack: &mut Vec<Node>,
-        out: &mut Vec<Node>,
-    ) -> Result<(), Stop> {
+    fn line(&mut self, line: &Line, lines: &mut Lines, stack: &mut Vec<Node>, out: &mut Vec<Node>) -> Result<(), Stop> {
         let text = self.interpolated(&line.text);
         let Ok((_, statement)) = parse::statement(text.as_deref().unwrap_or(&line.text)) else { return Ok(()) };
         let known = self.host.directive(&statement.name);
@@ -349,13 +343,7 @@ impl<'h> Reader<'h> {
     }
 
     /// Runs a directive that runs while reading; what it puts in its place.
-    fn run(
-        &mut self,
-        name: &'static str,
-        args: &[u8],
-        line: &Line,
-        lines: &mut Lines,
-    ) -> Result<Vec<Node>, Stop> {
+    fn run(&mut self, name: &'static str, args: &[u8], line: &Line, lines: &mut Lines) -> Result<Vec<Node>, Stop> {
         if let Some(condition) = self.condition(name, args)? {
             let bare = name.get(1..).unwrap_or_default().as_bytes();
             if condition {

@@ -25,10 +25,9 @@ impl Reader<'_> {
 
     pub(super) fn include(&mut self, path: &[u8], line: &Line, optional: bool) -> Result<Vec<Node>, Stop> {
         if self.depth >= MAX_DEPTH {
-            return Err(format!(
-                "Exceeded maximum include depth of {MAX_DEPTH}, There appears to be a recursion."
-            )
-            .into());
+            return Err(
+                format!("Exceeded maximum include depth of {MAX_DEPTH}, There appears to be a recursion.").into()
+            );
         }
         self.depth += 1;
         let found = self.include_inner(path, line, optional);
@@ -128,9 +127,10 @@ impl Reader<'_> {
                 latin1(path)
             ));
         }
-        let mut names = self.host.list(path).map_err(|error| {
-            format!("Could not open config directory {}: {}", latin1(path), reason(&error))
-        })?;
+        let mut names = self
+            .host
+            .list(path)
+            .map_err(|error| format!("Could not open config directory {}: {}", latin1(path), reason(&error)))?;
         names.sort();
         for name in names {
             self.expand_tree(&join(path, &name), nested + 1, files)?;
@@ -141,9 +141,10 @@ impl Reader<'_> {
     fn read_one(&mut self, path: &[u8]) -> Result<Vec<Node>, Stop> {
         let shown = latin1(path);
         let text = match self.host.kind(path) {
-            Some(Kind::File) => self.host.read(path).map_err(|error| {
-                format!("Could not open configuration file {shown}: {}", reason(&error))
-            })?,
+            Some(Kind::File) => self
+                .host
+                .read(path)
+                .map_err(|error| format!("Could not open configuration file {shown}: {}", reason(&error)))?,
             None => match self.host.read(path) {
                 Ok(text) => text,
                 Err(error) => {

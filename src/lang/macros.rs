@@ -47,11 +47,7 @@ impl Reader<'_> {
         name.make_ascii_lowercase();
         let location = format!("defined on line {} of \"{}\"", line.number, line.file);
         if let Some(old) = self.macros.get(&name) {
-            let text = format!(
-                "AH02802: macro '{}' multiply defined: {}, re{location}",
-                latin1(&name),
-                old.location,
-            );
+            let text = format!("AH02802: macro '{}' multiply defined: {}, re{location}", latin1(&name), old.location,);
             self.warn(text);
         }
         let place = format!("macro '{}' ({location})", latin1(&name));
@@ -182,12 +178,9 @@ impl Reader<'_> {
             return Err(format!("recursive use of macro '{shown}' is invalid").into());
         }
         if values.len() != used.parameters.len() {
-            return Err(format!(
-                "{place} used with {} arguments instead of {}",
-                values.len(),
-                used.parameters.len()
-            )
-            .into());
+            return Err(
+                format!("{place} used with {} arguments instead of {}", values.len(), used.parameters.len()).into()
+            );
         }
         let name = format!("{place} used on line {} of \"{}\"", line.number, line.file);
         let mut text = Vec::new();

@@ -12,6 +12,6 @@ mod macros;
 pub mod parse;
 mod words;
 
-pub use expand::{Define, Fault, Host, Known, Node, Notice, Reader, escape_message};
+pub use expand::{Define, Fault, Host, Kind, Known, Node, Notice, Reader, escape_message};
 pub use lines::{Line, Lines, TooLong};
 pub use words::{clean_path, get_word, get_words, merge_path};

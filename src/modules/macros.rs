@@ -19,9 +19,9 @@ pub const MODULE: Module = Module {
 /// The directives.
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
-    row("<Macro", Places::ALL.or(Places::READ), Shape::Raw, accept, "Beginning of a macro definition section.").missing(),
-    row("Use", Places::ALL.or(Places::READ), Shape::Raw, accept, "Use of a macro.").missing(),
-    row("UndefMacro", Places::ALL.or(Places::READ), Shape::Take1, accept, "Remove a macro definition.").missing(),
-    row("MacroIgnoreEmptyArgs", Places::ALL.or(Places::READ), Shape::Raw, accept, "Globally ignore warnings about empty arguments.").missing(),
-    row("MacroIgnoreBadNesting", Places::ALL.or(Places::READ), Shape::Raw, accept, "Globally ignore warnings about bad nesting.").missing(),
+    row("<Macro", Places::ALL.or(Places::READ), Shape::Raw, accept, "Beginning of a macro definition section."),
+    row("Use", Places::ALL.or(Places::READ), Shape::Raw, accept, "Use of a macro."),
+    row("UndefMacro", Places::ALL.or(Places::READ), Shape::Take1, accept, "Remove a macro definition."),
+    row("MacroIgnoreEmptyArgs", Places::ALL.or(Places::READ), Shape::Raw, accept, "Globally ignore warnings about empty arguments."),
+    row("MacroIgnoreBadNesting", Places::ALL.or(Places::READ), Shape::Raw, accept, "Globally ignore warnings about bad nesting."),
 ];

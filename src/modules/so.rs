@@ -13,6 +13,6 @@ pub const MODULE: Module = Module {
 /// The directives.
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
-    row("LoadModule", Places::SERVER.or(Places::READ), Shape::Take2, accept, "a module name and the name of a shared object file to load it from").missing(),
-    row("LoadFile", Places::SERVER.or(Places::READ), Shape::Iterate, accept, "shared object file or library to load into the server at runtime").missing(),
+    row("LoadModule", Places::SERVER.or(Places::READ), Shape::Take2, accept, "a module name and the name of a shared object file to load it from"),
+    row("LoadFile", Places::SERVER.or(Places::READ), Shape::Iterate, accept, "shared object file or library to load into the server at runtime"),
 ];

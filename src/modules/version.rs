@@ -19,5 +19,5 @@ pub const MODULE: Module = Module {
 /// The directives.
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
-    row("<IfVersion", Places::ALL.or(Places::READ), Shape::Take123, accept, "a comparison operator, a version (and a delimiter)").missing(),
+    row("<IfVersion", Places::ALL.or(Places::READ), Shape::Take123, accept, "a comparison operator, a version (and a delimiter)"),
 ];

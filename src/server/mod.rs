@@ -1,3 +1,203 @@
 //! Floor 7: the program.
 
+pub mod cli;
+pub mod dumps;
+mod host;
+pub mod load;
+mod names;
+mod remark;
 pub mod run;
+
+use std::ffi::OsString;
+use std::io::{IsTerminal as _, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use crate::config::{Generation, Support, Use};
+use crate::logs::Level;
+use cli::{Invocation, Question, Usage};
+use load::{Failure, Loaded, load, warning_line};
+
+/// The program: reads the command line and does what it says.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let invocation = match Invocation::parse(args) {
+        Ok(invocation) => invocation,
+        Err(Usage(text)) => {
+            put(&mut std::io::stderr(), &text);
+            return ExitCode::FAILURE;
+        }
+    };
+    let Some(mut messages) = Messages::open(&invocation) else { return ExitCode::FAILURE };
+    match invocation.question {
+        Some(Question::Version) => return answer(&dumps::version()),
+        Some(Question::Builtin) => return answer(&dumps::builtin()),
+        Some(Question::Build) => return dumps::build(&invocation, &mut messages),
+        Some(Question::Directives) | None => {}
+    }
+    let loaded = match load(&invocation, None) {
+        Ok(loaded) => loaded,
+        Err(failure) => {
+            messages.failure(&failure);
+            return ExitCode::FAILURE;
+        }
+    };
+    put(&mut std::io::stdout(), &loaded.includes);
+    messages.loaded(&loaded);
+    if invocation.question == Some(Question::Directives) {
+        return answer(&dumps::directives(&loaded));
+    }
+    let dumped = dumps::all(&invocation, &loaded);
+    put(&mut std::io::stdout(), &dumped);
+    if invocation.check || invocation.dumps() {
+        if !invocation.dumps() {
+            messages.put("Syntax OK\n");
+        }
+        return ExitCode::SUCCESS;
+    }
+    if loaded.uses.iter().any(|found| found.row.support == Support::Refused) {
+        messages.put(&format!("{}: not started: see above\n", invocation.program));
+        return ExitCode::FAILURE;
+    }
+    serve(invocation, loaded)
+}
+
+fn serve(invocation: Invocation, loaded: Loaded) -> ExitCode {
+    let foreground = ["FOREGROUND", "NO_DETACH"].iter().any(|name| invocation.is_defined(name.as_bytes()));
+    let options = run::Options {
+        one_process: invocation.one_process,
+        foreground: foreground || invocation.one_process,
+        signal: invocation.signal.unwrap_or_default(),
+        command_line: command_line(&invocation),
+        reload: Box::new(move |previous| reload(&invocation, previous)),
+    };
+    run::run(options, Arc::new(loaded.generation))
+}
+
+/// Reads the configuration again; says itself what is wrong with it.
+fn reload(invocation: &Invocation, previous: &Generation) -> Option<Arc<Generation>> {
+    let mut messages = Messages::open(invocation)?;
+    match load(invocation, Some(previous)) {
+        Ok(loaded) => {
+            messages.loaded(&loaded);
+            let refused = loaded.uses.iter().any(|found| found.row.support == Support::Refused);
+            (!refused).then(|| Arc::new(loaded.generation))
+        }
+        Err(failure) => {
+            messages.failure(&failure);
+            None
+        }
+    }
+}
+
+/// The words as the log shows them.
+fn command_line(invocation: &Invocation) -> String {
+    let mut out = String::new();
+    for (at, word) in invocation.words.iter().enumerate() {
+        let word = String::from_utf8_lossy(word);
+        if at == 0 {
+            out.push_str(&word);
+        } else {
+            out.push_str(&format!(" '{word}'"));
+        }
+    }
+    out
+}
+
+fn answer(text: &str) -> ExitCode {
+    put(&mut std::io::stdout(), text);
+    ExitCode::SUCCESS
+}
+
+/// Writes text whose characters up to U+00FF are bytes.
+fn put(to: &mut dyn Write, text: &str) {
+    let bytes: Vec<u8> = text.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect();
+    // Nobody is left to tell when standard error itself is gone.
+    let _ = to.write_all(&bytes).and_then(|()| to.flush());
+}
+
+/// Where startup messages go: standard error, or the file of `-E`.
+pub(crate) struct Messages {
+    to: Box<dyn Write>,
+    threshold: Level,
+    remarks: bool,
+}
+
+impl Messages {
+    fn open(invocation: &Invocation) -> Option<Self> {
+        let threshold = invocation.startup_level.as_ref().and_then(|word| Level::parse(word.as_bytes()));
+        let mut messages = Self {
+            to: Box::new(std::io::stderr()),
+            threshold: threshold.unwrap_or(Level::Notice),
+            remarks: std::io::stderr().is_terminal(),
+        };
+        if let Some(name) = &invocation.startup_log {
+            use std::os::unix::ffi::OsStrExt as _;
+            let path = std::path::Path::new(std::ffi::OsStr::from_bytes(name));
+            match std::fs::OpenOptions::new().append(true).create(true).open(path) {
+                Ok(file) => messages.to = Box::new(file),
+                Err(error) => {
+                    let code = error.raw_os_error().unwrap_or(0);
+                    let why = error.to_string();
+                    let why = why.split(" (os error").next().unwrap_or_default();
+                    let shown = crate::config::latin1(name);
+                    messages.put(&format!(
+                        "({code}){why}: AH00086: {}: could not open error log file {shown}.\n",
+                        invocation.program
+                    ));
+                }
+            }
+        }
+        Some(messages)
+    }
+
+    pub(crate) fn put(&mut self, text: &str) {
+        put(&mut *self.to, text);
+    }
+
+    pub(crate) fn failure(&mut self, failure: &Failure) {
+        put(&mut std::io::stdout(), &failure.stdout);
+        self.warnings(&failure.warnings);
+        self.put(&failure.text);
+        if self.remarks {
+            self.put(&failure.remark);
+        }
+    }
+
+    fn loaded(&mut self, loaded: &Loaded) {
+        self.warnings(&loaded.warnings);
+        self.uses(&loaded.uses);
+    }
+
+    fn warnings(&mut self, warnings: &[crate::config::Warning]) {
+        for warning in warnings {
+            let line = warning_line(warning, self.threshold);
+            self.put(&line);
+        }
+    }
+
+    /// Names what is not obeyed.
+    fn uses(&mut self, uses: &[Use]) {
+        let list = |support: Support| {
+            let mut named: Vec<(&str, String, usize)> = Vec::new();
+            for found in uses.iter().filter(|found| found.row.support == support) {
+                match named.iter_mut().find(|(name, _, _)| *name == found.row.name) {
+                    Some((_, _, more)) => *more += 1,
+                    None => named.push((found.row.name, format!("{}:{}", found.at.file, found.at.line), 0)),
+                }
+            }
+            let shown = named.into_iter().map(|(name, at, more)| match more {
+                0 => format!("{name} ({at})"),
+                more => format!("{name} ({at} and {more} more)"),
+            });
+            shown.collect::<Vec<_>>().join(", ")
+        };
+        let missing = list(Support::Missing);
+        if !missing.is_empty() {
+            self.put(&format!("tandem: warning: not built in yet, without effect: {missing}\n"));
+        }
+        let refused = list(Support::Refused);
+        if !refused.is_empty() {
+            self.put(&format!("tandem: warning: not built in yet, and the server does not start with it: {refused}\n"));
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! What reading a configuration needs of the world: files, the environment, and the modules in the program.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+
+use crate::config::{Rows, latin1, merge_path, shape};
+use crate::lang::{Host, Kind, Known, Notice};
+use crate::modules;
+use crate::pipe::Module;
+
+/// The version of httpd that this program stands in for.
+pub(super) const HTTPD_VERSION: [u32; 3] = [2, 4, 71];
+
+/// The largest configuration file that is read.
+const LARGEST: u64 = 1 << 30;
+
+/// The modules loaded so far.
+pub(super) struct Modules {
+    /// Their identifiers, in order.
+    pub(super) ids: Vec<&'static str>,
+    /// Their directives.
+    pub(super) rows: Rows,
+}
+
+impl Default for Modules {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Modules {
+    /// The modules that need no `LoadModule`.
+    pub(super) fn new() -> Self {
+        let mut new = Self { ids: Vec::new(), rows: Rows::default() };
+        modules::ALL.iter().filter(|module| module.row.builtin).for_each(|module| new.add(module));
+        new
+    }
+
+    fn add(&mut self, module: &'static Module) {
+        self.ids.push(module.row.id);
+        self.rows.add(&module.row);
+    }
+
+    /// The loaded modules, in the order in which they came.
+    pub(super) fn loaded(&self) -> impl Iterator<Item = &'static Module> + '_ {
+        self.ids.iter().filter_map(|id| find(id.as_bytes()))
+    }
+}
+
+/// The module with this identifier.
+pub(super) fn find(id: &[u8]) -> Option<&'static Module> {
+    modules::ALL.iter().copied().find(|module| module.row.id.as_bytes() == id)
+}
+
+fn path(bytes: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
+}
+
+impl Host for Modules {
+    fn directive(&self, name: &[u8]) -> Option<Known> {
+        let row = self.rows.find(name)?;
+        Some(Known { name: row.name, read_time: row.places.any(crate::config::Places::READ) })
+    }
+
+    fn arguments(&self, name: &[u8], args: &[u8]) -> Result<Vec<Vec<Vec<u8>>>, String> {
+        self.rows.find(name).map_or_else(|| Ok(Vec::new()), |row| shape::calls(row, args))
+    }
+
+    fn has_module(&self, name: &[u8]) -> bool {
+        self.loaded().any(|module| module.row.file.as_bytes() == name || module.row.id.as_bytes() == name)
+    }
+
+    fn load_module(&mut self, id: &[u8], file: &[u8], root: &[u8], notices: &mut Vec<Notice>) -> Result<(), String> {
+        let (shown, written) = (latin1(id), latin1(file));
+        if let Some(module) = find(id).filter(|module| self.ids.contains(&module.row.id)) {
+            if module.row.builtin {
+                return Err(format!("module {shown} is built-in and can't be loaded"));
+            }
+            let text = format!("AH01574: module {shown} is already loaded, skipping");
+            notices.push(Notice { module: "so", level: "warn", text });
+            return Ok(());
+        }
+        let full = merge_path(root, file);
+        let full_shown = latin1(&full);
+        let cannot = |why: &str| Err(format!("Cannot load {written} into server: {why}"));
+        let found = fs::metadata(path(&full));
+        if found.as_ref().is_ok_and(fs::Metadata::is_dir) {
+            return cannot(&format!("{full_shown}: cannot read file data: Is a directory"));
+        }
+        if found.is_ok() && !is_elf(&full) {
+            return cannot(&format!("{full_shown}: invalid ELF header"));
+        }
+        let no_structure = || {
+            Err(format!(
+                "Can't locate API module structure `{shown}' in file {full_shown}: {full_shown}: undefined symbol: {shown}"
+            ))
+        };
+        let Some(module) = find(id) else {
+            if found.is_err() {
+                // A name without a slash is looked up as it is by the system's loader.
+                let looked = if file.contains(&b'/') { &full_shown } else { &written };
+                return cannot(&format!("{looked}: cannot open shared object file: No such file or directory"));
+            }
+            return no_structure();
+        };
+        if found.is_ok() && other_module(module, &full) {
+            return no_structure();
+        }
+        if let Some((needed, symbol)) = NEEDS.iter().find(|(of, _, _)| *of == module.row.id).map(|(_, a, b)| (a, b))
+            && !self.ids.contains(needed)
+        {
+            return cannot(&format!("{full_shown}: undefined symbol: {symbol}"));
+        }
+        self.add(module);
+        let text = format!("AH01575: loaded module {shown} from {full_shown}");
+        notices.push(Notice { module: "so", level: "debug", text });
+        Ok(())
+    }
+
+    fn load_file(&mut self, file: &[u8], root: &[u8]) -> Result<(), String> {
+        // Libraries for modules; ours need none, so all that is left is to say when one is not there.
+        let full = merge_path(root, file);
+        if path(&full).exists() || !file.contains(&b'/') && in_library_path(file) {
+            return Ok(());
+        }
+        let looked = if file.contains(&b'/') { latin1(&full) } else { latin1(file) };
+        Err(format!(
+            "Cannot load {} into server: {looked}: cannot open shared object file: No such file or directory",
+            latin1(file)
+        ))
+    }
+
+    fn version(&self) -> [u32; 3] {
+        HTTPD_VERSION
+    }
+
+    fn env(&self, name: &[u8]) -> Option<Vec<u8>> {
+        if name.is_empty() || name.contains(&b'=') || name.contains(&0) {
+            return None;
+        }
+        std::env::var_os(OsStr::from_bytes(name)).map(OsString::into_vec)
+    }
+
+    fn read(&self, file: &[u8]) -> io::Result<Vec<u8>> {
+        let length = fs::metadata(path(file)).map_or(0, |data| data.len());
+        if length > LARGEST {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "File too large"));
+        }
+        fs::read(path(file))
+    }
+
+    fn kind(&self, file: &[u8]) -> Option<Kind> {
+        let data = fs::metadata(path(file)).ok()?;
+        let null = path(file) == Path::new("/dev/null");
+        Some(match data.is_dir() {
+            true => Kind::Directory,
+            false if data.is_file() || null => Kind::File,
+            false => Kind::Other,
+        })
+    }
+
+    fn list(&self, dir: &[u8]) -> io::Result<Vec<Vec<u8>>> {
+        fs::read_dir(path(dir))?.map(|entry| Ok(entry?.file_name().into_vec())).collect()
+    }
+}
+
+/// Modules whose files need another module's symbols when they are opened, and the first symbol that is missed.
+const NEEDS: &[(&str, &str, &str)] = &[("cache_disk_module", "cache_module", "ap_cache_cacheable_headers_in")];
+
+fn is_elf(file: &[u8]) -> bool {
+    use std::io::Read as _;
+    let mut magic = [0; 4];
+    fs::File::open(path(file)).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && magic == *b"\x7fELF"
+}
+
+/// Whether the file's name is that of another of our modules.
+fn other_module(module: &Module, file: &[u8]) -> bool {
+    let stem = |module: &Module| {
+        let name = module.row.file.trim_end_matches(".c");
+        if name.starts_with("mod_") { name.to_owned() } else { format!("mod_mpm_{name}") }
+    };
+    let Some(name) = path(file).file_stem().and_then(OsStr::to_str) else { return false };
+    name != stem(module) && modules::ALL.iter().any(|other| stem(other) == name)
+}
+
+fn in_library_path(file: &[u8]) -> bool {
+    ["/lib", "/usr/lib", "/usr/local/lib", "/lib64", "/usr/lib64", "/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu"]
+        .iter()
+        .any(|dir| PathBuf::from(dir).join(path(file)).exists())
+}

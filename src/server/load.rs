@@ -1,0 +1,202 @@
+//! From files to a generation: read, walk, merge, check.
+
+use std::os::unix::ffi::OsStrExt as _;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::cli::Invocation;
+use super::host::Modules;
+use super::{names, remark};
+use crate::base::clock::{ErrorTime, push_error_time};
+use crate::base::diag::Sources;
+use crate::config::{Generation, Globals, PostConfig, Use, Walk, WalkFault, Warning, compile, latin1, merge_path};
+use crate::lang::{Define, Fault, Node, Notice, Reader, escape_message};
+use crate::logs::Level;
+
+/// Where configuration is when nobody says.
+pub const SERVER_ROOT: &str = "/etc/apache2";
+/// The main file when nobody says.
+pub const CONFIG_FILE: &str = "apache2.conf";
+
+/// A configuration that was accepted.
+pub struct Loaded {
+    /// What is served.
+    pub generation: Generation,
+    /// Messages to print or log, in order.
+    pub warnings: Vec<Warning>,
+    /// Uses of directives that are not obeyed.
+    pub uses: Vec<Use>,
+    /// `DUMP_INCLUDES`.
+    pub includes: String,
+    /// The tree, for dumps.
+    pub tree: Vec<Node>,
+    /// `-D` and `Define` names with their values, for dumps.
+    pub defines: Vec<Define>,
+}
+
+/// A configuration that was not accepted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Failure {
+    /// What belongs on standard output.
+    pub stdout: String,
+    /// Messages that came before the error.
+    pub warnings: Vec<Warning>,
+    /// The error, httpd's bytes, line ends included. Characters up to U+00FF are bytes.
+    pub text: String,
+    /// The line with the wrong part marked and advice, for people at a terminal.
+    pub remark: String,
+}
+
+/// Loads the configuration; `previous` is the generation it will replace.
+pub fn load(options: &Invocation, previous: Option<&Generation>) -> Result<Loaded, Box<Failure>> {
+    let check_only = options.check || options.dumps();
+    let mut modules = Modules::new();
+    let root = options.server_root.clone().unwrap_or_else(|| SERVER_ROOT.as_bytes().to_vec());
+    let mut root = merge_path(&working_directory(), &root);
+    while root.len() > 1 && root.last() == Some(&b'/') {
+        root.pop();
+    }
+    let (read, tree) = read(options, &mut modules, root)?;
+    let mut warnings: Vec<Warning> = read.notices.into_iter().map(warning).collect();
+    let fail = |warnings: Vec<Warning>, text: String, remark: String| {
+        Box::new(Failure { stdout: read.includes.clone(), warnings, text, remark })
+    };
+    let mpms = modules.ids.iter().filter(|id| id.starts_with("mpm_")).count();
+    if mpms != 1 {
+        let count = if mpms == 0 { "No MPM" } else { "More than one MPM" };
+        let text = format!("AH00534: {}: Configuration error: {count} loaded.\n", options.program);
+        return Err(fail(warnings, text, String::new()));
+    }
+
+    let globals = Globals {
+        server_root: read.server_root,
+        runtime_dir: read.runtime_dir,
+        skip_docroot_check: options.skip_docroot,
+        reloading: previous.is_some(),
+        defines: read.defines.iter().map(|define| latin1(&define.name)).collect(),
+        modules: modules.ids.clone(),
+        ..Globals::default()
+    };
+    let mut walk = Walk::new(&modules.rows, globals);
+    let walked = walk.run(&tree);
+    let (servers, mut globals, uses) = (walk.servers, walk.globals, walk.uses);
+    warnings.append(&mut walk.warnings);
+    if let Err(fault) = walked {
+        let remark = remark::of_walk(&fault, &read.sources, &modules.rows);
+        return Err(fail(warnings, walk_error(&fault), remark));
+    }
+
+    let mut servers = compile(servers);
+    names::fix(&mut servers, &options.program, &mut warnings);
+    for module in modules.loaded() {
+        let mut checks =
+            PostConfig { servers: &mut servers, globals: &mut globals, previous, warnings: &mut warnings, check_only };
+        if let Err(fatal) = (module.row.post_config)(&mut checks) {
+            let mut text = fatal.text;
+            if !text.is_empty() && !text.ends_with('\n') {
+                text.push('\n');
+            }
+            if !fatal.quiet {
+                text.push_str("AH00014: Configuration check failed\n");
+            }
+            return Err(fail(warnings, text, String::new()));
+        }
+    }
+    let serial = previous.map_or(1, |previous| previous.serial + 1);
+    let generation = Generation::new(servers, globals, serial);
+    Ok(Loaded { generation, warnings, uses, includes: read.includes, tree, defines: read.defines })
+}
+
+/// What is left of reading.
+struct Reading {
+    sources: Sources,
+    defines: Vec<Define>,
+    server_root: Vec<u8>,
+    runtime_dir: Option<Vec<u8>>,
+    notices: Vec<Notice>,
+    includes: String,
+}
+
+/// The text that messages call the `-C` and `-c` words.
+const COMMAND_LINE: &str = "-c/-C directives";
+
+fn read(options: &Invocation, modules: &mut Modules, root: Vec<u8>) -> Result<(Reading, Vec<Node>), Box<Failure>> {
+    let file = options.file.clone().unwrap_or_else(|| CONFIG_FILE.as_bytes().to_vec());
+    let mut reader = Reader::new(modules, root);
+    for name in &options.defines {
+        reader.define(name, None);
+    }
+    if options.is_defined(b"DUMP_INCLUDES") {
+        reader.includes = Some("Included configuration files:\n".to_owned());
+    }
+    let mut tree = Vec::new();
+    let mut all = || -> Result<(), Fault> {
+        let words = |words: &[Vec<u8>]| words.join(&b'\n');
+        if !options.before.is_empty() {
+            tree.extend(reader.read_text(COMMAND_LINE, words(&options.before))?);
+        }
+        let file = merge_path(&reader.server_root, &file);
+        tree.extend(reader.read_file(&file)?);
+        if !options.after.is_empty() {
+            tree.extend(reader.read_text(COMMAND_LINE, words(&options.after))?);
+        }
+        Ok(())
+    };
+    let result = all();
+    let read = Reading {
+        sources: reader.sources,
+        defines: reader.defines,
+        server_root: reader.server_root,
+        runtime_dir: reader.runtime_dir,
+        notices: reader.notices,
+        includes: reader.includes.unwrap_or_default(),
+    };
+    match result {
+        Ok(()) => Ok((read, tree)),
+        Err(fault) => Err(Box::new(Failure {
+            stdout: read.includes,
+            warnings: read.notices.into_iter().map(warning).collect(),
+            text: read_error(&fault, &options.program),
+            remark: remark::of_read(&fault, &read.sources),
+        })),
+    }
+}
+
+fn read_error(fault: &Fault, program: &str) -> String {
+    let message = match &fault.at {
+        Some((file, _)) if &**file == COMMAND_LINE => {
+            format!("Syntax error in -C/-c directive: {}", fault.message)
+        }
+        _ => fault.positioned(),
+    };
+    format!("{program}: {}\n", escape_message(&message))
+}
+
+fn walk_error(fault: &WalkFault) -> String {
+    let message = escape_message(&fault.message);
+    format!("AH00526: Syntax error on line {} of {}:\n{message}\n", fault.at.line, fault.at.file)
+}
+
+fn warning(notice: Notice) -> Warning {
+    Warning { module: notice.module, level: notice.level, text: notice.text, bare: false }
+}
+
+fn working_directory() -> Vec<u8> {
+    std::env::current_dir().map_or_else(|_| b"/".to_vec(), |dir| dir.as_os_str().as_bytes().to_vec())
+}
+
+/// A warning as a line of standard error; empty if it is below the level asked for with `-e`.
+pub fn warning_line(warning: &Warning, threshold: Level) -> String {
+    let level = Level::parse(warning.level.as_bytes()).unwrap_or(Level::Warn);
+    if level > threshold {
+        return String::new();
+    }
+    let text = escape_message(&warning.text);
+    if warning.bare {
+        return format!("{text}\n");
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_micros());
+    let mut time = Vec::new();
+    push_error_time(&mut time, i64::try_from(now).unwrap_or(0), ErrorTime { micros: true, compact: false });
+    let (time, pid, tid) = (latin1(&time), std::process::id(), nix::unistd::gettid());
+    format!("[{time}] [{}:{}] [pid {pid}:tid {tid}] {text}\n", warning.module, warning.level)
+}
