@@ -1,0 +1,138 @@
+//! Background, pid file, account.
+
+use std::ffi::CString;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Gid, Pid, Uid, User, initgroups, setfsuid, setgroups};
+
+/// What a pid file says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PidFile {
+    /// There is none.
+    Absent,
+    /// It names a process that runs.
+    Running(i32),
+    /// It names a process that does not run (or not any more).
+    Stale(i32),
+    /// It cannot be read as a number.
+    Corrupt,
+}
+
+/// Reads a pid file.
+pub fn read_pid(path: &Path) -> PidFile {
+    let mut text = String::new();
+    let file = match fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return PidFile::Absent,
+        Err(_) => return PidFile::Corrupt,
+    };
+    if file.take(64).read_to_string(&mut text).is_err() {
+        return PidFile::Corrupt;
+    }
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let number = text.get(..digits).and_then(|digits| digits.parse().ok()).filter(|pid| *pid > 0);
+    let rest = text.get(digits..).unwrap_or_default();
+    match number {
+        Some(_) if !rest.is_empty() && !rest.starts_with(|c: char| c.is_ascii_whitespace()) => PidFile::Corrupt,
+        None => PidFile::Corrupt,
+        // A pid file of our own number is left over from before a restart of the machine.
+        Some(pid) if pid == nix::unistd::getpid().as_raw() => PidFile::Stale(pid),
+        Some(pid) => match kill(Pid::from_raw(pid), None) {
+            Ok(()) | Err(nix::errno::Errno::EPERM) => PidFile::Running(pid),
+            Err(_) => PidFile::Stale(pid),
+        },
+    }
+}
+
+/// Sends a signal.
+///
+/// # Errors
+/// The system's.
+pub fn signal(pid: i32, signal: Signal) -> io::Result<()> {
+    kill(Pid::from_raw(pid), signal).map_err(io::Error::from)
+}
+
+/// Writes our number; the file is made anew beside and moved into place, never followed where somebody planted a link.
+///
+/// # Errors
+/// The system's.
+pub fn write_pid(path: &Path) -> io::Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}", std::process::id()));
+    let beside = Path::new(&name);
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(beside)?;
+    file.write_all(format!("{}\n", std::process::id()).as_bytes())?;
+    drop(file);
+    fs::rename(beside, path).inspect_err(|_| {
+        let _ = fs::remove_file(beside);
+    })
+}
+
+/// Goes on in the background, in a session of its own, with `/` as folder and nothing on the standard streams. To be
+/// called before any thread is made.
+///
+/// # Errors
+/// The system's.
+pub fn detach() -> io::Result<()> {
+    nix::unistd::daemon(false, false).map_err(io::Error::from)
+}
+
+/// Whether root started us.
+pub fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// Becomes this user and group in all that concerns serving. Root stays behind as the saved user, so that
+/// [`as_root`] can open logs again and remove the pid file. To be called before any thread is made.
+///
+/// # Errors
+/// The system's, or a user number without name.
+pub fn take_account(user: u32, group: u32) -> io::Result<()> {
+    let (uid, gid) = (Uid::from_raw(user), Gid::from_raw(group));
+    let name = User::from_uid(uid)?.map(|user| user.name);
+    nix::unistd::setresgid(gid, gid, gid)?;
+    match name.and_then(|name| CString::new(name).ok()) {
+        Some(name) => initgroups(&name, gid)?,
+        None => setgroups(&[gid])?,
+    }
+    nix::unistd::setresuid(Uid::from_raw(0), uid, Uid::from_raw(0)).map_err(io::Error::from)
+}
+
+/// Runs `action` with root's rights to files, if root started us; for this thread only, others go on as they are.
+pub fn as_root<T>(action: impl FnOnce() -> T) -> T {
+    let own = nix::unistd::geteuid();
+    if own.is_root() || !nix::unistd::getuid().is_root() {
+        return action();
+    }
+    let _ = setfsuid(Uid::from_raw(0));
+    let done = action();
+    let _ = setfsuid(own);
+    done
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pid_files_are_read_as_httpd_reads_them() {
+        let path = std::env::temp_dir().join(format!("tandem-pid-{}", std::process::id()));
+        let said = |text: &str| {
+            fs::write(&path, text).unwrap();
+            read_pid(&path)
+        };
+        assert_eq!(said("x"), PidFile::Corrupt);
+        assert_eq!(said(""), PidFile::Corrupt);
+        assert_eq!(said("1\n"), PidFile::Running(1));
+        assert_eq!(said(&std::process::id().to_string()), PidFile::Stale(std::process::id() as i32));
+        assert_eq!(said("2147483647\n"), PidFile::Stale(i32::MAX));
+        write_pid(&path).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), format!("{}\n", std::process::id()));
+        fs::remove_file(&path).unwrap();
+        assert_eq!(read_pid(&path), PidFile::Absent);
+    }
+}
