@@ -70,6 +70,10 @@ pub trait Wire {
     /// The server's Timeout, once the server is known: how long one read or write may take from now on.
     fn set_timeout(&mut self, timeout: std::time::Duration);
 
+    /// LimitRequestBody, once the section is known; 0 is no limit. Where a body is larger, [`Wire::poll_fill`] fails
+    /// with [`BodyFault::TooLarge`].
+    fn set_limit(&mut self, _limit: u64) {}
+
     /// Makes at least one byte of body available, unless the body has ended: then `Ok(0)`. Sends a pending
     /// `100 Continue` first, if the client asked for one and nobody has answered yet.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, BodyFault>>;
