@@ -81,8 +81,7 @@ mod tests {
     use crate::config::Position;
     use crate::net::opener::InProcess;
 
-    const OPTIONS: SocketOptions =
-        SocketOptions { backlog: 8, send_buffer: 0, receive_buffer: 0, v6_only: false };
+    const OPTIONS: SocketOptions = SocketOptions { backlog: 8, send_buffer: 0, receive_buffer: 0, v6_only: false };
 
     fn wanted(port: u16) -> Listen {
         let addr = Some(Ipv4Addr::LOCALHOST.into());
