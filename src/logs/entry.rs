@@ -107,7 +107,7 @@ impl Entry<'_> {
         out.extend_from_slice(b"] [pid ");
         push_u64(out, u64::from(std::process::id()));
         out.extend_from_slice(b":tid ");
-        push_u64(out, thread_id());
+        push_u64(out, nix::unistd::gettid().as_raw().unsigned_abs().into());
         out.extend_from_slice(b"] ");
         if self.level >= Level::Debug {
             self.push_position(out);

@@ -7,6 +7,8 @@ mod chain;
 mod exchange;
 mod filter;
 mod live;
+#[cfg(test)]
+pub(crate) mod sample;
 pub mod status;
 mod table;
 mod wire;

@@ -14,7 +14,10 @@ const DEFAULT: &[u8] = b"logs/error_log";
 pub(super) fn error_logs(pc: &mut PostConfig<'_>) -> Result<(), Fatal> {
     let root = pc.globals.server_root.clone();
     let mut faults = String::new();
-    for server in pc.servers.iter_mut() {
+    // httpd links each virtual host in front of those before it, and walks that list.
+    let order = std::iter::once(0).chain((1..pc.servers.len()).rev());
+    for at in order {
+        let Some(server) = pc.servers.get_mut(at) else { continue };
         let written = server.rec.error_log.as_deref().unwrap_or(DEFAULT);
         let target = Target::errors(written, &root);
         if let Target::File(path) = &target

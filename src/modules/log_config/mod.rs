@@ -1,0 +1,544 @@
+//! `mod_log_config.c`: access logs.
+
+mod format;
+mod items;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::config::{Args, Cmd, Conf, Directive, Fatal, ModuleRow, Places, Position, PostConfig, Shape, latin1, row};
+use crate::expr::Expr;
+use crate::logs::{self, Level, Role, Target, Targets};
+use crate::modules::core::logs::see_folder;
+use crate::modules::slot;
+use crate::pipe::{Hook, Module, Outcome, Phase, Run, holds};
+use crate::web::{Exchange, LineSink};
+
+pub use format::Format;
+
+/// The module.
+pub const MODULE: Module = Module {
+    row: ModuleRow {
+        id: "log_config_module",
+        file: "mod_log_config.c",
+        builtin: true,
+        directives: DIRECTIVES,
+        post_config: prepare,
+    },
+    hooks: HOOKS,
+};
+
+/// Access logs of a server: as set, and `run` as run.
+#[derive(Clone, Default)]
+pub struct LogConfig {
+    /// `LogFormat FORMAT`: for logs that name none. A nickname is looked up in the end.
+    default: Option<Vec<u8>>,
+    /// `LogFormat FORMAT NAME`, the last one of a name counts.
+    formats: Arc<Vec<(Vec<u8>, Vec<u8>)>>,
+    logs: Arc<Vec<CustomLog>>,
+    /// Those of the main server.
+    outer: Arc<Vec<CustomLog>>,
+    run: Arc<[Running]>,
+}
+
+impl Conf for LogConfig {
+    const SLOT: usize = slot::LOG_CONFIG;
+
+    fn merge(base: &Self, add: &Self) -> Self {
+        let formats = match add.formats.is_empty() {
+            true => base.formats.clone(),
+            false => Arc::new(base.formats.iter().chain(add.formats.iter()).cloned().collect()),
+        };
+        Self {
+            default: add.default.clone().or_else(|| base.default.clone()),
+            formats,
+            logs: add.logs.clone(),
+            outer: base.logs.clone(),
+            run: Arc::default(),
+        }
+    }
+}
+
+/// Values of the process.
+#[derive(Clone, Default)]
+pub struct LogProcess {
+    /// `BufferedLogs`.
+    buffered: Option<bool>,
+}
+
+impl Conf for LogProcess {
+    const SLOT: usize = slot::LOG_CONFIG + 2;
+
+    fn merge(base: &Self, add: &Self) -> Self {
+        Self { buffered: add.buffered.or(base.buffered) }
+    }
+}
+
+/// One access log as set.
+#[derive(Clone)]
+struct CustomLog {
+    /// File or `|program`, as written.
+    target: Vec<u8>,
+    /// Format or nickname; the default format without one.
+    format: Option<Vec<u8>>,
+    gate: Gate,
+    /// `GlobalLog`: virtual hosts with logs of their own write it too.
+    global: bool,
+    at: Position,
+}
+
+/// Which requests a log gets.
+#[derive(Clone, Default)]
+enum Gate {
+    #[default]
+    All,
+    /// `env=NAME`.
+    Set(Vec<u8>),
+    /// `env=!NAME`.
+    Unset(Vec<u8>),
+    /// `expr=…`.
+    Holds(Arc<Expr>),
+}
+
+/// One access log as run.
+struct Running {
+    sink: usize,
+    format: Arc<Format>,
+    gate: Gate,
+}
+
+/// The format of logs that name none, and the nickname `CLF`.
+const CLF: &[u8] = b"%h %l %u %t \"%r\" %>s %b";
+
+/// The directives.
+#[rustfmt::skip]
+pub const DIRECTIVES: &[Directive] = &[
+    row("CustomLog", Places::SERVER, Shape::Take23, custom_log, "a file name, a custom log format string or format name, and an optional \"env=\" or \"expr=\" clause (see docs)"),
+    row("GlobalLog", Places::SERVER, Shape::Take23, global_log, "Same as CustomLog, but forces virtualhosts to inherit the log"),
+    row("TransferLog", Places::SERVER, Shape::Take1, transfer_log, "the filename of the access log"),
+    row("LogFormat", Places::SERVER, Shape::Take12, log_format, "a log format string (see docs) and an optional format name"),
+    row("BufferedLogs", Places::SERVER, Shape::Flag, buffered_logs, "Enable Buffered Logging (experimental)"),
+];
+
+/// Its parts in the phases.
+const HOOKS: &[Hook] = &[Hook {
+    phase: Phase::Log,
+    order: 0,
+    wants: |server, _| server.get::<LogConfig>().is_some_and(|conf| !conf.run.is_empty()),
+    run: Run::Now(log),
+}];
+
+/// `LogFormat`.
+fn log_format(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    let format = args.word(0).to_vec();
+    Format::parse(&format)?;
+    let conf = cmd.server_conf::<LogConfig>();
+    match args.opt(1) {
+        Some(name) => Arc::make_mut(&mut conf.formats).push((name.to_vec(), format)),
+        None => conf.default = Some(format),
+    }
+    Ok(())
+}
+
+/// `CustomLog`.
+fn custom_log(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    add_log(cmd, args, false)
+}
+
+/// `GlobalLog`.
+fn global_log(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    cmd.global_only()?;
+    add_log(cmd, args, true)
+}
+
+/// `TransferLog`.
+fn transfer_log(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    add_log(cmd, args, false)
+}
+
+fn add_log(cmd: &mut Cmd<'_>, args: &Args<'_>, global: bool) -> Result<(), String> {
+    let gate = args.opt(2).map_or(Ok(Gate::All), |clause| gate(cmd, clause))?;
+    let format = args.opt(1).map(<[u8]>::to_vec);
+    if let Some(format) = &format {
+        Format::parse(format)?;
+    }
+    let log = CustomLog { target: args.word(0).to_vec(), format, gate, global, at: cmd.at.clone() };
+    Arc::make_mut(&mut cmd.server_conf::<LogConfig>().logs).push(log);
+    Ok(())
+}
+
+/// Reads `env=NAME`, `env=!NAME` or `expr=CONDITION`.
+fn gate(cmd: &Cmd<'_>, clause: &[u8]) -> Result<Gate, String> {
+    let behind = |word: &[u8]| {
+        let (head, tail) = clause.split_at_checked(word.len())?;
+        head.eq_ignore_ascii_case(word).then_some(tail)
+    };
+    if let Some(name) = behind(b"env=") {
+        return match name {
+            b"" | b"!" => Err("missing environment variable name".to_owned()),
+            [b'!', name @ ..] => Ok(Gate::Unset(name.to_vec())),
+            name => Ok(Gate::Set(name.to_vec())),
+        };
+    }
+    match behind(b"expr=") {
+        None => Err("error in condition clause".to_owned()),
+        Some(b"") => Err("missing condition".to_owned()),
+        Some(text) => Ok(Gate::Holds(cmd.condition(text)?)),
+    }
+}
+
+/// `BufferedLogs`.
+fn buffered_logs(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    cmd.global_only()?;
+    cmd.globals.conf.get_mut::<LogProcess>().buffered = Some(args.on());
+    Ok(())
+}
+
+/// Checks the folders of log files, compiles formats and registers targets.
+fn prepare(pc: &mut PostConfig<'_>) -> Result<(), Fatal> {
+    let root = pc.globals.server_root.clone();
+    // httpd links each virtual host in front of those before it, and walks that list.
+    let order: Vec<usize> = std::iter::once(0).chain((1..pc.servers.len()).rev()).collect();
+    for server in order.iter().filter_map(|at| pc.servers.get(*at)) {
+        let logs = server.get::<LogConfig>().into_iter().flat_map(|conf| conf.logs.iter());
+        for log in logs.filter(|log| log.target.first() != Some(&b'|')) {
+            let path = crate::config::merge_path(&root, &log.target);
+            if let Err((dir, errno)) = see_folder(&path) {
+                let (log, at) = (latin1(&log.target), &log.at);
+                let text = format!(
+                    "{errno}: AH02297: Cannot access directory '{dir}' for log file '{log}' defined at {}:{}\n",
+                    at.file, at.line
+                );
+                return Err(Fatal { text, quiet: false });
+            }
+        }
+    }
+    let mut compiled = Compiled::default();
+    // Formats of the main server's logs: a virtual host that writes them and gives a nickname another meaning gives
+    // it for all, the first one in the file for good.
+    let mut shared: Vec<Option<Arc<Format>>> = Vec::new();
+    for server in order.iter().filter_map(|at| pc.servers.get(*at)) {
+        let Some(conf) = server.get::<LogConfig>() else { continue };
+        if server.index == 0 {
+            shared = conf.logs.iter().map(|log| conf.format_of(log, &mut compiled)).collect();
+        } else if conf.logs.is_empty() {
+            for (log, shared) in conf.outer.iter().zip(&mut shared) {
+                if let Some(format) = conf.renamed(log, &mut compiled) {
+                    *shared = Some(format);
+                }
+            }
+        }
+    }
+    let main_logs = pc.servers.first().and_then(|main| main.get::<LogConfig>()).map(|conf| conf.logs.clone());
+    let mut same: HashMap<Vec<u8>, Arc<[Running]>> = HashMap::new();
+    for at in order {
+        let Some(server) = pc.servers.get_mut(at) else { continue };
+        let Some(conf) = server.get::<LogConfig>() else { continue };
+        let default = conf.default_format(&mut compiled);
+        let inherits = conf.logs.is_empty();
+        // Virtual hosts without any directive of ours have the main server's values: these logs are its own.
+        let is_main = main_logs.as_ref().is_some_and(|logs| Arc::ptr_eq(logs, &conf.logs));
+        let own = conf.logs.iter().enumerate().map(|(at, log)| match shared.get(at).filter(|_| is_main) {
+            Some(format) => (log, format.clone()),
+            None => (log, conf.format_of(log, &mut compiled)),
+        });
+        let outer = conf.outer.iter().zip(&shared).filter(|(log, _)| inherits || log.global);
+        let mut key = Vec::new();
+        let mut run = Vec::new();
+        let mut add = |log: &CustomLog, format: Option<Arc<Format>>, targets: &mut Targets| {
+            let sink = targets.want(Target::access(&log.target, &root), Role::Access);
+            let format = format.unwrap_or_else(|| default.clone());
+            key.extend_from_slice(&(Arc::as_ptr(&format).addr()).to_ne_bytes());
+            key.extend_from_slice(&sink.to_ne_bytes());
+            key.extend_from_slice(format!("{}:{};", log.at.file, log.at.line).as_bytes());
+            run.push(Running { sink, format, gate: log.gate.clone() });
+        };
+        let targets = pc.globals.conf.get_mut::<Targets>();
+        for (log, format) in own {
+            add(log, format, targets);
+        }
+        for (log, format) in outer {
+            add(log, format.clone(), targets);
+        }
+        let run = same.entry(key).or_insert_with(|| run.into()).clone();
+        server.conf.get_mut::<LogConfig>().run = run;
+    }
+    Ok(())
+}
+
+/// Formats by their text.
+#[derive(Default)]
+struct Compiled(HashMap<Vec<u8>, Arc<Format>>);
+
+impl Compiled {
+    fn get(&mut self, text: &[u8]) -> Arc<Format> {
+        if let Some(format) = self.0.get(text) {
+            return format.clone();
+        }
+        // Texts were checked when they were set.
+        let format = Arc::new(Format::parse(text).unwrap_or_default());
+        self.0.insert(text.to_vec(), format.clone());
+        format
+    }
+}
+
+impl LogConfig {
+    /// The text behind a nickname.
+    fn nickname(&self, name: &[u8]) -> Option<&[u8]> {
+        let named = self.formats.iter().rev().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        match named {
+            Some((_, text)) => Some(text),
+            None => name.eq_ignore_ascii_case(b"CLF").then_some(CLF),
+        }
+    }
+
+    fn default_format(&self, compiled: &mut Compiled) -> Arc<Format> {
+        let text = self.default.as_deref().unwrap_or(CLF);
+        compiled.get(self.nickname(text).unwrap_or(text))
+    }
+
+    /// The format of a log, if it names one.
+    fn format_of(&self, log: &CustomLog, compiled: &mut Compiled) -> Option<Arc<Format>> {
+        let text = log.format.as_deref()?;
+        Some(compiled.get(self.nickname(text).unwrap_or(text)))
+    }
+
+    /// The format of a log that names a nickname.
+    fn renamed(&self, log: &CustomLog, compiled: &mut Compiled) -> Option<Arc<Format>> {
+        self.nickname(log.format.as_deref()?).map(|text| compiled.get(text))
+    }
+}
+
+thread_local! {
+    static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Writes the request to the server's logs. Runs when the response is complete; declines never.
+fn log(ex: &mut Exchange) -> Outcome {
+    let ex = &*ex;
+    let Some(conf) = ex.server().get::<LogConfig>() else { return Outcome::Ok };
+    let buffered = ex.live.generation.globals.conf.get::<LogProcess>().and_then(|conf| conf.buffered) == Some(true);
+    let elapsed = i64::try_from(ex.started.elapsed().as_micros()).unwrap_or(i64::MAX);
+    for log in conf.run.iter().filter(|log| log.passes(ex)) {
+        let Some(sink) = ex.live.sinks.get(log.sink) else { continue };
+        LINE.with_borrow_mut(|line| {
+            line.clear();
+            log.format.push(ex, elapsed, line);
+            if buffered {
+                ex.live.local(Buffers::default).push(log.sink, sink, line);
+            } else {
+                sink.line(line);
+            }
+            // One giant request must not cost its memory for ever.
+            line.shrink_to(KEPT);
+        });
+    }
+    Outcome::Ok
+}
+
+/// Room for a line that a thread keeps.
+const KEPT: usize = 16 * 1024;
+
+impl Running {
+    fn passes(&self, ex: &Exchange) -> bool {
+        match &self.gate {
+            Gate::All => true,
+            Gate::Set(name) => ex.env.contains(name),
+            Gate::Unset(name) => !ex.env.contains(name),
+            Gate::Holds(condition) => match holds(ex, condition) {
+                Ok(holds) => holds,
+                Err(error) => {
+                    let text = "AH00644: Error evaluating log condition";
+                    logs::error!(ex, Level::Warn, "log_config", "{text}: {error}");
+                    false
+                }
+            },
+        }
+    }
+}
+
+/// Lines that `BufferedLogs` holds back: at most [`BUFFER`] bytes a log and thread, and until the thread is done with
+/// the generation.
+#[derive(Default)]
+struct Buffers(RefCell<HashMap<usize, Buffer>>);
+
+struct Buffer {
+    sink: Arc<dyn LineSink>,
+    text: Vec<u8>,
+}
+
+const BUFFER: usize = 4096;
+
+impl Buffers {
+    fn push(&self, index: usize, sink: &Arc<dyn LineSink>, line: &[u8]) {
+        let mut buffers = self.0.borrow_mut();
+        let fresh = || Buffer { sink: sink.clone(), text: Vec::with_capacity(BUFFER) };
+        let Buffer { sink, text } = buffers.entry(index).or_insert_with(fresh);
+        if text.len() + line.len() > BUFFER {
+            sink.line(text);
+            text.clear();
+        }
+        if line.len() >= BUFFER {
+            sink.line(line);
+        } else {
+            text.extend_from_slice(line);
+        }
+    }
+}
+
+impl Drop for Buffers {
+    fn drop(&mut self) {
+        for buffer in self.0.borrow().values().filter(|buffer| !buffer.text.is_empty()) {
+            buffer.sink.line(&buffer.text);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::config::{Globals, Server, Slots};
+    use crate::web::sample;
+
+    #[derive(Default)]
+    struct Kept(Mutex<Vec<u8>>);
+
+    impl LineSink for Kept {
+        fn line(&self, line: &[u8]) {
+            self.0.lock().unwrap().extend_from_slice(line);
+        }
+    }
+
+    fn printed(format: &str, change: impl FnOnce(&mut Exchange)) -> String {
+        let mut ex = sample::exchange(vec![Server::default()], Vec::new());
+        // 2026-11-22 07:08:46.075946 UTC
+        ex.started_micros = 1_795_331_326_075_946;
+        change(&mut ex);
+        let mut out = Vec::new();
+        Format::parse(format.as_bytes()).unwrap().push(&ex, 1_234_567, &mut out);
+        assert_eq!(out.pop(), Some(b'\n'));
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_request_with_nothing_is_full_of_hyphens() {
+        let items =
+            "%h %l %u %f %b %B %R %L %{c}L %{a}C %{a}e %{a}i %{a}n %{a}o %{a}^ti %{a}^to %^FB %q|%s %X %k %p %U";
+        let want = "127.0.0.1 - - - - 0 - - - - - - - - - - - |200 + 0 80 /";
+        assert_eq!(printed(items, |_| {}), want);
+    }
+
+    #[test]
+    fn values_are_escaped_and_times_in_their_forms() {
+        let change = |ex: &mut Exchange| {
+            ex.headers_in.add(b"X", b"a\"\\\x01\xe9\t");
+            ex.user = Some(Vec::new());
+            ex.content_type = b"text/html; charset=x".to_vec();
+            ex.headers_out.add(b"Set-Cookie", b"a=1");
+            ex.err_headers_out.add(b"Set-Cookie", b"b=2");
+            ex.args = Some(b"x\xff".to_vec());
+            ex.close = true;
+        };
+        let items =
+            r#"%{x}i %u %{content-type}o %{Set-Cookie}o %q %X|%D %T %{ms}T %{us}T %{m}T|%{msec_frac}t %{end:sec}t"#;
+        let want = r#"a\"\\\x01\xe9\t "" text/html b=2, a=1 ?x\xff -|1234567 1 1234 1234567 m|075 1795331327"#;
+        assert_eq!(printed(items, change), want);
+    }
+
+    #[test]
+    fn modifiers_choose_the_request_and_the_status() {
+        let change = |ex: &mut Exchange| {
+            let mut old = crate::web::Snapshot { status: 200, ..Default::default() };
+            old.headers_in.add(b"X", b"old");
+            ex.original = Some(Box::new(old));
+            ex.headers_in.add(b"X", b"new");
+            ex.status = 404;
+        };
+        let items = "%s %>s %{X}i %<{X}i %404,500{X}i %!404{X}i %!!404{X}i %200{X}i %B %<b";
+        assert_eq!(printed(items, change), "200 404 new old new - new - 0 -");
+    }
+
+    fn config(logs: &[(&str, Option<&str>, bool)], formats: &[(&str, &str)]) -> LogConfig {
+        let bytes = |text: &str| text.as_bytes().to_vec();
+        let log = |(target, format, global): &(&str, Option<&str>, bool)| CustomLog {
+            target: bytes(target),
+            format: format.map(bytes),
+            gate: Gate::All,
+            global: *global,
+            at: Position::default(),
+        };
+        LogConfig {
+            formats: Arc::new(formats.iter().map(|(name, text)| (bytes(name), bytes(text))).collect()),
+            logs: Arc::new(logs.iter().map(log).collect()),
+            ..LogConfig::default()
+        }
+    }
+
+    /// What each server writes to which target, as measured with httpd.
+    #[test]
+    fn virtual_hosts_inherit_and_rename() {
+        let main = config(
+            &[("/tmp/1", Some("one"), false), ("/tmp/2", Some("two"), false), ("/tmp/g", Some("two"), true)],
+            &[("one", "main-one"), ("two", "main-two")],
+        );
+        let a = config(&[], &[("one", "a-one")]);
+        let b = config(
+            &[("/tmp/b", Some("one"), false), ("/tmp/1", Some("two"), false), ("/tmp/t", None, false)],
+            &[("one", "b-one"), ("TWO", "b-two")],
+        );
+        let mut d = config(&[], &[]);
+        d.default = Some(b"d".to_vec());
+        let mut servers = Vec::new();
+        for (index, conf) in [main.clone(), a, b, d].into_iter().enumerate() {
+            let mut own = Slots::default();
+            *own.get_mut::<LogConfig>() = conf;
+            let mut base = Slots::default();
+            *base.get_mut::<LogConfig>() = main.clone();
+            let conf = if index == 0 { own } else { Slots::merged(&base, &own) };
+            servers.push(Server { index, conf, ..Server::default() });
+        }
+        let mut globals = Globals::default();
+        let warnings = &mut Vec::new();
+        let pc = &mut PostConfig {
+            servers: &mut servers,
+            globals: &mut globals,
+            previous: None,
+            warnings,
+            check_only: false,
+        };
+        prepare(pc).unwrap();
+        let lines = |at: usize| -> Vec<String> {
+            let sinks: Vec<Arc<Kept>> = (0..5).map(|_| Arc::default()).collect();
+            let dynamic = sinks.iter().map(|sink| sink.clone() as Arc<dyn LineSink>).collect();
+            let mut ex = sample::exchange(servers.clone(), dynamic);
+            ex.server = at;
+            assert_eq!(log(&mut ex), Outcome::Ok);
+            let text = |sink: &Arc<Kept>| String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+            sinks.iter().map(text).collect()
+        };
+        // The sinks in order of first use: /tmp/1 /tmp/2 /tmp/g, then those of the last virtual host with its own.
+        assert_eq!(lines(0), ["a-one\n", "main-two\n", "main-two\n", "", ""].map(str::to_owned)[..].to_vec());
+        assert_eq!(lines(1), lines(0));
+        assert_eq!(lines(3), lines(0));
+        let b = lines(2);
+        assert_eq!((&b[0][..], &b[1][..], &b[2][..], &b[3][..]), ("b-two\n", "", "main-two\n", "b-one\n"));
+        assert!(b[4].starts_with("127.0.0.1 - - ["), "{}", b[4]);
+    }
+
+    #[test]
+    fn buffers_keep_lines_until_they_are_full_or_dropped() {
+        let kept = Arc::new(Kept::default());
+        let sink: Arc<dyn LineSink> = kept.clone();
+        let buffers = Buffers::default();
+        buffers.push(0, &sink, b"one\n");
+        assert_eq!(kept.0.lock().unwrap().len(), 0);
+        buffers.push(0, &sink, &[b'x'; BUFFER]);
+        assert_eq!(kept.0.lock().unwrap().len(), 4 + BUFFER);
+        buffers.push(0, &sink, b"two\n");
+        drop(buffers);
+        assert!(kept.0.lock().unwrap().ends_with(b"xtwo\n"));
+    }
+}
