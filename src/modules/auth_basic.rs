@@ -1,8 +1,16 @@
-//! `mod_auth_basic.c`.
+//! `mod_auth_basic.c`: user and password in the Authorization field.
 
-use crate::config::{Directive, ModuleRow, Places, Shape, row};
-use crate::modules::rows::{accept, nothing};
-use crate::pipe::Module;
+use std::sync::Arc;
+
+use base64::Engine as _;
+
+use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Server, Shape, Slots, latin1, row};
+use crate::expr::{Scratch, Template};
+use crate::logs::{self, Level};
+use crate::modules::rows::nothing;
+use crate::modules::{authn_core, authn_file, slot};
+use crate::pipe::{Hook, Module, Outcome, Phase, Run, Waiting};
+use crate::web::{Exchange, ProxyKind};
 
 /// The module.
 pub const MODULE: Module = Module {
@@ -13,14 +21,299 @@ pub const MODULE: Module = Module {
         directives: DIRECTIVES,
         post_config: nothing,
     },
-    hooks: &[],
+    hooks: HOOKS,
 };
+
+/// Values per directory.
+#[derive(Clone, Default)]
+pub struct BasicDir {
+    /// AuthBasicProvider, in order.
+    providers: Option<Vec<Provider>>,
+    /// AuthBasicAuthoritative, default on.
+    authoritative: Option<bool>,
+    /// AuthBasicFake; the inner `None` is `off`.
+    fake: Option<Option<(Arc<Template>, Arc<Template>)>>,
+    /// AuthBasicUseDigestAlgorithm MD5.
+    digest: Option<bool>,
+}
+
+impl Conf for BasicDir {
+    const SLOT: usize = slot::AUTH_BASIC + 1;
+
+    fn merge(base: &Self, add: &Self) -> Self {
+        crate::inner_or_outer!(base, add; providers, authoritative, fake, digest)
+    }
+}
+
+/// Who knows users and passwords.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Provider {
+    /// A text file.
+    File,
+    /// One that does not work here yet: every request that needs it fails.
+    Unavailable(&'static str),
+}
+
+/// Providers with the module that must be loaded for each.
+const PROVIDERS: &[(&str, &str, Provider)] = &[
+    ("file", "authn_file_module", Provider::File),
+    ("anon", "authn_anon_module", Provider::Unavailable("anon")),
+    ("dbm", "authn_dbm_module", Provider::Unavailable("dbm")),
+    ("dbd", "authn_dbd_module", Provider::Unavailable("dbd")),
+    ("socache", "authn_socache_module", Provider::Unavailable("socache")),
+    ("ldap", "authnz_ldap_module", Provider::Unavailable("ldap")),
+];
+
+/// What a provider says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The password is right.
+    Granted,
+    /// The password is wrong.
+    Denied,
+    /// No such user.
+    NotFound,
+    /// It cannot tell.
+    Failed,
+}
 
 /// The directives.
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
-    row("AuthBasicProvider", Places::AUTHCFG, Shape::Iterate, accept, "specify the auth providers for a directory or location").refused(),
-    row("AuthBasicAuthoritative", Places::AUTHCFG, Shape::Flag, accept, "Set to 'Off' to allow access control to be passed along to lower modules if the UserID is not known to this module").refused(),
-    row("AuthBasicFake", Places::AUTHCFG, Shape::Take12, accept, "Fake basic authentication using the given expressions for username and password, 'off' to disable. Password defaults to 'password' if missing.").refused(),
-    row("AuthBasicUseDigestAlgorithm", Places::AUTHCFG, Shape::Take1, accept, "Set to 'MD5' to use the auth provider's authentication check for digest auth, using a hash of 'user:realm:pass'").refused(),
+    row("AuthBasicProvider", Places::AUTHCFG, Shape::Iterate, provider, "specify the auth providers for a directory or location"),
+    row("AuthBasicAuthoritative", Places::AUTHCFG, Shape::Flag, authoritative, "Set to 'Off' to allow access control to be passed along to lower modules if the UserID is not known to this module"),
+    row("AuthBasicFake", Places::AUTHCFG, Shape::Take12, fake, "Fake basic authentication using the given expressions for username and password, 'off' to disable. Password defaults to 'password' if missing."),
+    row("AuthBasicUseDigestAlgorithm", Places::AUTHCFG, Shape::Take1, digest, "Set to 'MD5' to use the auth provider's authentication check for digest auth, using a hash of 'user:realm:pass'").refused(),
 ];
+
+/// The hooks.
+pub const HOOKS: &[Hook] = &[
+    Hook { phase: Phase::Authn, order: 0, wants: is_basic, run: Run::Wait(authenticate) },
+    Hook { phase: Phase::Fixups, order: 10, wants: fakes, run: Run::Now(put_fake) },
+];
+
+fn is_basic(_: &Server, dir: &Slots) -> bool {
+    authn_core::is_kind(dir, b"basic")
+}
+
+fn fakes(_: &Server, dir: &Slots) -> bool {
+    dir.get::<BasicDir>().is_some_and(|conf| matches!(conf.fake, Some(Some(_))))
+}
+
+fn find(cmd: &Cmd<'_>, name: &[u8]) -> Option<Provider> {
+    let known = PROVIDERS.iter().find(|(known, ..)| known.as_bytes() == name)?;
+    cmd.globals.modules.contains(&known.1).then_some(known.2)
+}
+
+/// Whether a provider of this name is there.
+pub fn is_provider(cmd: &Cmd<'_>, name: &[u8]) -> bool {
+    find(cmd, name).is_some()
+}
+
+fn provider(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    let word = args.word(0);
+    let Some(provider) = find(cmd, word) else { return Err(format!("Unknown Authn provider: {}", latin1(word))) };
+    cmd.dir_conf::<BasicDir>().providers.get_or_insert_default().push(provider);
+    Ok(())
+}
+
+fn authoritative(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    cmd.dir_conf::<BasicDir>().authoritative = Some(args.on());
+    Ok(())
+}
+
+fn fake(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    let user = args.word(0);
+    let value = if user.eq_ignore_ascii_case(b"off") {
+        None
+    } else {
+        let text = |cmd: &Cmd<'_>, what: &str, text: &[u8]| {
+            cmd.template(text).map_err(|why| format!("Could not parse fake {what} expression '{}': {why}", latin1(text)))
+        };
+        Some((text(cmd, "username", user)?, text(cmd, "password", args.opt(1).unwrap_or(b"password"))?))
+    };
+    cmd.dir_conf::<BasicDir>().fake = Some(value);
+    Ok(())
+}
+
+fn digest(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    let on = match args.word(0) {
+        word if word.eq_ignore_ascii_case(b"Off") => false,
+        word if word.eq_ignore_ascii_case(b"MD5") => true,
+        word => {
+            return Err(format!("Invalid algorithm in AuthBasicUseDigestAlgorithm: {}", latin1(word)));
+        }
+    };
+    cmd.dir_conf::<BasicDir>().digest = Some(on);
+    Ok(())
+}
+
+/// The fields of a request to a proxy have other names.
+fn is_forward(ex: &Exchange) -> bool {
+    ex.proxyreq == ProxyKind::Forward
+}
+
+/// Asks for user and password.
+pub fn challenge(ex: &mut Exchange) {
+    let mut value = b"Basic realm=\"".to_vec();
+    value.extend_from_slice(authn_core::realm(ex).unwrap_or_default());
+    value.push(b'"');
+    let name: &[u8] = if is_forward(ex) { b"Proxy-Authenticate" } else { b"WWW-Authenticate" };
+    ex.err_headers_out.set(name, &value);
+}
+
+fn refuse(ex: &mut Exchange) -> Outcome {
+    challenge(ex);
+    Outcome::Status(401)
+}
+
+/// User and password of the Authorization field.
+fn credentials(value: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let blank = value.iter().position(u8::is_ascii_whitespace)?;
+    let (scheme, rest) = value.split_at(blank);
+    if !scheme.eq_ignore_ascii_case(b"basic") {
+        return None;
+    }
+    let rest = rest.trim_ascii();
+    let engine = base64::engine::GeneralPurpose::new(
+        &base64::alphabet::STANDARD,
+        base64::engine::GeneralPurposeConfig::new()
+            .with_decode_padding_mode(base64::engine::DecodePaddingMode::Indifferent)
+            .with_decode_allow_trailing_bits(true),
+    );
+    let mut decoded = engine.decode(rest).ok()?;
+    // As a string in C would: nothing counts behind a NUL.
+    if let Some(end) = memchr::memchr(0, &decoded) {
+        decoded.truncate(end);
+    }
+    let colon = memchr::memchr(b':', &decoded)?;
+    let password = decoded.split_off(colon + 1);
+    decoded.pop();
+    Some((decoded, password))
+}
+
+fn authenticate(ex: &mut Exchange) -> Waiting<'_> {
+    Box::pin(async move {
+        if authn_core::realm(ex).is_none() {
+            logs::error!(ex, Level::Error, "auth_basic", "AH01615: need AuthName: {}", logs::Bytes(&ex.uri));
+            return Outcome::Status(500);
+        }
+        ex.auth_type = Some("Basic");
+        let field: &[u8] = if is_forward(ex) { b"Proxy-Authorization" } else { b"Authorization" };
+        let Some(value) = ex.headers_in.get(field) else { return refuse(ex) };
+        let Some((user, password)) = credentials(value) else {
+            if !value.get(..6).is_some_and(|start| start.eq_ignore_ascii_case(b"basic ")) {
+                logs::error!(
+                    ex,
+                    Level::Error,
+                    "auth_basic",
+                    "AH01614: client used wrong authentication scheme: {}",
+                    logs::Bytes(&ex.uri)
+                );
+            }
+            return refuse(ex);
+        };
+        ex.user = Some(user);
+        let conf = ex.dir::<BasicDir>();
+        let authoritative = conf.and_then(|conf| conf.authoritative).unwrap_or(true);
+        let providers = conf.and_then(|conf| conf.providers.clone()).unwrap_or_else(|| vec![Provider::File]);
+        let mut answer = Answer::NotFound;
+        for provider in providers {
+            answer = match provider {
+                Provider::File => authn_file::check(ex, &password).await,
+                Provider::Unavailable(name) => {
+                    logs::error!(
+                        ex,
+                        Level::Error,
+                        "auth_basic",
+                        "the authentication provider '{name}' is not available here"
+                    );
+                    Answer::Failed
+                }
+            };
+            if answer != Answer::NotFound {
+                break;
+            }
+        }
+        let shown = |ex: &Exchange| latin1(ex.user.as_deref().unwrap_or_default());
+        match answer {
+            Answer::Granted => Outcome::Ok,
+            Answer::NotFound | Answer::Denied if !authoritative && answer != Answer::Denied => Outcome::Declined,
+            Answer::Denied => {
+                logs::error!(
+                    ex,
+                    Level::Error,
+                    "auth_basic",
+                    "AH01617: user {}: authentication failure for \"{}\": Password Mismatch",
+                    shown(ex),
+                    logs::Bytes(&ex.uri)
+                );
+                refuse(ex)
+            }
+            Answer::NotFound => {
+                logs::error!(
+                    ex,
+                    Level::Error,
+                    "auth_basic",
+                    "AH01618: user {} not found: {}",
+                    shown(ex),
+                    logs::Bytes(&ex.uri)
+                );
+                refuse(ex)
+            }
+            Answer::Failed => Outcome::Status(500),
+        }
+    })
+}
+
+/// Gives the backend a user and password that the configuration names.
+fn put_fake(ex: &mut Exchange) -> Outcome {
+    let Some(Some((user, password))) = ex.dir::<BasicDir>().and_then(|conf| conf.fake.clone()) else {
+        return Outcome::Declined;
+    };
+    let mut text = Vec::new();
+    let mut scratch = Scratch::default();
+    let evaluated = user.eval(ex, &mut scratch, &mut text).and_then(|()| {
+        if text.is_empty() {
+            return Ok(());
+        }
+        text.push(b':');
+        password.eval(ex, &mut scratch, &mut text)
+    });
+    if let Err(error) = evaluated {
+        logs::error!(
+            ex,
+            Level::Error,
+            "auth_basic",
+            "AH02455: AuthBasicFake: could not evaluate user expression for URI '{}': {error}",
+            logs::Bytes(&ex.uri)
+        );
+        return Outcome::Status(500);
+    }
+    if text.is_empty() || text.ends_with(b":") {
+        // No user, or no password: nothing is faked.
+        return Outcome::Declined;
+    }
+    let value = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(&text));
+    let name: &[u8] = if is_forward(ex) { b"Proxy-Authorization" } else { b"Authorization" };
+    ex.headers_in.set(name, value.as_bytes());
+    Outcome::Ok
+}
+
+#[cfg(test)]
+mod tests {
+    use super::credentials;
+
+    #[test]
+    fn user_and_password_are_read() {
+        let read = |text: &str| {
+            let (user, password) = credentials(text.as_bytes())?;
+            Some((String::from_utf8(user).unwrap(), String::from_utf8(password).unwrap()))
+        };
+        assert_eq!(read("Basic Ym9iOnB3"), Some(("bob".into(), "pw".into())));
+        assert_eq!(read("basic   Ym9iOnA6dw"), Some(("bob".into(), "p:w".into())));
+        assert_eq!(read("Digest x"), None);
+        assert_eq!(read("Basic !!"), None);
+        assert_eq!(read("Basic"), None);
+    }
+}

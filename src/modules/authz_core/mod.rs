@@ -1,0 +1,346 @@
+//! `mod_authz_core.c`: `Require` and its containers.
+
+pub mod providers;
+mod tree;
+
+use std::sync::Arc;
+
+use crate::config::{
+    Args, Cmd, Conf, Directive, Fatal, ModuleRow, Open, Places, PostConfig, Section, Server, Shape,
+    Slots, get_word, row,
+};
+use crate::logs::{self, Level};
+use crate::modules::slot;
+use crate::pipe::{Hook, Module, Outcome, Phase, Run, Waiting};
+use crate::web::Exchange;
+
+use providers::Need;
+pub use tree::{Limit, Logic, Node, Verdict};
+
+/// The module.
+pub const MODULE: Module = Module {
+    row: ModuleRow {
+        id: "authz_core_module",
+        file: "mod_authz_core.c",
+        builtin: false,
+        directives: DIRECTIVES,
+        post_config: check,
+    },
+    hooks: HOOKS,
+};
+
+/// Values per directory.
+#[derive(Clone, Default)]
+pub struct AuthzDir {
+    /// What must hold; the outermost container of the scope (or of several scopes joined by AuthMerging).
+    pub top: Option<Arc<Node>>,
+    /// AuthMerging.
+    merging: Option<Merging>,
+    /// AuthzSendForbiddenOnFailure.
+    forbidden: Option<bool>,
+    /// Containers that are open while the scope is being read, innermost last.
+    open: Vec<Node>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Merging {
+    Off,
+    And,
+    Or,
+}
+
+impl Conf for AuthzDir {
+    const SLOT: usize = slot::AUTHZ_CORE + 1;
+
+    fn merge(base: &Self, add: &Self) -> Self {
+        let forbidden = add.forbidden.or(base.forbidden);
+        let (top, merging) = match (add.merging, &add.top) {
+            (None, None) => (base.top.clone(), base.merging),
+            (None | Some(Merging::Off), _) => (add.top.clone(), add.merging),
+            (Some(how), _) => {
+                let logic = if how == Merging::And { Logic::All } else { Logic::Any };
+                let both = match (&base.top, &add.top) {
+                    (Some(base), Some(add)) => Some(Arc::new(Node::both(logic, base.clone(), add.clone()))),
+                    (base, add) => base.clone().or_else(|| add.clone()),
+                };
+                (both, Some(how))
+            }
+        };
+        Self { top, merging, forbidden, open: Vec::new() }
+    }
+}
+
+/// Providers made by `<AuthzProviderAlias>`.
+#[derive(Clone, Default)]
+pub struct AuthzProcess {
+    /// Alias and what it stands for.
+    aliases: Vec<(Vec<u8>, Arc<dyn Need>)>,
+}
+
+impl Conf for AuthzProcess {
+    const SLOT: usize = slot::AUTHZ_CORE + 2;
+
+    fn merge(_: &Self, add: &Self) -> Self {
+        add.clone()
+    }
+}
+
+/// The directives.
+#[rustfmt::skip]
+pub const DIRECTIVES: &[Directive] = &[
+    row("<AuthzProviderAlias", Places::SERVER, Shape::Raw, alias, "container for grouping an authorization provider's directives under a provider alias"),
+    row("Require", Places::AUTHCFG, Shape::Raw, require, "specifies authorization directives which one must pass (or not) for a request to suceeed"),
+    row("<RequireAll", Places::AUTHCFG, Shape::Raw, require_all, "container for grouping authorization directives of which none must fail and at least one must pass for a request to succeed"),
+    row("<RequireAny", Places::AUTHCFG, Shape::Raw, require_any, "container for grouping authorization directives of which one must pass for a request to succeed"),
+    row("<RequireNone", Places::AUTHCFG, Shape::Raw, require_none, "container for grouping authorization directives of which none must pass for a request to succeed"),
+    row("AuthMerging", Places::AUTHCFG, Shape::Take1, merging, "controls how a <Directory>, <Location>, or similar directive's authorization directives are combined with those of its predecessor"),
+    row("AuthzSendForbiddenOnFailure", Places::AUTHCFG, Shape::Flag, forbidden, "Controls if an authorization failure should result in a '403 FORBIDDEN' response instead of the HTTP-conforming '401 UNAUTHORIZED'"),
+];
+
+/// The hooks.
+pub const HOOKS: &[Hook] = &[
+    Hook { phase: Phase::AccessEx, order: 10, wants: needs_nothing_looked_up, run: Run::Now(without_user) },
+    Hook { phase: Phase::AccessEx, order: 10, wants: needs_names, run: Run::Wait(without_user_named) },
+    Hook { phase: Phase::Authz, order: 10, wants: has_requirements, run: Run::Now(with_user) },
+];
+
+fn top(dir: &Slots) -> Option<&Node> {
+    dir.get::<AuthzDir>()?.top.as_deref()
+}
+
+fn has_requirements(_: &Server, dir: &Slots) -> bool {
+    top(dir).is_some()
+}
+
+fn needs_nothing_looked_up(_: &Server, dir: &Slots) -> bool {
+    top(dir).is_some_and(|top| !top.looks_up())
+}
+
+fn needs_names(_: &Server, dir: &Slots) -> bool {
+    top(dir).is_some_and(Node::looks_up)
+}
+
+/// `Require [not] provider words`.
+fn require(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    let (mut name, mut rest) = get_word(args.raw);
+    let mut negate = false;
+    if name.eq_ignore_ascii_case(b"not") {
+        negate = true;
+        (name, rest) = get_word(rest);
+    }
+    let parsed = providers::parse(cmd, &name, rest)?;
+    let node = Node::provider(parsed.need, parsed.shown, negate, limit_of(cmd));
+    if negate {
+        let parent = parent_logic(cmd);
+        if parent.0 == Logic::Any {
+            return Err(format!("negative Require directive has no effect in {} directive", parent.1));
+        }
+    }
+    add(cmd, node);
+    Ok(())
+}
+
+fn limit_of(cmd: &Cmd<'_>) -> Limit {
+    cmd.limited.map_or(Limit::default(), |(methods, except)| Limit::new(methods.clone(), *except))
+}
+
+/// How the current scope's innermost container joins its parts, and its name.
+fn parent_logic(cmd: &mut Cmd<'_>) -> (Logic, &'static str) {
+    match cmd.dir_conf::<AuthzDir>().open.last() {
+        Some(node) => (node.logic(), node.name()),
+        None => (Logic::Any, "<RequireAny>"),
+    }
+}
+
+fn add(cmd: &mut Cmd<'_>, node: Node) {
+    let conf = cmd.dir_conf::<AuthzDir>();
+    match conf.open.last_mut() {
+        Some(parent) => parent.push(node),
+        None => {
+            let mut top = match conf.top.take() {
+                Some(top) => Arc::unwrap_or_clone(top),
+                None => Node::container(Logic::Any, false, Limit::default()),
+            };
+            top.push(node);
+            conf.top = Some(Arc::new(top));
+        }
+    }
+}
+
+fn container(cmd: &mut Cmd<'_>, args: &Args<'_>, logic: Logic, negate: bool) -> Result<(), String> {
+    let name = cmd.directive.name;
+    let Some(close) = memchr::memrchr(b'>', args.raw) else {
+        return Err(format!("{name}> directive missing closing '>'"));
+    };
+    if !args.raw[..close].trim_ascii().is_empty() {
+        return Err(format!("{name}> directive doesn't take additional arguments"));
+    }
+    let limit = limit_of(cmd);
+    cmd.dir_conf::<AuthzDir>().open.push(Node::container(logic, negate, limit));
+    cmd.open = Some(Open::Block { leave: Some(close_container) });
+    Ok(())
+}
+
+fn close_container(cmd: &mut Cmd<'_>) -> Result<(), String> {
+    let Some(node) = cmd.dir_conf::<AuthzDir>().open.pop() else { return Ok(()) };
+    if node.is_empty() {
+        return Err(format!("{} directive contains no authorization directives", node.name()));
+    }
+    let parent = parent_logic(cmd);
+    if node.is_negated() && parent.0 == Logic::Any {
+        return Err(format!("{} directive has no effect in {} directive", node.name(), parent.1));
+    }
+    add(cmd, node);
+    Ok(())
+}
+
+fn require_all(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    container(cmd, args, Logic::All, false)
+}
+
+fn require_any(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    container(cmd, args, Logic::Any, false)
+}
+
+fn require_none(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    container(cmd, args, Logic::Any, true)
+}
+
+/// `<AuthzProviderAlias provider alias words>`.
+fn alias(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    cmd.global_only()?;
+    let name = cmd.directive.name;
+    let Some(close) = memchr::memrchr(b'>', args.raw) else {
+        return Err(format!("{name}> directive missing closing '>'"));
+    };
+    let text = &args.raw[..close];
+    if text.trim_ascii().is_empty() {
+        return Err(format!("{name}> directive requires additional arguments"));
+    }
+    let (provider, rest) = get_word(text);
+    let (alias, rest) = get_word(rest);
+    if alias.is_empty() {
+        return Err(format!("{name}> directive requires additional arguments"));
+    }
+    let (words, _) = get_word(rest);
+    let shown = crate::config::latin1;
+    let parsed = providers::parse(cmd, &provider, &words).map_err(|why| {
+        if why.starts_with("Unknown Authz provider") {
+            return why;
+        }
+        format!("Can't parse 'Require {} {}': {why}", shown(&provider), shown(&words))
+    })?;
+    let process = cmd.globals.conf.get_mut::<AuthzProcess>();
+    process.aliases.push((alias, parsed.need));
+    cmd.open = Some(Open::Block { leave: None });
+    Ok(())
+}
+
+fn merging(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    let how = match args.word(0) {
+        word if word.eq_ignore_ascii_case(b"Off") => Merging::Off,
+        word if word.eq_ignore_ascii_case(b"And") => Merging::And,
+        word if word.eq_ignore_ascii_case(b"Or") => Merging::Or,
+        _ => return Err("AuthMerging must be one of: Off | And | Or".to_owned()),
+    };
+    cmd.dir_conf::<AuthzDir>().merging = Some(how);
+    Ok(())
+}
+
+fn forbidden(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    cmd.dir_conf::<AuthzDir>().forbidden = Some(args.on());
+    Ok(())
+}
+
+/// Containers that can never let anybody in are refused once everything is read.
+fn check(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
+    fn walk(section: &Section) -> Option<&'static str> {
+        let here = section.conf.get::<AuthzDir>().and_then(|conf| conf.top.as_deref()?.only_negative());
+        here.or_else(|| section.inner.iter().find_map(|inner| walk(inner)))
+    }
+    let found = post.servers.iter().find_map(|server| {
+        let here = server.dir.get::<AuthzDir>().and_then(|conf| conf.top.as_deref()?.only_negative());
+        here.or_else(|| server.sections.iter().find_map(|section| walk(section)))
+    });
+    match found {
+        None => Ok(()),
+        Some(name) => Err(Fatal {
+            text: format!("AH01624: {name} directive contains only negative authorization directives\n"),
+            quiet: false,
+        }),
+    }
+}
+
+/// Before anybody is asked who they are.
+fn without_user(ex: &mut Exchange) -> Outcome {
+    let Some(top) = ex.dir::<AuthzDir>().and_then(|conf| conf.top.clone()) else { return Outcome::Declined };
+    match top.evaluate(ex, Logic::All) {
+        Verdict::Granted => Outcome::Ok,
+        Verdict::DeniedNoUser => Outcome::Declined,
+        Verdict::Denied | Verdict::Neutral => denied(ex),
+        Verdict::Error => Outcome::Status(500),
+    }
+}
+
+fn without_user_named(ex: &mut Exchange) -> Waiting<'_> {
+    Box::pin(async move {
+        if let Some(top) = ex.dir::<AuthzDir>().and_then(|conf| conf.top.clone()) {
+            providers::look_up(ex, &top).await;
+        }
+        without_user(ex)
+    })
+}
+
+/// Once it is known who asks.
+fn with_user(ex: &mut Exchange) -> Outcome {
+    let Some(conf) = ex.dir::<AuthzDir>() else { return Outcome::Declined };
+    let forbidden = conf.forbidden == Some(true);
+    let Some(top) = conf.top.clone() else { return Outcome::Declined };
+    match top.evaluate(ex, Logic::All) {
+        Verdict::Granted => Outcome::Ok,
+        Verdict::Error => Outcome::Status(500),
+        Verdict::DeniedNoUser => {
+            logs::error!(
+                ex,
+                Level::Error,
+                "authz_core",
+                "AH01629: authorization failure (no authenticated user): {}",
+                logs::Bytes(&ex.uri)
+            );
+            super::authn_core::refused(ex)
+        }
+        Verdict::Denied | Verdict::Neutral => {
+            if !super::authn_core::has_type(ex) {
+                return denied(ex);
+            }
+            logs::error!(
+                ex,
+                Level::Error,
+                "authz_core",
+                "AH01631: user {}: authorization failure for \"{}\": ",
+                logs::Bytes(ex.user.as_deref().unwrap_or_default()),
+                logs::Bytes(&ex.uri)
+            );
+            if forbidden { Outcome::Status(403) } else { super::authn_core::refused(ex) }
+        }
+    }
+}
+
+fn denied(ex: &Exchange) -> Outcome {
+    let (what, name) = if ex.filename.is_empty() { ("uri ", &ex.uri) } else { ("", &ex.filename) };
+    logs::error!(
+        ex,
+        Level::Error,
+        "authz_core",
+        "AH01630: client denied by server configuration: {what}{}",
+        logs::Bytes(name)
+    );
+    Outcome::Status(403)
+}
+
+/// What `<AuthzProviderAlias>` made of this name.
+pub(super) fn alias_of(cmd: &Cmd<'_>, name: &[u8]) -> Option<Arc<dyn Need>> {
+    let process = cmd.globals.conf.get::<AuthzProcess>()?;
+    process.aliases.iter().rev().find(|(alias, _)| alias == name).map(|(_, need)| need.clone())
+}
+
