@@ -92,7 +92,7 @@ impl AccessDir {
 }
 
 fn limit_of(cmd: &Cmd<'_>) -> Limit {
-    cmd.limited.map_or(Limit::default(), |(methods, except)| Limit::new(methods.clone(), *except))
+    cmd.limited.map_or_else(Limit::default, |(methods, except)| Limit::new(methods.clone(), *except))
 }
 
 fn order(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {

@@ -128,7 +128,8 @@ fn fake(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
         None
     } else {
         let text = |cmd: &Cmd<'_>, what: &str, text: &[u8]| {
-            cmd.template(text).map_err(|why| format!("Could not parse fake {what} expression '{}': {why}", latin1(text)))
+            cmd.template(text)
+                .map_err(|why| format!("Could not parse fake {what} expression '{}': {why}", latin1(text)))
         };
         Some((text(cmd, "username", user)?, text(cmd, "password", args.opt(1).unwrap_or(b"password"))?))
     };

@@ -84,7 +84,7 @@ fn alias(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     if !auth_basic::is_provider(cmd, &provider) {
         return Err(format!("Unknown Authn provider: {}", latin1(&provider)));
     }
-    cmd.open = Some(Open::Block { leave: None });
+    cmd.open = Some(Open::Block { leave: None, places: Some(Places::AUTHCFG.or(Places::DIR)) });
     Ok(())
 }
 

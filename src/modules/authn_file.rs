@@ -43,13 +43,8 @@ impl Conf for FileDir {
 }
 
 /// The directives.
-pub const DIRECTIVES: &[Directive] = &[row(
-    "AuthUserFile",
-    Places::AUTHCFG,
-    Shape::Take1,
-    user_file,
-    "text file containing user IDs and passwords",
-)];
+pub const DIRECTIVES: &[Directive] =
+    &[row("AuthUserFile", Places::AUTHCFG, Shape::Take1, user_file, "text file containing user IDs and passwords")];
 
 fn user_file(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     let file = cmd.rooted(args.word(0));

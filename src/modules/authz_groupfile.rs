@@ -57,12 +57,7 @@ fn group_file(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
 /// The groups of a user; the error is for the log.
 fn groups_of(ex: &Exchange, user: &[u8]) -> Option<Vec<Vec<u8>>> {
     let Some(file) = ex.dir::<GroupFile>().and_then(|conf| conf.file.as_deref()) else {
-        logs::error!(
-            ex,
-            Level::Error,
-            "authz_groupfile",
-            "AH01664: No group file was specified in the configuration"
-        );
+        logs::error!(ex, Level::Error, "authz_groupfile", "AH01664: No group file was specified in the configuration");
         return None;
     };
     let path = std::path::Path::new(std::ffi::OsStr::from_bytes(file));

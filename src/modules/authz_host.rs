@@ -189,7 +189,9 @@ mod tests {
 
     #[test]
     fn a_domain_matches_itself_and_what_is_below() {
-        assert!(in_domain(b"a.test", b"a.test") && in_domain(b"A.test", b"x.a.TEST") && in_domain(b".a.test", b"x.a.test"));
+        assert!(
+            in_domain(b"a.test", b"a.test") && in_domain(b"A.test", b"x.a.TEST") && in_domain(b".a.test", b"x.a.test")
+        );
         assert!(!in_domain(b"a.test", b"xa.test") && !in_domain(b".a.test", b"a.test") && !in_domain(b"long", b"ng"));
     }
 }

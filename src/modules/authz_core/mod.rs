@@ -6,8 +6,8 @@ mod tree;
 use std::sync::Arc;
 
 use crate::config::{
-    Args, Cmd, Conf, Directive, Fatal, ModuleRow, Open, Places, PostConfig, Section, Server, Shape,
-    Slots, get_word, row,
+    Args, Cmd, Conf, Directive, Fatal, ModuleRow, Open, Places, PostConfig, Section, Server, Shape, Slots, get_word,
+    row,
 };
 use crate::logs::{self, Level};
 use crate::modules::slot;
@@ -141,7 +141,7 @@ fn require(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
 }
 
 fn limit_of(cmd: &Cmd<'_>) -> Limit {
-    cmd.limited.map_or(Limit::default(), |(methods, except)| Limit::new(methods.clone(), *except))
+    cmd.limited.map_or_else(Limit::default, |(methods, except)| Limit::new(methods.clone(), *except))
 }
 
 /// How the current scope's innermost container joins its parts, and its name.
@@ -177,7 +177,7 @@ fn container(cmd: &mut Cmd<'_>, args: &Args<'_>, logic: Logic, negate: bool) -> 
     }
     let limit = limit_of(cmd);
     cmd.dir_conf::<AuthzDir>().open.push(Node::container(logic, negate, limit));
-    cmd.open = Some(Open::Block { leave: Some(close_container) });
+    cmd.open = Some(Open::Block { leave: Some(close_container), places: Some(Places::AUTHCFG) });
     Ok(())
 }
 
@@ -232,7 +232,7 @@ fn alias(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     })?;
     let process = cmd.globals.conf.get_mut::<AuthzProcess>();
     process.aliases.push((alias, parsed.need));
-    cmd.open = Some(Open::Block { leave: None });
+    cmd.open = Some(Open::Block { leave: None, places: Some(Places::AUTHCFG.or(Places::DIR)) });
     Ok(())
 }
 
@@ -343,4 +343,3 @@ pub(super) fn alias_of(cmd: &Cmd<'_>, name: &[u8]) -> Option<Arc<dyn Need>> {
     let process = cmd.globals.conf.get::<AuthzProcess>()?;
     process.aliases.iter().rev().find(|(alias, _)| alias == name).map(|(_, need)| need.clone())
 }
-

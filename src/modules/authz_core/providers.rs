@@ -182,7 +182,12 @@ impl Need for Condition {
             Ok(true) => Verdict::Granted,
             Ok(false) => Verdict::Denied,
             Err(error) => {
-                logs::error!(ex, Level::Error, "authz_core", "AH02320: Failed to evaluate expression in Require: {error}");
+                logs::error!(
+                    ex,
+                    Level::Error,
+                    "authz_core",
+                    "AH02320: Failed to evaluate expression in Require: {error}"
+                );
                 Verdict::Error
             }
         }
