@@ -32,6 +32,7 @@ impl Errno {
         out.push(b')');
         match KNOWN.iter().find(|(code, _)| *code == self.0) {
             Some((_, text)) => out.extend_from_slice(text.as_bytes()),
+            None if self.0 >= 120_000 => out.extend_from_slice(b"APR does not understand this error code"),
             None => {
                 let text = io::Error::from_raw_os_error(self.0).to_string();
                 let end = text.rfind(" (os error").unwrap_or(text.len());
@@ -96,6 +97,7 @@ mod tests {
         };
         assert_eq!(text(Errno(2)), "(2)No such file or directory");
         assert_eq!(text(Errno(111)), "(111)Connection refused");
+        assert_eq!(text(Errno(120_006)), "(120006)APR does not understand this error code");
         assert_eq!(text(Errno::TIMEUP), "(70007)The timeout specified has expired");
         assert_eq!(Errno::from(io::Error::from(io::ErrorKind::TimedOut)), Errno::TIMEUP);
     }

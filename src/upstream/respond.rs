@@ -23,6 +23,15 @@ pub enum Verdict {
 /// Takes the head of a backend's response: notes its status, maps the fields that name the backend, and queues it,
 /// or replaces the response by one of our own. `length` is the length of the body, if the backend told it.
 pub fn head(ex: &mut Exchange, wire: &mut dyn Wire, attempt: &Attempt<'_>, length: Option<u64>) -> Verdict {
+    let verdict = map(ex, attempt);
+    if verdict == Verdict::Send {
+        pipe::head(ex, wire, length);
+    }
+    verdict
+}
+
+/// What [`head`] does before the head is queued, for a backend that may learn of a failure until the body begins.
+pub fn map(ex: &mut Exchange, attempt: &Attempt<'_>) -> Verdict {
     let policy = attempt.policy;
     note_status(ex);
     if !policy.reverse.is_empty() {
@@ -42,7 +51,6 @@ pub fn head(ex: &mut Exchange, wire: &mut dyn Wire, attempt: &Attempt<'_>, lengt
         ex.content_type.clear();
         return Verdict::Replace(Outcome::Status(status));
     }
-    pipe::head(ex, wire, length);
     Verdict::Send
 }
 

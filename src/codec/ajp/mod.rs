@@ -20,7 +20,10 @@ pub mod response;
 mod tests;
 
 pub use packet::{Overflow, Packet, Sender, split};
-pub use request::{Attribute, Forward, ForwardWriter, Message, Part, body, push_body, push_cping, push_end_of_body};
+pub use request::{
+    Attribute, Beginning, BodyWriter, Forward, ForwardWriter, Message, Part, body, push_body, push_cping,
+    push_end_of_body,
+};
 pub use response::{
     HeadersWriter, Reply, SendHeaders, push_body_chunk, push_cpong, push_end_response, push_flush, push_get_body_chunk,
 };
@@ -59,6 +62,15 @@ pub enum Error {
     /// A null string where a value is needed.
     #[error("null where a string is needed")]
     Null,
+    /// No readable status in SEND_HEADERS.
+    #[error("no status")]
+    Status,
+    /// A header's name cannot be read.
+    #[error("unreadable header name")]
+    HeaderName,
+    /// A header's value cannot be read.
+    #[error("unreadable header value")]
+    HeaderValue,
     /// No packet type of this direction.
     #[error("unknown packet type {0:#04x}")]
     Type(u8),

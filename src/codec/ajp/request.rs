@@ -2,7 +2,7 @@
 
 use super::names::{self, STORED_METHOD};
 use super::packet::{Overflow, Reader, Sender, Writer, push_whole};
-use super::{BODY_OVERHEAD, Error};
+use super::{BODY_OVERHEAD, Error, HEADER};
 
 const FORWARD_REQUEST: u8 = 0x02;
 const SHUTDOWN: u8 = 0x07;
@@ -333,11 +333,47 @@ pub fn body(payload: &[u8]) -> Result<&[u8], Error> {
 
 /// Appends a body packet with as much of `data` as fits into `max` bytes, and says how much that was.
 pub fn push_body(out: &mut Vec<u8>, max: usize, data: &[u8]) -> usize {
-    let most = max.min(super::MAX_PACKET_SIZE).saturating_sub(BODY_OVERHEAD);
-    let data = data.get(..most).unwrap_or(data);
-    let count = u16::try_from(data.len()).unwrap_or(u16::MAX);
-    push_whole(out, Sender::WebServer, &[&count.to_be_bytes(), data]);
-    data.len()
+    let mut packet = BodyWriter::new(out, max);
+    let taken = packet.push(out, data);
+    packet.finish(out);
+    taken
+}
+
+/// A body packet at the end of a buffer, filled piece by piece. Nothing else may be written behind it meanwhile.
+#[derive(Debug)]
+pub struct BodyWriter {
+    start: usize,
+    room: usize,
+}
+
+impl BodyWriter {
+    /// Begins a packet of at most `max` bytes.
+    pub fn new(out: &mut Vec<u8>, max: usize) -> Self {
+        let start = out.len();
+        push_whole(out, Sender::WebServer, &[&[0, 0]]);
+        Self { start, room: max.min(super::MAX_PACKET_SIZE).saturating_sub(BODY_OVERHEAD) }
+    }
+
+    /// Adds as much of `data` as still fits, and says how much that was.
+    pub fn push(&mut self, out: &mut Vec<u8>, data: &[u8]) -> usize {
+        let data = data.get(..self.room).unwrap_or(data);
+        out.extend_from_slice(data);
+        self.room -= data.len();
+        data.len()
+    }
+
+    /// Whether no more data fits.
+    pub fn is_full(&self) -> bool {
+        self.room == 0
+    }
+
+    /// Fills in the lengths; a packet without data is the end of the body.
+    pub fn finish(self, out: &mut [u8]) {
+        let payload = u16::try_from(out.len() - self.start - HEADER).unwrap_or(u16::MAX);
+        if let Some([_, _, lengths @ ..]) = out.get_mut(self.start..self.start + BODY_OVERHEAD) {
+            lengths.copy_from_slice(&(u32::from(payload) << 16 | u32::from(payload - 2)).to_be_bytes());
+        }
+    }
 }
 
 /// Appends the empty body packet that ends a body.

@@ -68,7 +68,7 @@ pub struct SendHeaders<'a> {
 
 impl<'a> SendHeaders<'a> {
     fn decode(mut from: Reader<'a>) -> Result<Self, Error> {
-        let status = from.u16()?;
+        let status = from.u16().map_err(|_| Error::Status)?;
         let reason = from.string()?;
         let count = from.u16()?;
         let rest = from;
@@ -92,9 +92,9 @@ fn header<'a>(from: &mut Reader<'a>) -> Result<(&'a [u8], &'a [u8]), Error> {
             from.u16()?;
             names::response_header_name(code).ok_or(Error::Header(code))?
         }
-        _ => from.text()?,
+        _ => from.text().map_err(|_| Error::HeaderName)?,
     };
-    Ok((name, from.text()?))
+    Ok((name, from.text().map_err(|_| Error::HeaderValue)?))
 }
 
 /// Writes a SEND_HEADERS piece by piece.

@@ -7,7 +7,6 @@ use std::fmt::Write as _;
 
 use proptest::prelude::*;
 
-use super::request::Beginning;
 use super::*;
 
 const EXCHANGES: &str = include_str!("../../../tests/ajp/exchanges.txt");
@@ -210,8 +209,10 @@ fn malformed_replies_are_told_apart() {
         (b"\x03\x00\x00", Error::Short),
         (b"\x04\x00\xc8\x00\x02OK\x01\x00\x00", Error::Unterminated),
         (b"\x04\x00\xc8\xff\xff\x00\x01\xa0\x0c\x00\x00\x00", Error::Header(0xa00c)),
-        (b"\x04\x00\xc8\xff\xff\x00\x01\xa0\x01\xff\xff", Error::Null),
-        (b"\x04\x00\xc8\xff\xff\xff\xff", Error::Short),
+        (b"\x04\x00", Error::Status),
+        (b"\x04\x00\xc8\xff\xff\x00\x01\x00\x05ab", Error::HeaderName),
+        (b"\x04\x00\xc8\xff\xff\x00\x01\xa0\x01\xff\xff", Error::HeaderValue),
+        (b"\x04\x00\xc8\xff\xff\xff\xff", Error::HeaderName),
         (b"\x05", Error::Short),
         (b"\x06\x01", Error::Short),
     ] {
