@@ -50,12 +50,7 @@ pub struct Failure {
 pub fn load(options: &Invocation, previous: Option<&Generation>) -> Result<Loaded, Box<Failure>> {
     let check_only = options.check || options.dumps();
     let mut modules = Modules::new();
-    let root = options.server_root.clone().unwrap_or_else(|| SERVER_ROOT.as_bytes().to_vec());
-    let mut root = merge_path(&working_directory(), &root);
-    while root.len() > 1 && root.last() == Some(&b'/') {
-        root.pop();
-    }
-    let (read, tree) = read(options, &mut modules, root)?;
+    let (read, tree) = read(options, &mut modules, server_root(options))?;
     let mut warnings: Vec<Warning> = read.notices.into_iter().map(warning).collect();
     let fail = |warnings: Vec<Warning>, text: String, remark: String| {
         Box::new(Failure { stdout: read.includes.clone(), warnings, text, remark })
@@ -104,6 +99,23 @@ pub fn load(options: &Invocation, previous: Option<&Generation>) -> Result<Loade
     let serial = previous.map_or(1, |previous| previous.serial + 1);
     let generation = Generation::new(servers, globals, serial);
     Ok(Loaded { generation, warnings, uses, includes: read.includes, tree, defines: read.defines })
+}
+
+/// The name of the MPM that the configuration loads: it is read, not walked.
+pub fn mpm(options: &Invocation) -> Result<String, Box<Failure>> {
+    let mut modules = Modules::new();
+    read(options, &mut modules, server_root(options))?;
+    let name = modules.ids.iter().find_map(|id| id.strip_prefix("mpm_"));
+    Ok(name.and_then(|name| name.strip_suffix("_module")).unwrap_or_default().to_owned())
+}
+
+fn server_root(options: &Invocation) -> Vec<u8> {
+    let root = options.server_root.clone().unwrap_or_else(|| SERVER_ROOT.as_bytes().to_vec());
+    let mut root = merge_path(&working_directory(), &root);
+    while root.len() > 1 && root.last() == Some(&b'/') {
+        root.pop();
+    }
+    root
 }
 
 /// What is left of reading.

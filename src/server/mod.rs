@@ -7,6 +7,7 @@ pub mod load;
 mod names;
 mod remark;
 pub mod run;
+mod vhosts;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write};
