@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::core::{CoreProcess, Tokens};
 use super::directive::Directive;
 use super::select::Select;
 use super::slots::{Conf, Slots};
@@ -222,14 +223,29 @@ pub struct Generation {
     pub serial: u64,
     /// Tables that find the server and the sections of a request.
     pub select: Select,
+    /// The `Server` field of all responses, as `ServerTokens` wants it.
+    pub banner: Vec<u8>,
 }
 
 impl Generation {
     /// A generation of these merged servers, the main one first.
     pub fn new(servers: Vec<Server>, globals: Globals, serial: u64) -> Self {
         let select = Select::new(&servers);
-        Self { servers, globals, serial, select }
+        let banner = banner(&globals);
+        Self { servers, globals, serial, select, banner }
     }
+}
+
+fn banner(globals: &Globals) -> Vec<u8> {
+    let tokens = globals.conf.get::<CoreProcess>().and_then(|conf| conf.tokens).unwrap_or_default();
+    let text = match tokens {
+        Tokens::Prod => "Apache",
+        Tokens::Major => "Apache/2",
+        Tokens::Minor => "Apache/2.4",
+        Tokens::Min => "Apache/2.4.71",
+        Tokens::Os | Tokens::Full => concat!("Apache/2.4.71 (Tandem/", env!("CARGO_PKG_VERSION"), ")"),
+    };
+    text.as_bytes().to_vec()
 }
 
 /// What a module's checks after the walk see and may complete (as-run values into their own [`Conf`]).

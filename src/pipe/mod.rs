@@ -7,18 +7,24 @@ use crate::config::{ModuleRow, Server, Slots};
 use crate::web::{Exchange, Wire};
 
 mod allow;
+mod chain;
 pub mod conditions;
+mod errors;
+mod host;
 mod lookup;
 pub mod media;
 pub mod names;
 mod respond;
 mod run;
 mod vars;
+mod walk;
 
 pub use allow::{allow, push_allow};
+pub use chain::{idle_chain, install, install_for};
+pub use errors::{body_fault, push_signature};
 pub use lookup::{lookup, lookup_file};
-pub use respond::{abort, data, fill, finish, flush, head, interim, text};
-pub use run::{idle_chain, refuse, run};
+pub use respond::{abort, data, fill, finish, flush, has_token, head, interim, text};
+pub use run::{refuse, run};
 pub use vars::{expand, holds};
 
 /// Phases in the order they run.

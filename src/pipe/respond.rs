@@ -1,49 +1,504 @@
 //! The response on its way out: what handlers call, and what is done to every response.
 
+use std::future::poll_fn;
 use std::io;
+use std::time::Instant;
 
-use crate::web::{BodyFault, Exchange, Table, Wire};
+use super::chain::plan;
+use super::{Phase, Run, media};
+use crate::base::clock::{Clock, SystemClock, push_http_date};
+use crate::codec::http1::write::push_decimal;
+use crate::logs::{self, Bytes, Level};
+use crate::web::{BodyFault, Exchange, Framing, HeadOut, ProxyKind, Table, Wire, status};
 
 /// Sends the response head once: runs the hooks of [`super::Phase::Head`], joins `err_headers_out` and `headers_out`,
 /// adds what the server itself says (Date, Server, Content-Type of [`super::media`], Content-Encoding, Content-Language, framing, Connection) in httpd's order, and hands it
 /// to the wire. `length` is the length of the body that the handler will send, if it knows it; body filters may take
 /// it back. Does nothing if the head is out.
-pub fn head(_ex: &mut Exchange, _wire: &mut dyn Wire, _length: Option<u64>) {
-    unreachable!("laid out first, filled next")
+pub fn head(ex: &mut Exchange, wire: &mut dyn Wire, length: Option<u64>) {
+    if ex.head_sent {
+        return;
+    }
+    if !ex.filters.is_empty() {
+        ex.headers_out.unset(b"Content-Length");
+    } else if let Some(length) = length.filter(|_| !ex.headers_out.contains(b"Content-Length")) {
+        let mut text = [0; 20];
+        ex.headers_out.add(b"Content-Length", decimal(length, &mut text));
+    }
+    send_head(ex, wire, None);
+}
+
+/// `computed` is the length of a body that is complete here, said where httpd's content-length filter says it: behind
+/// the changes of the Head phase.
+fn send_head(ex: &mut Exchange, wire: &mut dyn Wire, computed: Option<u64>) {
+    ex.head_sent = true;
+    if ex.assbackwards {
+        ex.response.no_body = ex.header_only;
+        ex.response.framing = Framing::Close;
+        ex.close = true;
+        hand_over(ex, wire, b"", false);
+        return;
+    }
+    let chain = ex.chain.clone();
+    for run in plan(&chain).hooks(Phase::Head) {
+        if let Run::Now(run) = run {
+            run(ex);
+        }
+    }
+    if let Some(length) = computed.filter(|_| !ex.response.broken_body) {
+        if !ex.headers_out.contains(b"Content-Length") && !ex.err_headers_out.contains(b"Content-Length") {
+            let mut text = [0; 20];
+            ex.headers_out.add(b"Content-Length", decimal(length, &mut text));
+        }
+    }
+    if !sendable(ex) {
+        replace(ex);
+    }
+    let mut fields = std::mem::take(&mut ex.response.fields);
+    fields.clear();
+    let mut text = std::mem::take(&mut ex.response.buffers[0]);
+    text.clear();
+    let keep_alive = compose(ex, plan(&chain).banner(), &mut fields, &mut text);
+    if ex.status == 304 {
+        only_of_not_modified(&mut fields);
+    }
+    ex.response.fields = fields;
+    text.clear();
+    ex.response.buffers[0] = text;
+    let line = std::mem::take(&mut ex.status_line);
+    let reason = match line.get(..4) {
+        Some([a, b, c, b' ']) if number([*a, *b, *c]) == Some(ex.status) => line.get(4..).unwrap_or_default(),
+        _ if line.len() == 3 && line.first_chunk().and_then(|code| number(*code)) == Some(ex.status) => b"",
+        _ => status::known(ex.status).map_or(b"".as_slice(), |row| row.reason.as_bytes()),
+    };
+    hand_over(ex, wire, reason, keep_alive);
+    ex.status_line = line;
+}
+
+fn number(digits: [u8; 3]) -> Option<u16> {
+    digits.iter().try_fold(0, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + u16::from(digit - b'0')))
+}
+
+fn hand_over(ex: &mut Exchange, wire: &mut dyn Wire, reason: &[u8], keep_alive: bool) {
+    ex.first_byte = Some(Instant::now());
+    ex.close = !keep_alive;
+    if ex.close {
+        wire.close();
+    }
+    let http10 = ex.proto_num == 1000 && ex.env.contains(b"force-response-1.0");
+    wire.head(&HeadOut {
+        status: ex.status,
+        reason,
+        fields: &ex.response.fields,
+        framing: ex.response.framing,
+        keep_alive,
+        omit: ex.assbackwards,
+        http10,
+    });
+}
+
+/// Puts the fields together and decides the framing; says whether the connection may go on.
+fn compose(ex: &mut Exchange, banner: &[u8], fields: &mut Table, text: &mut Vec<u8>) -> bool {
+    let proxied = ex.proxyreq != ProxyKind::None && !ex.response.canned;
+    match ex.headers_out.get(b"Date").filter(|_| proxied) {
+        Some(date) => fields.add(b"Date", date),
+        None => {
+            push_http_date(text, SystemClock.wall());
+            fields.add(b"Date", text);
+        }
+    }
+    fields.add(b"Server", ex.headers_out.get(b"Server").filter(|_| proxied).unwrap_or(banner));
+    for (name, value) in ex.err_headers_out.iter().chain(ex.headers_out.iter()) {
+        if !matches!(name.len(), 4 | 6) || !(name.eq_ignore_ascii_case(b"Date") || name.eq_ignore_ascii_case(b"Server"))
+        {
+            fields.add(name, value);
+        }
+    }
+    if !ex.env.is_empty() {
+        if ex.env.contains(b"force-no-vary") {
+            fields.unset(b"Vary");
+            ex.proto_num = 1000;
+            ex.env.set(b"force-response-1.0", b"1");
+        }
+        if ex.proto_num > 1000 && ex.env.contains(b"downgrade-1.0") {
+            ex.proto_num = 1000;
+        }
+        if ex.proto_num == 1000 && ex.env.contains(b"force-response-1.0") {
+            ex.close = true;
+        }
+    }
+    if fields.contains(b"Vary") {
+        merge_vary(fields);
+    }
+    if !ex.notes.is_empty() && ex.notes.contains(b"no-etag") {
+        fields.unset(b"ETag");
+    }
+
+    let bodiless = matches!(ex.status, 204 | 304) || (100..200).contains(&ex.status);
+    ex.response.no_body = ex.header_only || bodiless;
+    let length = fields.get(b"Content-Length").and_then(|text| std::str::from_utf8(text).ok()?.trim().parse().ok());
+    let (keep_alive, chunked) = keep_alive(ex, fields, length.is_some(), bodiless);
+    if bodiless {
+        fields.unset(b"Transfer-Encoding");
+        fields.unset(b"Content-Length");
+    } else if chunked {
+        fields.set(b"Transfer-Encoding", b"chunked");
+        fields.unset(b"Content-Length");
+    }
+    ex.response.framing = match length {
+        _ if ex.response.no_body => Framing::None,
+        _ if chunked => Framing::Chunked,
+        Some(length) => Framing::Length(length),
+        None => Framing::Close,
+    };
+    ex.response.left = length.unwrap_or(0);
+
+    if !bodiless {
+        entity_fields(ex, fields, text);
+    }
+    if ex.no_cache && !fields.contains(b"Expires") {
+        text.clear();
+        push_http_date(text, ex.started_micros);
+        fields.add(b"Expires", text);
+    }
+    // Handlers that leave the body out themselves have nothing to measure.
+    if ex.header_only && fields.get(b"Content-Length") == Some(b"0") {
+        fields.unset(b"Content-Length");
+    }
+    keep_alive
+}
+
+/// Content-Type, -Encoding, -Language.
+fn entity_fields(ex: &Exchange, fields: &mut Table, text: &mut Vec<u8>) {
+    if !ex.content_type.is_empty() {
+        if ex.response.canned && !ex.env.is_empty() && ex.env.contains(b"suppress-error-charset") {
+            fields.set(b"Content-Type", &ex.content_type);
+        } else {
+            text.clear();
+            media::push_content_type(ex, text);
+            fields.set(b"Content-Type", text);
+        }
+    }
+    if !ex.content_encoding.is_empty() {
+        fields.set(b"Content-Encoding", &ex.content_encoding);
+    }
+    if !ex.content_languages.is_empty() {
+        text.clear();
+        let named = |language: &[u8]| ex.content_languages.iter().any(|known| known.eq_ignore_ascii_case(language));
+        let before = fields.get(b"Content-Language").unwrap_or_default();
+        let others = before.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        let others = others.filter(|language| !language.is_empty() && !named(language));
+        for language in ex.content_languages.iter().map(Vec::as_slice).chain(others) {
+            if !text.is_empty() {
+                text.extend_from_slice(b", ");
+            }
+            text.extend_from_slice(language);
+        }
+        fields.set(b"Content-Language", text);
+    }
+}
+
+/// Whether the connection outlives this response, and whether the body is chunked; adds `Connection` and `Keep-Alive`.
+/// The order of the questions is httpd's: chunked framing is decided on the way.
+fn keep_alive(ex: &Exchange, fields: &mut Table, length: bool, bodiless: bool) -> (bool, bool) {
+    let rec = &ex.server().rec;
+    let most = rec.max_keep_alive.unwrap_or(100);
+    let left = i64::from(most) - i64::from(ex.conn.keepalives.get());
+    let closing = has_token(fields.get_all(b"Connection"), b"close");
+    let mut chunked = false;
+    let mut asked = false;
+    let timeout = rec.keep_alive_timeout.unwrap_or(5000);
+    let framed = ex.header_only || bodiless || length;
+    let keep = !ex.close && !ex.response.broken_body && ex.status != 101 && (framed || ex.proto_num >= 1001) && {
+        chunked = !framed;
+        asked = has_token(ex.headers_in.get_all(b"Connection"), b"keep-alive");
+        rec.keep_alive.unwrap_or(true)
+            && timeout > 0
+            && (most == 0 || left > 0)
+            && !status::drops_connection(ex.status)
+            && !closing
+            && !has_token(ex.headers_in.get_all(b"Connection"), b"close")
+            && (ex.env.is_empty() || !ex.env.contains(b"nokeepalive") || ex.headers_in.contains(b"Via"))
+            && (asked || ex.proto_num >= 1001)
+    };
+    if keep && asked {
+        let mut text = Vec::with_capacity(24);
+        text.extend_from_slice(b"timeout=");
+        push_decimal(&mut text, timeout / 1000);
+        if most > 0 {
+            text.extend_from_slice(b", max=");
+            push_decimal(&mut text, u64::try_from(left).unwrap_or(0));
+        }
+        fields.set(b"Keep-Alive", &text);
+        fields.merge(b"Connection", b"Keep-Alive");
+    } else if !keep && !closing && ex.status != 101 {
+        fields.merge(b"Connection", b"close");
+    }
+    (keep, chunked)
+}
+
+/// Whether a list holds this token.
+pub fn has_token<'a>(values: impl Iterator<Item = &'a [u8]>, token: &[u8]) -> bool {
+    let mut values = values;
+    values.any(|value| {
+        value.len() >= token.len()
+            && value.split(|byte| *byte == b',').any(|word| word.trim_ascii().eq_ignore_ascii_case(token))
+    })
+}
+
+/// Joins all `Vary` fields, each name once.
+fn merge_vary(fields: &mut Table) {
+    let mut joined: Vec<u8> = Vec::new();
+    let mut seen: Vec<&[u8]> = Vec::new();
+    for value in fields.get_all(b"Vary") {
+        for name in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|name| !name.is_empty()) {
+            if !seen.iter().any(|old| old.eq_ignore_ascii_case(name)) {
+                seen.push(name);
+            }
+        }
+    }
+    for name in seen {
+        if !joined.is_empty() {
+            joined.extend_from_slice(b", ");
+        }
+        joined.extend_from_slice(name);
+    }
+    fields.set(b"Vary", &joined);
+}
+
+/// The fields of a 304, in the order in which httpd names them.
+const NOT_MODIFIED: &[&[u8]] = &[
+    b"Connection",
+    b"Keep-Alive",
+    b"ETag",
+    b"Content-Location",
+    b"Expires",
+    b"Cache-Control",
+    b"Vary",
+    b"Warning",
+    b"WWW-Authenticate",
+    b"Proxy-Authenticate",
+    b"Set-Cookie",
+    b"Set-Cookie2",
+];
+
+fn only_of_not_modified(fields: &mut Table) {
+    let mut kept = Table::default();
+    for name in [b"Date".as_slice(), b"Server"].iter().chain(NOT_MODIFIED) {
+        for (name, value) in fields.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name)) {
+            kept.add(name, value);
+        }
+    }
+    *fields = kept;
+}
+
+/// Whether all fields may stand in a head: names are tokens, values hold no control characters.
+fn sendable(ex: &Exchange) -> bool {
+    let token = |c: &u8| c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(c);
+    let content = |c: &u8| *c == b'\t' || (*c >= b' ' && *c != 0x7f);
+    for (name, value) in ex.err_headers_out.iter().chain(ex.headers_out.iter()) {
+        if name.is_empty() || !name.iter().all(token) {
+            let text = "contains invalid characters, aborting request";
+            logs::error!(ex, Level::Error, "http", "AH02429: Response header name '{}' {text}", Bytes(name));
+            return false;
+        }
+        if !value.iter().all(content) {
+            let text = "contains invalid characters, aborting request";
+            logs::error!(
+                ex,
+                Level::Error,
+                "http",
+                "AH02430: Response header '{}' value of '{}' {text}",
+                Bytes(name),
+                Bytes(value)
+            );
+            return false;
+        }
+    }
+    true
+}
+
+/// Makes the response a 500 of our own; what the handler sends is dropped.
+fn replace(ex: &mut Exchange) {
+    ex.headers_out.clear();
+    ex.err_headers_out.clear();
+    ex.status = 500;
+    ex.status_line.clear();
+    ex.close = true;
+    ex.filters.clear();
+    ex.response.replaced = true;
+    ex.response.canned = true;
+    let mut page = std::mem::take(&mut ex.response.buffers[1]);
+    page.clear();
+    super::errors::push_page(ex, 500, 0, b"", &mut page);
+    ex.response.buffers[1] = page;
+    ex.content_type.clear();
+    ex.content_type.extend_from_slice(b"text/html; charset=iso-8859-1");
+}
+
+fn decimal(mut number: u64, text: &mut [u8; 20]) -> &[u8] {
+    let mut at = text.len();
+    loop {
+        at -= 1;
+        text[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return &text[at..];
+        }
+    }
 }
 
 /// Sends body bytes through the body filters; sends the head first if it is not out (length unknown). Bytes of a
 /// response that has no body (HEAD, 204, 304) are dropped.
-pub async fn data(_ex: &mut Exchange, _wire: &mut dyn Wire, _bytes: &[u8]) -> io::Result<()> {
-    unreachable!("laid out first, filled next")
+pub async fn data(ex: &mut Exchange, wire: &mut dyn Wire, bytes: &[u8]) -> io::Result<()> {
+    if !ex.head_sent {
+        head(ex, wire, None);
+    }
+    if ex.response.no_body || ex.response.replaced || bytes.is_empty() {
+        return Ok(());
+    }
+    if ex.filters.is_empty() {
+        return write(ex, wire, bytes).await;
+    }
+    let mut out = std::mem::take(&mut ex.response.buffers[0]);
+    filter(ex, bytes, Step::Data, &mut out);
+    let done = write(ex, wire, &out).await;
+    out.clear();
+    ex.response.buffers[0] = out;
+    done
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Data,
+    Flush,
+    End,
+}
+
+/// Passes bytes through all filters in turn.
+fn filter(ex: &mut Exchange, bytes: &[u8], step: Step, out: &mut Vec<u8>) {
+    let mut spare = std::mem::take(&mut ex.response.buffers[1]);
+    out.clear();
+    out.extend_from_slice(bytes);
+    for filter in &mut ex.filters {
+        spare.clear();
+        if !out.is_empty() {
+            filter.data(out, &mut spare);
+        }
+        match step {
+            Step::Data => {}
+            Step::Flush => filter.flush(&mut spare),
+            Step::End => filter.end(&mut spare),
+        }
+        std::mem::swap(out, &mut spare);
+    }
+    spare.clear();
+    ex.response.buffers[1] = spare;
+}
+
+/// Bytes to the wire as they are.
+async fn write(ex: &mut Exchange, wire: &mut dyn Wire, bytes: &[u8]) -> io::Result<()> {
+    let mut rest = bytes;
+    if matches!(ex.response.framing, Framing::Length(_)) {
+        // More than was announced would be taken for the next response.
+        let most = usize::try_from(ex.response.left).unwrap_or(usize::MAX).min(rest.len());
+        rest = rest.get(..most).unwrap_or_default();
+        ex.response.left -= rest.len() as u64;
+    }
+    while !rest.is_empty() {
+        match poll_fn(|cx| wire.poll_data(cx, rest)).await {
+            Ok(taken) => {
+                ex.bytes_sent += taken as u64;
+                rest = rest.get(taken..).unwrap_or_default();
+            }
+            Err(error) => return Err(gone(ex, error)),
+        }
+    }
+    Ok(())
+}
+
+fn gone(ex: &mut Exchange, error: io::Error) -> io::Error {
+    ex.conn.aborted.set(true);
+    ex.close = true;
+    error
 }
 
 /// Everything sent so far reaches the client.
-pub async fn flush(_ex: &mut Exchange, _wire: &mut dyn Wire) -> io::Result<()> {
-    unreachable!("laid out first, filled next")
+pub async fn flush(ex: &mut Exchange, wire: &mut dyn Wire) -> io::Result<()> {
+    if !ex.filters.is_empty() && !ex.response.no_body && ex.head_sent {
+        let mut out = std::mem::take(&mut ex.response.buffers[0]);
+        filter(ex, b"", Step::Flush, &mut out);
+        let done = write(ex, wire, &out).await;
+        out.clear();
+        ex.response.buffers[0] = out;
+        done?;
+    }
+    poll_fn(|cx| wire.poll_flush(cx)).await.map_err(|error| gone(ex, error))
 }
 
 /// The body is complete: ends filters and framing, flushes.
-pub async fn finish(_ex: &mut Exchange, _wire: &mut dyn Wire) -> io::Result<()> {
-    unreachable!("laid out first, filled next")
+pub async fn finish(ex: &mut Exchange, wire: &mut dyn Wire) -> io::Result<()> {
+    if ex.finished {
+        return Ok(());
+    }
+    if !ex.head_sent {
+        send_head(ex, wire, Some(0));
+    }
+    ex.finished = true;
+    if ex.response.replaced {
+        let page = std::mem::take(&mut ex.response.buffers[1]);
+        let done = if ex.response.no_body { Ok(()) } else { write(ex, wire, &page).await };
+        ex.response.buffers[1] = page;
+        done?;
+    } else if !ex.filters.is_empty() && !ex.response.no_body {
+        let mut out = std::mem::take(&mut ex.response.buffers[0]);
+        filter(ex, b"", Step::End, &mut out);
+        let done = write(ex, wire, &out).await;
+        out.clear();
+        ex.response.buffers[0] = out;
+        done?;
+    }
+    if matches!(ex.response.framing, Framing::Length(_)) && ex.response.left > 0 {
+        // Less than announced: the client must not wait for the rest on this connection.
+        abort(ex, wire);
+        return Ok(());
+    }
+    poll_fn(|cx| wire.poll_finish(cx)).await.map_err(|error| gone(ex, error))
 }
 
 /// A whole small response: head with length, bytes, end.
-pub async fn text(_ex: &mut Exchange, _wire: &mut dyn Wire, _bytes: &[u8]) -> io::Result<()> {
-    unreachable!("laid out first, filled next")
+pub async fn text(ex: &mut Exchange, wire: &mut dyn Wire, bytes: &[u8]) -> io::Result<()> {
+    if ex.head_sent || ex.filters.is_empty() {
+        if !ex.head_sent {
+            send_head(ex, wire, Some(bytes.len() as u64));
+        }
+        data(ex, wire, bytes).await?;
+        return finish(ex, wire).await;
+    }
+    // All of it is here, so its length behind the filters is known.
+    let mut out = Vec::new();
+    filter(ex, bytes, Step::End, &mut out);
+    ex.filters.clear();
+    send_head(ex, wire, Some(out.len() as u64));
+    data(ex, wire, &out).await?;
+    finish(ex, wire).await
 }
 
 /// The response cannot be completed (a backend broke off): the connection is cut behind what was written.
-pub fn abort(_ex: &mut Exchange, _wire: &mut dyn Wire) {
-    unreachable!("laid out first, filled next")
+pub fn abort(ex: &mut Exchange, wire: &mut dyn Wire) {
+    ex.close = true;
+    ex.finished = true;
+    wire.abort();
 }
 
 /// Queues an interim response (1xx) if the client's protocol knows them.
-pub fn interim(_ex: &mut Exchange, _wire: &mut dyn Wire, _status: u16, _reason: &[u8], _fields: &Table) {
-    unreachable!("laid out first, filled next")
+pub fn interim(ex: &mut Exchange, wire: &mut dyn Wire, status: u16, reason: &[u8], fields: &Table) {
+    if ex.proto_num >= 1001 && !ex.head_sent && !ex.assbackwards {
+        wire.interim(status, reason, fields);
+    }
 }
 
 /// Waits for request body: [`Wire::poll_fill`] as a future.
-pub async fn fill(_wire: &mut dyn Wire) -> Result<usize, BodyFault> {
-    unreachable!("laid out first, filled next")
+pub async fn fill(wire: &mut dyn Wire) -> Result<usize, BodyFault> {
+    poll_fn(|cx| wire.poll_fill(cx)).await
 }

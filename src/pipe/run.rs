@@ -1,22 +1,457 @@
 //! The driver of one request: phases, error pages, internal redirects, and always the log.
 
-use std::rc::Rc;
+use std::time::Duration;
 
-use crate::web::{Chain, Exchange, Live, Wire};
-
-/// The chain of a request that has not been read yet: the values of the default server.
-pub fn idle_chain(_live: &Live, _server: usize) -> Rc<Chain> {
-    unreachable!("laid out first, filled next")
-}
+use super::chain::{self, plan};
+use super::{Outcome, Phase, Run, errors, host, names, respond, walk};
+use crate::base::path::{EncodedSlashes, Normalize, PathError, normalize_path, unescape_url};
+use crate::config::core::{CoreDir, CoreServer};
+use crate::logs::{self, Bytes, Level};
+use crate::web::{BodyKind, Exchange, ProxyKind, Snapshot, Wire};
 
 /// Serves one request whose head was read into `ex` (`the_request`, `method`, `protocol`, `proto_num`,
 /// `unparsed_uri`, `headers_in`, times, client address), from reading the target to the log. Never fails: whatever
 /// goes wrong becomes a response or an aborted connection, and a log line.
-pub async fn run(_ex: &mut Exchange, _wire: &mut dyn Wire) {
-    unreachable!("laid out first, filled next")
+pub async fn run(ex: &mut Exchange, wire: &mut dyn Wire) {
+    let outcome = match begin(ex, wire) {
+        Ok(()) => process(ex, wire).await,
+        Err(status) => Outcome::Status(status),
+    };
+    answer(ex, wire, outcome).await;
+    end(ex, wire).await;
 }
 
 /// Answers a request whose head could not be read (the front has logged why), and logs it.
-pub async fn refuse(_ex: &mut Exchange, _wire: &mut dyn Wire, _status: u16) {
-    unreachable!("laid out first, filled next")
+pub async fn refuse(ex: &mut Exchange, wire: &mut dyn Wire, status: u16) {
+    ex.close = true;
+    chain::update(ex);
+    answer(ex, wire, Outcome::Status(status)).await;
+    end(ex, wire).await;
+}
+
+/// Target, host and server.
+fn begin(ex: &mut Exchange, wire: &mut dyn Wire) -> Result<(), u16> {
+    ex.headers_in.compress_all();
+    ex.header_only = ex.method == b"HEAD";
+    host::split_target(ex);
+    let chosen = host::choose_server(ex);
+    chain::update(ex);
+    let timeout = ex.server().rec.timeout.unwrap_or(60);
+    wire.set_timeout(Duration::from_secs(u64::from(timeout)));
+    chosen?;
+    if let Some(expect) = ex.headers_in.get(b"Expect").filter(|expect| !expect.is_empty()) {
+        if !expect.eq_ignore_ascii_case(b"100-continue") {
+            let text = "AH00570: client sent an unrecognized expectation value of Expect:";
+            logs::error!(ex, Level::Info, "http", "{} {}", text, Bytes(expect));
+            return Err(417);
+        }
+    }
+    Ok(())
+}
+
+/// All phases up to the handler.
+async fn process(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
+    match all(ex, wire, Phase::PostRead).await {
+        Outcome::Ok | Outcome::Declined => {}
+        outcome => return outcome,
+    }
+    match prepare(ex, wire).await {
+        Outcome::Ok | Outcome::Declined => {}
+        outcome => return outcome,
+    }
+    handle(ex, wire).await
+}
+
+/// From the target to the last fixup: what a subrequest runs too.
+pub(super) async fn prepare(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
+    match map(ex, wire).await {
+        Outcome::Ok | Outcome::Declined => {}
+        outcome => return outcome,
+    }
+    if ex.sub_depth == 0 {
+        match all(ex, wire, Phase::HeaderParser).await {
+            Outcome::Ok | Outcome::Declined => {}
+            outcome => return outcome,
+        }
+    }
+    match permit(ex, wire).await {
+        Outcome::Ok => {}
+        outcome => return outcome,
+    }
+    match first(ex, wire, Phase::TypeChecker).await {
+        Outcome::Ok | Outcome::Declined => {}
+        outcome => return outcome,
+    }
+    match all(ex, wire, Phase::Fixups).await {
+        Outcome::Ok | Outcome::Declined => Outcome::Ok,
+        outcome => outcome,
+    }
+}
+
+/// From the target to a file name and the sections that apply.
+async fn map(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
+    let merge = ex.server().get::<CoreServer>().and_then(|conf| conf.merge_slashes).unwrap_or(true);
+    let how = Normalize { merge_slashes: merge, decode_unreserved: true, ..Normalize::default() };
+    if needs_normalising(&ex.uri) {
+        let raw = std::mem::take(&mut ex.uri);
+        let done = normalize_path(&raw, how, &mut ex.uri);
+        if done.is_err() {
+            logs::error!(ex, Level::Error, "core", "AH10244: invalid URI path ({})", Bytes(&ex.unparsed_uri));
+            return Outcome::Status(400);
+        }
+    }
+    walk::locations_and_ifs(ex);
+    let mut outcome = first(ex, wire, Phase::PreTranslate).await;
+    if matches!(outcome, Outcome::Status(_) | Outcome::Redirect) {
+        return outcome;
+    }
+    let encoded = memchr::memchr(b'%', &ex.uri).is_some();
+    if encoded && outcome != Outcome::Done {
+        if let Err(status) = decode(ex, how) {
+            return Outcome::Status(status);
+        }
+        walk::locations_and_ifs(ex);
+    }
+    outcome = first(ex, wire, Phase::Translate).await;
+    match outcome {
+        Outcome::Ok => {}
+        Outcome::Declined => match document_root(ex) {
+            Outcome::Ok => {}
+            outcome => return outcome,
+        },
+        outcome => return outcome,
+    }
+    storage(ex, wire).await
+}
+
+/// Whether a path has anything for [`normalize_path`] to do.
+fn needs_normalising(path: &[u8]) -> bool {
+    let mut last = 0;
+    for byte in path {
+        if *byte == b'%' || (last == b'/' && matches!(*byte, b'/' | b'.')) {
+            return true;
+        }
+        last = *byte;
+    }
+    path.first() != Some(&b'/') && path != b"*"
+}
+
+fn decode(ex: &mut Exchange, how: Normalize) -> Result<(), u16> {
+    let slashes = ex.dir::<CoreDir>().and_then(|dir| dir.encoded_slashes).unwrap_or_default();
+    let raw = std::mem::take(&mut ex.uri);
+    match unescape_url(&raw, slashes, &mut ex.uri) {
+        Ok(()) => {}
+        Err(PathError::Forbidden) => {
+            if slashes == EncodedSlashes::Refuse {
+                let uri = &ex.unparsed_uri;
+                let text = "found %2f (encoded '/') in URI path";
+                logs::error!(ex, Level::Info, "core", "AH00026: {} ({}), returning 404", text, Bytes(uri));
+            }
+            return Err(404);
+        }
+        Err(_) => return Err(400),
+    }
+    if slashes == EncodedSlashes::Decode {
+        let raw = std::mem::take(&mut ex.uri);
+        let how = Normalize { decode_unreserved: false, ..how };
+        if normalize_path(&raw, how, &mut ex.uri).is_err() {
+            return Err(400);
+        }
+    }
+    Ok(())
+}
+
+/// The core's own translation: DocumentRoot and the path.
+fn document_root(ex: &mut Exchange) -> Outcome {
+    if ex.uri.first() != Some(&b'/') && ex.uri != b"*" {
+        let text = "AH00126: Invalid URI in request";
+        logs::error!(ex, Level::Error, "core", "{} '{}' {}", text, Bytes(&ex.uri), Bytes(&ex.the_request));
+        return Outcome::Status(400);
+    }
+    let mut filename = std::mem::take(&mut ex.filename);
+    filename.clear();
+    let root = names::document_root(ex);
+    filename.extend_from_slice(root.strip_suffix(b"/").unwrap_or(root));
+    ex.filename = filename;
+    if ex.uri.first() != Some(&b'/') {
+        ex.filename.push(b'/');
+    }
+    ex.filename.extend_from_slice(&ex.uri);
+    Outcome::Ok
+}
+
+/// Sections of the file system or of the proxy's target, then all that lie over them.
+async fn storage(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
+    ex.matched.locations.clear();
+    ex.matched.ifs.clear();
+    ex.matched.directories.clear();
+    ex.matched.files.clear();
+    let locations =
+        ex.live.generation.select.walks(ex.server).is_some_and(|walks| !walks.locations.is_empty() || walks.any_if);
+    if ex.filename.starts_with(b"proxy:") {
+        walk::proxies(ex);
+        if locations {
+            chain::update(ex);
+        }
+    } else {
+        chain::update(ex);
+    }
+    match first(ex, wire, Phase::MapToStorage).await {
+        Outcome::Declined => {
+            if !ex.filename.starts_with(b"proxy:") {
+                match walk::directories(ex) {
+                    Outcome::Ok => {}
+                    outcome => return outcome,
+                }
+                walk::files(ex);
+            }
+        }
+        Outcome::Ok => {}
+        outcome => return outcome,
+    }
+    walk::locations_and_ifs(ex);
+    Outcome::Ok
+}
+
+/// Access, authentication, authorisation.
+async fn permit(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
+    let access = all(ex, wire, Phase::Access).await;
+    let passed = matches!(access, Outcome::Ok | Outcome::Declined);
+    if ex.satisfy_any && passed {
+        return Outcome::Ok;
+    }
+    if !ex.satisfy_any && !passed {
+        return access;
+    }
+    let chain = ex.chain.clone();
+    let ask = if plan(&chain).hooks(Phase::AccessEx).is_empty() {
+        // mod_authz_core said that there is nothing to check; without that module nobody allows anything.
+        if plan(&chain).authz_core { Outcome::Ok } else { Outcome::Declined }
+    } else {
+        first(ex, wire, Phase::AccessEx).await
+    };
+    match ask {
+        Outcome::Ok if ex.satisfy_any && plan(&chain).hooks(Phase::AccessEx).is_empty() => return access,
+        Outcome::Ok => return Outcome::Ok,
+        Outcome::Declined => {}
+        outcome => return outcome,
+    }
+    match first(ex, wire, Phase::Authn).await {
+        Outcome::Ok => {}
+        Outcome::Declined => return nobody(ex, "check user"),
+        outcome => return outcome,
+    }
+    if ex.user.is_none() {
+        logs::error!(
+            ex,
+            Level::Error,
+            "core",
+            "AH00027: No authentication done but request not allowed without authentication for {}. Authentication not configured?",
+            Bytes(&ex.uri)
+        );
+        return Outcome::Status(500);
+    }
+    match first(ex, wire, Phase::Authz).await {
+        Outcome::Ok => Outcome::Ok,
+        Outcome::Declined => nobody(ex, "check authorization"),
+        outcome => outcome,
+    }
+}
+
+fn nobody(ex: &Exchange, what: &str) -> Outcome {
+    logs::error!(ex, Level::Crit, "core", "AH00025: configuration error:  couldn't {}: {}", what, Bytes(&ex.uri));
+    Outcome::Status(500)
+}
+
+/// Filters and the handler.
+async fn handle(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
+    if ex.handler.is_empty() && !ex.content_type.is_empty() {
+        // A handler may be asked for by the type's name.
+        let end = memchr::memchr(b';', &ex.content_type).unwrap_or(ex.content_type.len());
+        ex.handler.extend_from_slice(ex.content_type.get(..end).unwrap_or_default().trim_ascii());
+        ex.handler.make_ascii_lowercase();
+    }
+    all(ex, wire, Phase::InsertFilter).await;
+    match first(ex, wire, Phase::Handler).await {
+        Outcome::Declined => {
+            if !ex.handler.is_empty() {
+                let text = "AH00522: handler";
+                logs::error!(
+                    ex,
+                    Level::Warn,
+                    "core",
+                    "{} \"{}\" not found for: {}",
+                    text,
+                    Bytes(&ex.handler),
+                    Bytes(&ex.filename)
+                );
+            }
+            Outcome::Status(500)
+        }
+        outcome => outcome,
+    }
+}
+
+/// From an outcome to a complete response: error pages and internal redirects.
+async fn answer(ex: &mut Exchange, wire: &mut dyn Wire, outcome: Outcome) {
+    let mut outcome = outcome;
+    loop {
+        outcome = match outcome {
+            Outcome::Ok | Outcome::Done | Outcome::Declined | Outcome::Status(200) => {
+                // A client that went away is noted on its connection.
+                let _ = respond::finish(ex, wire).await;
+                return;
+            }
+            Outcome::Status(code) => errors::die(ex, wire, code).await,
+            Outcome::Redirect => {
+                let most = ex.server().get::<CoreServer>().and_then(|conf| conf.recursion).unwrap_or((10, 10)).0;
+                if ex.redirects >= most {
+                    logs::error!(
+                        ex,
+                        Level::Error,
+                        "core",
+                        "AH00124: Request exceeded the limit of {} internal redirects due to probable configuration error. Use 'LimitInternalRecursion' to increase the limit if necessary. Use 'LogLevel debug' to get a backtrace.",
+                        most
+                    );
+                    ex.response.first_error = 0;
+                    errors::die(ex, wire, 500).await
+                } else {
+                    redirect(ex);
+                    process(ex, wire).await
+                }
+            }
+        };
+    }
+}
+
+/// Makes `ex` the request that an internal redirect leads to.
+fn redirect(ex: &mut Exchange) {
+    ex.redirects += 1;
+    if ex.original.is_none() {
+        ex.original = Some(Box::new(Snapshot {
+            the_request: ex.the_request.clone(),
+            method: ex.method.clone(),
+            uri: ex.uri.clone(),
+            args: ex.args.clone(),
+            status: ex.status,
+            filename: ex.filename.clone(),
+            handler: ex.handler.clone(),
+            user: ex.user.clone(),
+            headers_in: ex.headers_in.clone(),
+            env: ex.env.clone(),
+            notes: ex.notes.clone(),
+        }));
+    }
+    let mut env = crate::web::Table::default();
+    let mut name = Vec::new();
+    for (old, value) in ex.env.iter() {
+        name.clear();
+        name.extend_from_slice(b"REDIRECT_");
+        name.extend_from_slice(old);
+        env.add(&name, value);
+    }
+    let mut status = Vec::new();
+    crate::codec::http1::write::push_decimal(&mut status, u64::from(ex.status));
+    env.set(b"REDIRECT_STATUS", &status);
+    ex.env = env;
+    if ex.response.first_error != 0 {
+        ex.method.clear();
+        ex.method.extend_from_slice(b"GET");
+    }
+    ex.notes.clear();
+    ex.headers_out.clear();
+    ex.content_type.clear();
+    ex.content_encoding.clear();
+    ex.content_languages.clear();
+    ex.handler.clear();
+    ex.filename.clear();
+    ex.path_info.clear();
+    ex.finfo = None;
+    ex.user = None;
+    ex.auth_type = None;
+    ex.proxyreq = ProxyKind::None;
+    ex.allowed.clear();
+    ex.filters.clear();
+    ex.satisfy_any = false;
+    ex.status_line.clear();
+    ex.matched.clear();
+    ex.unparsed_uri = std::mem::take(&mut ex.internal_redirect);
+    let (scheme, authority) = (std::mem::take(&mut ex.target_scheme), std::mem::take(&mut ex.target_authority));
+    host::split_target(ex);
+    (ex.target_scheme, ex.target_authority) = (scheme, authority);
+    chain::update(ex);
+}
+
+/// What is left to do behind a complete response: the rest of the body, the counts, the log.
+async fn end(ex: &mut Exchange, wire: &mut dyn Wire) {
+    if !ex.close && wire.body_kind() != BodyKind::None && !wire.body_done() {
+        drain(ex, wire).await;
+    }
+    if ex.close {
+        wire.close();
+    }
+    ex.io_counts = wire.counts();
+    let chain = ex.chain.clone();
+    for run in plan(&chain).hooks(Phase::Log) {
+        match run {
+            Run::Now(run) => {
+                run(ex);
+            }
+            Run::Wait(run) => {
+                run(ex).await;
+            }
+            Run::Handle(_) => {}
+        }
+    }
+}
+
+/// Reads and forgets the body that the handler has not read, so that the next request can be found.
+async fn drain(ex: &mut Exchange, wire: &mut dyn Wire) {
+    if wire.expects_continue() {
+        ex.close = true;
+        return;
+    }
+    while !wire.body_done() {
+        match respond::fill(wire).await {
+            Ok(0) => return,
+            Ok(_) => {
+                let here = wire.body().len();
+                wire.consume(here);
+            }
+            Err(_) => {
+                ex.close = true;
+                return;
+            }
+        }
+    }
+}
+
+/// Runs all hooks of a phase, until one has the last word.
+async fn all(ex: &mut Exchange, wire: &mut dyn Wire, phase: Phase) -> Outcome {
+    run_hooks(ex, wire, phase, false).await
+}
+
+/// Runs the hooks of a phase until one does not decline.
+async fn first(ex: &mut Exchange, wire: &mut dyn Wire, phase: Phase) -> Outcome {
+    run_hooks(ex, wire, phase, true).await
+}
+
+async fn run_hooks(ex: &mut Exchange, wire: &mut dyn Wire, phase: Phase, first: bool) -> Outcome {
+    if plan(&ex.chain).hooks(phase).is_empty() {
+        return Outcome::Declined;
+    }
+    let chain = ex.chain.clone();
+    for run in plan(&chain).hooks(phase) {
+        let outcome = match run {
+            Run::Now(run) => run(ex),
+            Run::Wait(run) => run(ex).await,
+            Run::Handle(run) => run(ex, wire).await,
+        };
+        match outcome {
+            Outcome::Declined => {}
+            Outcome::Ok if !first => {}
+            outcome => return outcome,
+        }
+    }
+    Outcome::Declined
 }

@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 use super::chain::Chain;
 use super::filter::BodyFilter;
 use super::live::{Conn, Live};
+use super::response::Response;
 use super::table::Table;
 use crate::config::{Conf, Server};
 
@@ -149,6 +150,8 @@ pub struct Exchange {
     pub filters: Vec<Box<dyn BodyFilter>>,
     /// Satisfy Any: access by address or by user is enough.
     pub satisfy_any: bool,
+    /// State of the response; `pipe` keeps it.
+    pub response: Response,
     /// Per-request values of modules.
     pub ext: Ext,
 }
@@ -167,6 +170,12 @@ pub struct Matched {
 }
 
 impl Matched {
+    /// Whether nothing applies.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.directories.is_empty() && self.files.is_empty() && self.locations.is_empty() && self.ifs.is_empty()
+    }
+
     /// Nothing applies.
     pub fn clear(&mut self) {
         self.directories.clear();
@@ -299,6 +308,7 @@ impl Exchange {
             matched: Matched::default(),
             filters: Vec::new(),
             satisfy_any: false,
+            response: Response::default(),
             ext: Ext::default(),
         }
     }
@@ -364,6 +374,7 @@ impl Exchange {
         self.matched.clear();
         self.filters.clear();
         self.satisfy_any = false;
+        self.response.reset();
         self.ext.clear();
     }
 

@@ -7,15 +7,19 @@ mod chain;
 mod exchange;
 mod filter;
 mod live;
+mod response;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod status;
 mod table;
+#[cfg(test)]
+pub mod testing;
 mod wire;
 
 pub use chain::Chain;
 pub use exchange::{Exchange, Ext, Handler, Matched, ProxyKind, Snapshot};
 pub use filter::BodyFilter;
 pub use live::{Conn, LineSink, Live};
+pub use response::Response;
 pub use table::Table;
 pub use wire::{BodyFault, BodyKind, Framing, HeadOut, Tunnel, Wire};

@@ -58,7 +58,7 @@ static TABLE: &[Status] = &[
     status(414, "Request-URI Too Long", "<p>The requested URL's length exceeds the capacity\nlimit for this server.<br />\n{detail}</p>\n"),
     status(415, "Unsupported Media Type", "<p>The supplied request data is not in a format\nacceptable for processing by this resource.</p>\n"),
     status(416, "Requested Range Not Satisfiable", "<p>None of the range-specifier values in the Range\nrequest-header field overlap the current extent\nof the selected resource.</p>\n"),
-    status(417, "Expectation Failed", "{expect}"),
+    status(417, "Expectation Failed", "{expect}</p><p>Only the 100-continue expectation is supported.</p>\n"),
     status(421, "Misdirected Request", "<p>The client needs a new connection for this\nrequest as the requested host name does not match\nthe Server Name Indication (SNI) in use for this\nconnection.</p>\n"),
     status(422, "Unprocessable Entity", "<p>The server understands the media type of the\nrequest entity, but was unable to process the\ncontained instructions.</p>\n"),
     status(423, "Locked", "<p>The requested resource is currently locked.\nThe lock must be released or proper identification\ngiven before the method can be applied.</p>\n"),

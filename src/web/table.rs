@@ -157,6 +157,33 @@ impl Table {
         }
     }
 
+    /// Joins the values of every name that occurs more than once into its first field, with `, `, as httpd does with
+    /// request fields.
+    pub fn compress_all(&mut self) {
+        let mut seen = 0u64;
+        let mut doubled = false;
+        for item in &self.items {
+            let bit = 1 << (item.key.wrapping_mul(0x9e37_79b1) >> 26);
+            doubled |= seen & bit != 0;
+            seen |= bit;
+        }
+        if !doubled {
+            return;
+        }
+        let mut at = 0;
+        while at < self.items.len() {
+            let item = self.items[at];
+            let same = |other: &Item| {
+                other.key == item.key && self.slice(other.name).eq_ignore_ascii_case(self.slice(item.name))
+            };
+            if self.items.iter().skip(at + 1).any(same) {
+                let name = self.slice(item.name).to_vec();
+                self.compress(&name);
+            }
+            at += 1;
+        }
+    }
+
     /// Keeps the fields for which `keep` says so.
     pub fn retain(&mut self, mut keep: impl FnMut(&[u8], &[u8]) -> bool) {
         let arena = &self.arena;

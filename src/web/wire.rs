@@ -56,6 +56,8 @@ pub struct HeadOut<'a> {
     pub keep_alive: bool,
     /// HTTP/0.9: write no head at all.
     pub omit: bool,
+    /// Say HTTP/1.0 in the status line (`force-response-1.0`).
+    pub http10: bool,
 }
 
 /// A client connection from the point of view of one request: body in, response out.

@@ -1,0 +1,163 @@
+//! Chains: merged per-directory values and the hooks they ask for, made once for each combination of sections that
+//! occurs and kept by the worker thread.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::hash::BuildHasher;
+use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
+
+use foldhash::fast::FixedState;
+
+use super::{Hook, Module, Phase, Run};
+use crate::config::{Generation, Slots};
+use crate::web::{Chain, Exchange, Live, Matched};
+
+/// Combinations kept by a thread; beyond that it starts over.
+const MOST: usize = 8192;
+
+static MODULES: OnceLock<&'static [&'static Module]> = OnceLock::new();
+
+/// Tells the pipe which modules there are, in the order in which equal hooks run. The first call counts.
+pub fn install(modules: &'static [&'static Module]) {
+    let _ = MODULES.set(modules);
+}
+
+/// As [`install`], for requests of one generation on this thread only; before its first request.
+pub fn install_for(live: &Live, modules: &[&'static Module]) {
+    live.local(|| Chains::new(&live.generation, modules));
+}
+
+/// What a chain asks each phase to do.
+#[derive(Default)]
+pub(super) struct Plan {
+    phases: [Box<[Run]>; Phase::COUNT],
+    /// The `Server` field.
+    banner: Arc<[u8]>,
+    /// mod_authz_core takes part: without anything to check it lets everybody pass.
+    pub(super) authz_core: bool,
+}
+
+impl Plan {
+    /// The hooks of a phase that have something to do.
+    #[inline]
+    pub(super) fn hooks(&self, phase: Phase) -> &[Run] {
+        &self.phases[phase as usize]
+    }
+
+    /// The `Server` field.
+    #[inline]
+    pub(super) fn banner(&self) -> &[u8] {
+        &self.banner
+    }
+}
+
+/// The plan of a chain; one that was made elsewhere (by a test) has no hooks.
+#[inline]
+pub(super) fn plan(chain: &Chain) -> &Plan {
+    static NONE: OnceLock<Plan> = OnceLock::new();
+    match chain.hooks.downcast_ref::<Plan>() {
+        Some(plan) => plan,
+        None => NONE.get_or_init(Plan::default),
+    }
+}
+
+/// One thread's chains for one generation.
+struct Chains {
+    hooks: [Vec<Hook>; Phase::COUNT],
+    banner: Arc<[u8]>,
+    authz_core: bool,
+    bases: RefCell<Vec<Option<Rc<Chain>>>>,
+    made: RefCell<HashMap<u64, Vec<Made>, FixedState>>,
+}
+
+struct Made {
+    server: usize,
+    matched: Matched,
+    chain: Rc<Chain>,
+}
+
+impl Chains {
+    fn of(live: &Live) -> Rc<Self> {
+        live.local(|| Self::new(&live.generation, MODULES.get().copied().unwrap_or_default()))
+    }
+
+    fn new(generation: &Generation, modules: &[&'static Module]) -> Self {
+        let loaded = |id: &str| generation.globals.modules.iter().any(|other| *other == id);
+        let mut hooks: [Vec<Hook>; Phase::COUNT] = Default::default();
+        for module in modules.iter().filter(|module| module.row.builtin || loaded(module.row.id)) {
+            for hook in module.hooks {
+                hooks[hook.phase as usize].push(*hook);
+            }
+        }
+        hooks.iter_mut().for_each(|hooks| hooks.sort_by_key(|hook| hook.order));
+        Self {
+            hooks,
+            banner: generation.banner.as_slice().into(),
+            authz_core: loaded("authz_core_module"),
+            bases: RefCell::default(),
+            made: RefCell::default(),
+        }
+    }
+
+    fn base(&self, live: &Live, server: usize) -> Rc<Chain> {
+        let mut bases = self.bases.borrow_mut();
+        if bases.len() <= server {
+            bases.resize(server + 1, None);
+        }
+        if let Some(chain) = bases.get(server).cloned().flatten() {
+            return chain;
+        }
+        let dir = live.generation.servers.get(server).map(|server| server.dir.clone()).unwrap_or_default();
+        let chain = self.make(live, server, dir);
+        bases[server] = Some(chain.clone());
+        chain
+    }
+
+    fn make(&self, live: &Live, server: usize, dir: Slots) -> Rc<Chain> {
+        let servers = &live.generation.servers;
+        let wanted = |hooks: &Vec<Hook>| -> Box<[Run]> {
+            let Some(server) = servers.get(server) else { return Box::default() };
+            hooks.iter().filter(|hook| (hook.wants)(server, &dir)).map(|hook| hook.run).collect()
+        };
+        let phases = std::array::from_fn(|phase| wanted(&self.hooks[phase]));
+        let plan = Plan { phases, banner: self.banner.clone(), authz_core: self.authz_core };
+        Rc::new(Chain { dir, hooks: Box::new(plan) })
+    }
+
+    fn find(&self, live: &Live, server: usize, matched: &Matched) -> Rc<Chain> {
+        if matched.is_empty() {
+            return self.base(live, server);
+        }
+        let lists = [&matched.directories[..], &matched.files, &matched.locations, &matched.ifs];
+        let hash = FixedState::default().hash_one((server, lists));
+        let known = |made: &&Made| made.server == server && made.matched == *matched;
+        if let Some(made) = self.made.borrow().get(&hash).and_then(|list| list.iter().find(known)) {
+            return made.chain.clone();
+        }
+        let select = &live.generation.select;
+        let mut dir = self.base(live, server).dir.clone();
+        for number in lists.into_iter().flatten() {
+            if let Some(item) = select.item(*number) {
+                dir = Slots::merged(&dir, &item.section.conf);
+            }
+        }
+        let chain = self.make(live, server, dir);
+        let mut made = self.made.borrow_mut();
+        if made.len() >= MOST {
+            made.clear();
+        }
+        made.entry(hash).or_default().push(Made { server, matched: matched.clone(), chain: chain.clone() });
+        chain
+    }
+}
+
+/// The chain of a server without any section.
+pub fn idle_chain(live: &Live, server: usize) -> Rc<Chain> {
+    Chains::of(live).base(live, server)
+}
+
+/// Gives the request the chain of its server and the sections that apply to it.
+pub(super) fn update(ex: &mut Exchange) {
+    ex.chain = Chains::of(&ex.live).find(&ex.live, ex.server, &ex.matched);
+}

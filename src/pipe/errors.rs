@@ -1,0 +1,256 @@
+//! What becomes of a status: an ErrorDocument, or the server's own page.
+
+use std::io;
+
+use super::{Outcome, names, respond};
+use crate::base::path::escape_html;
+use crate::codec::http1::write::push_decimal;
+use crate::config::core::{CoreDir, ErrorDocument, Signature, Text};
+use crate::expr::Scratch;
+use crate::logs::{self, Level};
+use crate::web::{BodyFault, Exchange, ProxyKind, Wire, status};
+
+/// What becomes of a request whose body could not be read; notes that the connection ends with the answer.
+pub fn body_fault(ex: &mut Exchange, fault: BodyFault) -> Outcome {
+    ex.response.broken_body = true;
+    ex.close = true;
+    match fault {
+        BodyFault::Malformed => Outcome::Status(400),
+        BodyFault::Timeout => Outcome::Status(408),
+        BodyFault::TooLarge => Outcome::Status(413),
+        BodyFault::Gone => {
+            ex.conn.aborted.set(true);
+            Outcome::Status(400)
+        }
+    }
+}
+
+/// Answers with a status (httpd's ap_die). Gives [`Outcome::Redirect`] when an ErrorDocument of this server is to be
+/// looked for, else [`Outcome::Done`].
+pub(super) async fn die(ex: &mut Exchange, wire: &mut dyn Wire, code: u16) -> Outcome {
+    if ex.head_sent {
+        // Too late for another answer.
+        if !ex.finished {
+            respond::abort(ex, wire);
+        }
+        return Outcome::Done;
+    }
+    let code = match code {
+        100..=599 => code,
+        _ => {
+            logs::error!(ex, Level::Error, "http", "AH01579: Invalid response status {}", code);
+            500
+        }
+    };
+    ex.filters.clear();
+    let first = ex.response.first_error;
+    let document =
+        if first == 0 { ex.dir::<CoreDir>().and_then(|dir| dir.error_document(code)).cloned() } else { None };
+    ex.status = if code == 401 && ex.proxyreq == ProxyKind::Forward { 407 } else { code };
+    if status::drops_connection(ex.status) {
+        ex.close = true;
+    }
+    let done = match document {
+        Some(ErrorDocument::Local(path)) => {
+            let path = expand(ex, &path);
+            ex.response.first_error = ex.status;
+            let method = ex.method.clone();
+            ex.env.set(b"REQUEST_METHOD", &method);
+            if let Some(notes) = ex.notes.get(b"error-notes").map(<[u8]>::to_vec) {
+                ex.env.set(b"ERROR_NOTES", &notes);
+            }
+            ex.internal_redirect = path;
+            return Outcome::Redirect;
+        }
+        Some(ErrorDocument::Remote(url)) => {
+            let url = expand(ex, &url);
+            ex.status = 302;
+            ex.headers_out.set(b"Location", &url);
+            page(ex, wire, 302, 0, None).await
+        }
+        Some(ErrorDocument::Message(text)) => {
+            let text = expand(ex, &text);
+            let status = ex.status;
+            page(ex, wire, status, 0, Some(&text)).await
+        }
+        None | Some(ErrorDocument::Canned) if first != 0 => {
+            let last = ex.status;
+            ex.status = first;
+            let done = page(ex, wire, first, first, None).await;
+            ex.status = last;
+            done
+        }
+        None | Some(ErrorDocument::Canned) => {
+            let status = ex.status;
+            page(ex, wire, status, 0, None).await
+        }
+    };
+    // A client that went away is noted on its connection; there is nobody left to tell.
+    drop(done);
+    Outcome::Done
+}
+
+fn expand(ex: &Exchange, text: &Text) -> Vec<u8> {
+    let Some(template) = &text.template else { return text.raw.clone() };
+    let mut out = Vec::new();
+    if let Err(error) = template.eval(ex, &mut Scratch::new(), &mut out) {
+        logs::error!(
+            ex,
+            Level::Error,
+            "core",
+            "AH02841: core: ErrorDocument: can't evaluate require expression: {}",
+            error
+        );
+        out.clone_from(&text.raw);
+    }
+    out
+}
+
+/// Sends the page of a status, or `custom` text (httpd's ap_send_error_response).
+async fn page(
+    ex: &mut Exchange,
+    wire: &mut dyn Wire,
+    status: u16,
+    recursive: u16,
+    custom: Option<&[u8]>,
+) -> io::Result<()> {
+    if matches!(status, 204 | 304) {
+        return respond::finish(ex, wire).await;
+    }
+    let mut location = Vec::new();
+    if let Some(value) = ex.headers_out.get(b"Location").or_else(|| ex.err_headers_out.get(b"Location")) {
+        location.extend_from_slice(value);
+    }
+    if !ex.assbackwards {
+        // What the handler had prepared for success does not belong to this answer.
+        std::mem::swap(&mut ex.headers_out, &mut ex.err_headers_out);
+        ex.err_headers_out.clear();
+        ex.response.canned = true;
+        if ((300..400).contains(&status) || status == 201) && !location.is_empty() {
+            ex.headers_out.set(b"Location", &location);
+        }
+        ex.content_languages.clear();
+        ex.content_encoding.clear();
+        ex.content_type.clear();
+        let plain = !ex.env.is_empty() && ex.env.contains(b"suppress-error-charset");
+        ex.content_type.extend_from_slice(if plain { b"text/html" } else { b"text/html; charset=iso-8859-1" });
+        if matches!(status, 405 | 501) {
+            let mut allow = Vec::new();
+            super::push_allow(ex, &mut allow);
+            ex.headers_out.set(b"Allow", &allow);
+        }
+        if ex.header_only {
+            return respond::finish(ex, wire).await;
+        }
+    }
+    if let Some(text) = custom {
+        return respond::text(ex, wire, text).await;
+    }
+    let mut out = Vec::with_capacity(600);
+    push_page(ex, status, recursive, &location, &mut out);
+    respond::text(ex, wire, &out).await
+}
+
+/// Appends the page of a status.
+pub(super) fn push_page(ex: &Exchange, status: u16, recursive: u16, location: &[u8], out: &mut Vec<u8>) {
+    let row = status::of(status);
+    let mut code = Vec::with_capacity(3);
+    push_decimal(&mut code, u64::from(row.code));
+    let standard = [code.as_slice(), b" ", row.reason.as_bytes()].concat();
+    let given = ex.status_line.as_slice();
+    let ours = given.len() > 4 && given.starts_with(&code) && given.get(3) == Some(&b' ') && status == row.code;
+    let title = if ours { given } else { standard.as_slice() };
+    out.extend_from_slice(
+        b"<!DOCTYPE HTML PUBLIC \"-//W3C//DTD HTML 4.01//EN\" \"http://www.w3.org/TR/html4/strict.dtd\">\n",
+    );
+    out.extend_from_slice(b"<html><head>\n<title>");
+    out.extend_from_slice(title);
+    out.extend_from_slice(b"</title>\n</head><body>\n<h1>");
+    out.extend_from_slice(title.get(4..).unwrap_or_default());
+    out.extend_from_slice(b"</h1>\n");
+    push_text(ex, row, location, out);
+    if recursive != 0 {
+        let row = status::of(recursive);
+        out.extend_from_slice(b"<p>Additionally, a ");
+        push_decimal(out, u64::from(row.code));
+        out.push(b' ');
+        out.extend_from_slice(row.reason.as_bytes());
+        out.extend_from_slice(
+            b"\nerror was encountered while trying to use an ErrorDocument to handle the request.</p>\n",
+        );
+    }
+    push_signature(ex, b"<hr>\n", out);
+    out.extend_from_slice(b"</body></html>\n");
+}
+
+fn push_text(ex: &Exchange, row: &status::Status, location: &[u8], out: &mut Vec<u8>) {
+    let notes = ex.notes.get(b"error-notes");
+    let internal = row.text.contains("{admin}");
+    if let Some(notes) = notes.filter(|_| internal && ex.notes.get(b"verbose-error-to") == Some(b"*")) {
+        out.extend_from_slice(notes);
+        out.extend_from_slice(b"<p />\n");
+        return;
+    }
+    let mut rest = row.text;
+    while let Some(open) = rest.find('{') {
+        let (plain, after) = rest.split_at(open);
+        out.extend_from_slice(plain.as_bytes());
+        let Some(close) = after.find('}') else { break };
+        let (name, after) = after.split_at(close + 1);
+        match name {
+            "{method}" => escape_html(&ex.method, out),
+            "{location}" => escape_html(location, out),
+            "{detail}" => out.extend_from_slice(notes.unwrap_or_default()),
+            "{admin}" => escape_html(ex.server().rec.admin.as_deref().unwrap_or(b"[no address given]"), out),
+            "{expect}" => match ex.headers_in.get(b"Expect") {
+                Some(expect) => {
+                    out.extend_from_slice(b"<p>The expectation given in the Expect request-header\nfield could not be met by this server.\nThe client sent<pre>\n    Expect: ");
+                    escape_html(expect, out);
+                    out.extend_from_slice(b"\n</pre>\n");
+                }
+                None => out.extend_from_slice(
+                    b"<p>No expectation was seen, the Expect request-header \nfield was not presented by the client.\n",
+                ),
+            },
+            "{variant}" | "{variants}" => {
+                out.extend_from_slice(ex.notes.get(b"variant-list").unwrap_or_default());
+            }
+            _ => {}
+        }
+        rest = after;
+    }
+    out.extend_from_slice(rest.as_bytes());
+}
+
+/// Appends what `ServerSignature` asks for, behind `prefix`.
+pub fn push_signature(ex: &Exchange, prefix: &[u8], out: &mut Vec<u8>) {
+    let signature = ex.dir::<CoreDir>().and_then(|dir| dir.signature).unwrap_or_default();
+    if signature == Signature::Off {
+        return;
+    }
+    out.extend_from_slice(prefix);
+    out.extend_from_slice(b"<address>");
+    out.extend_from_slice(super::chain::plan(&ex.chain).banner());
+    out.extend_from_slice(b" Server at ");
+    if signature == Signature::Email {
+        let admin = ex.server().rec.admin.as_deref().unwrap_or(b"[no address given]");
+        out.extend_from_slice(b"<a href=\"");
+        if !is_url(admin) {
+            out.extend_from_slice(b"mailto:");
+        }
+        escape_html(admin, out);
+        out.extend_from_slice(b"\">");
+        escape_html(names::server_name(ex), out);
+        out.extend_from_slice(b"</a>");
+    } else {
+        escape_html(names::server_name(ex), out);
+    }
+    out.extend_from_slice(b" Port ");
+    push_decimal(out, u64::from(names::server_port(ex)));
+    out.extend_from_slice(b"</address>\n");
+}
+
+fn is_url(text: &[u8]) -> bool {
+    let scheme = text.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte)).count();
+    scheme > 0 && text.get(scheme..).is_some_and(|rest| rest.starts_with(b"://"))
+}

@@ -1,0 +1,58 @@
+//! What `pipe` remembers of a response on its way out.
+
+use super::table::Table;
+use super::wire::Framing;
+
+/// State of the response; belongs to `pipe`, others leave it alone.
+pub struct Response {
+    /// How the body is framed, once the head is out.
+    pub framing: Framing,
+    /// Body bytes are dropped (HEAD, 204, 304).
+    pub no_body: bool,
+    /// Bytes of a body of known length that are still to come.
+    pub left: u64,
+    /// The response is the server's own page in place of a handler's (httpd's ap_die): of the response fields only
+    /// those that are always sent count.
+    pub canned: bool,
+    /// The status whose ErrorDocument is being looked for; 0 = none.
+    pub first_error: u16,
+    /// The request's body could not be read: the answer has no length and the connection ends behind it.
+    pub broken_body: bool,
+    /// The page that goes out in place of what the handler sends, because its fields cannot be sent.
+    pub replaced: bool,
+    /// The head's fields as sent.
+    pub fields: Table,
+    /// Buffers of body filters and pages.
+    pub buffers: [Vec<u8>; 2],
+}
+
+impl Default for Response {
+    fn default() -> Self {
+        Self {
+            framing: Framing::None,
+            no_body: false,
+            left: 0,
+            canned: false,
+            first_error: 0,
+            broken_body: false,
+            replaced: false,
+            fields: Table::default(),
+            buffers: [Vec::new(), Vec::new()],
+        }
+    }
+}
+
+impl Response {
+    /// As new; memory is kept.
+    pub fn reset(&mut self) {
+        self.framing = Framing::None;
+        self.no_body = false;
+        self.left = 0;
+        self.canned = false;
+        self.first_error = 0;
+        self.broken_body = false;
+        self.replaced = false;
+        self.fields.clear();
+        self.buffers.iter_mut().for_each(Vec::clear);
+    }
+}
