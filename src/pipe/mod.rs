@@ -121,3 +121,6 @@ pub struct Module {
     /// Its parts in the phases.
     pub hooks: &'static [Hook],
 }
+
+#[cfg(test)]
+mod tests;

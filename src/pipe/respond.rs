@@ -58,6 +58,10 @@ fn send_head(ex: &mut Exchange, wire: &mut dyn Wire, computed: Option<u64>) {
     fields.clear();
     let mut text = std::mem::take(&mut ex.response.buffers[0]);
     text.clear();
+    // A client that still waits for leave to send its body may send it or not: nobody can tell what follows.
+    if wire.expects_continue() {
+        ex.close = true;
+    }
     let keep_alive = compose(ex, plan(&chain).banner(), &mut fields, &mut text);
     if ex.status == 304 {
         only_of_not_modified(&mut fields);
