@@ -24,6 +24,8 @@ pub async fn run(ex: &mut Exchange, wire: &mut dyn Wire) {
 /// Answers a request whose head could not be read (the front has logged why), and logs it.
 pub async fn refuse(ex: &mut Exchange, wire: &mut dyn Wire, status: u16) {
     ex.close = true;
+    ex.header_only = ex.method == b"HEAD";
+    host::split_target(ex);
     chain::update(ex);
     answer(ex, wire, Outcome::Status(status)).await;
     end(ex, wire).await;
@@ -59,6 +61,7 @@ async fn process(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
         Outcome::Ok | Outcome::Declined => {}
         outcome => return outcome,
     }
+    wire.set_limit(ex.dir::<CoreDir>().and_then(|dir| dir.limit_body).unwrap_or(1 << 30));
     handle(ex, wire).await
 }
 
@@ -391,6 +394,11 @@ async fn end(ex: &mut Exchange, wire: &mut dyn Wire) {
         wire.close();
     }
     ex.io_counts = wire.counts();
+    log(ex).await;
+}
+
+/// Writes the log of a request, and nothing else: for one of which nothing could be read.
+pub async fn log(ex: &mut Exchange) {
     let chain = ex.chain.clone();
     for run in plan(&chain).hooks(Phase::Log) {
         match run {

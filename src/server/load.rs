@@ -97,6 +97,7 @@ pub fn load(options: &Invocation, previous: Option<&Generation>) -> Result<Loade
         }
     }
     let serial = previous.map_or(1, |previous| previous.serial + 1);
+    crate::pipe::install(crate::modules::ALL);
     let generation = Generation::new(servers, globals, serial);
     Ok(Loaded { generation, warnings, uses, includes: read.includes, tree, defines: read.defines })
 }
