@@ -85,3 +85,10 @@ pub fn server_software(ex: &Exchange) -> &'static [u8] {
         Tokens::Prod => b"Apache",
     }
 }
+
+/// Notes where a request was mapped to; a document root chosen before stays.
+pub fn set_context(ex: &mut Exchange, context: Context) {
+    let own = ex.ext.get_mut::<Context>();
+    let document_root = context.document_root.or_else(|| own.document_root.take());
+    *own = Context { document_root, ..context };
+}

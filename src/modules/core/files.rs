@@ -16,7 +16,7 @@ use sha1::Sha1;
 use super::conf::{AcceptPathInfo, CoreDir, CoreProcess, Handler, RangeLimit, etag};
 use crate::base::clock::push_http_date;
 use crate::codec::http1::head::is_known_method;
-use crate::config::clean_path;
+use crate::config::{clean_path, merge_path};
 use crate::logs::{self, Bytes, Errno, Level};
 use crate::pipe::conditions::{RangeLimits, Ranges, meets_conditions, ranges};
 use crate::pipe::media::push_content_type;
@@ -77,6 +77,14 @@ fn translate(ex: &mut Exchange) -> Outcome {
 fn needs_cleaning(path: &[u8]) -> bool {
     let dot = |segment: &[u8]| matches!(segment, b"." | b"..");
     memchr::memmem::find(path, b"//").is_some() || (path.contains(&b'.') && path.split(|byte| *byte == b'/').any(dot))
+}
+
+/// `path` below ServerRoot unless it is absolute, without empty segments, `.` and `..`.
+pub(crate) fn server_root_relative(ex: &Exchange, path: Vec<u8>) -> Vec<u8> {
+    if path.first() == Some(&b'/') && !needs_cleaning(&path) {
+        return path;
+    }
+    merge_path(&ex.live.generation.globals.server_root, &path)
 }
 
 /// `ForceType` and `SetHandler`, first of all fixups so that modules may still change their mind.
