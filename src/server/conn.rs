@@ -1,0 +1,139 @@
+//! A client connection from accept to close.
+//!
+//! States: *idle* (nothing of a request is here; holds no buffer and no request), *busy* ([`super::http1`], a future of
+//! its own made when bytes arrive), *lingering* (our side has ended; the client's rest is read and dropped, so that the
+//! last response is not lost to a reset).
+
+use std::cell::{Cell, OnceCell};
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::http1;
+use super::link::{Link, Stream};
+use super::threads::Thread;
+use crate::web::Conn;
+
+/// How long a closing connection may be silent, and how long closing may take.
+const LINGER: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
+
+/// What a connection does after its requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum After {
+    /// It waits this long for the next request.
+    Idle(Duration),
+    /// It ends in order.
+    Linger,
+    /// It is over.
+    Close,
+}
+
+enum Woken {
+    Readable,
+    Late,
+    Drain,
+}
+
+/// The connection's place in its thread, given back in whatever way the connection ends.
+struct Place<'a> {
+    thread: &'a Thread,
+    index: usize,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.thread.leave(self.index);
+    }
+}
+
+fn text_of(addr: SocketAddr) -> Box<[u8]> {
+    addr.ip().to_canonical().to_string().into_bytes().into()
+}
+
+/// Serves one connection.
+pub(super) async fn serve(thread: Rc<Thread>, stream: Stream, local: SocketAddr, peer: SocketAddr) {
+    let (index, id) = thread.enter();
+    let place = Place { thread: &thread, index };
+    let fronts = thread.fronts();
+    let server = fronts.live.generation.select.default_server(local);
+    let conn = Rc::new(Conn {
+        id,
+        local,
+        peer,
+        peer_ip: text_of(peer),
+        local_ip: text_of(local),
+        default_server: Cell::new(server),
+        keepalives: Cell::new(0),
+        secure: false,
+        aborted: Cell::new(false),
+        log_id: OnceCell::new(),
+    });
+    let mut wait = http1::first_wait(fronts.of(server));
+    drop(fronts);
+    let mut link = Link::new(stream);
+    let mut first = true;
+    let after = loop {
+        link.wait_for(wait);
+        match poll_fn(|cx| idle(&mut link, &place, cx)).await {
+            Woken::Readable => link.wait_over(),
+            Woken::Drain => break After::Linger,
+            Woken::Late => {
+                if first {
+                    http1::nothing_came(&thread, &mut link, &conn).await;
+                }
+                break After::Linger;
+            }
+        }
+        first = false;
+        match Box::pin(http1::requests(&thread, &mut link, &conn)).await {
+            After::Idle(time) => wait = time,
+            after => break after,
+        }
+    };
+    drop(conn);
+    if after == After::Linger {
+        linger(&mut link).await;
+    }
+}
+
+/// Waits for the first byte of a request.
+fn idle(link: &mut Link, place: &Place<'_>, cx: &mut Context<'_>) -> Poll<Woken> {
+    if link.poll_readable(cx).is_ready() {
+        return Poll::Ready(Woken::Readable);
+    }
+    if place.thread.draining() {
+        return Poll::Ready(Woken::Drain);
+    }
+    place.thread.wake_to_drain(place.index, cx.waker());
+    link.poll_timer(cx).map(|()| Woken::Late)
+}
+
+/// Ends the sending side and drops what the client still sends, for a while.
+async fn linger(link: &mut Link) {
+    if poll_fn(|cx| link.poll_shutdown(cx)).await.is_err() {
+        return;
+    }
+    let end = Instant::now() + LINGER.1;
+    link.wait_for(LINGER.0);
+    poll_fn(|cx| {
+        let mut dropped = [0; 2048];
+        loop {
+            match link.poll_read(cx, &mut dropped) {
+                Poll::Ready(Ok(n)) if n > 0 => {
+                    let now = Instant::now();
+                    if now >= end {
+                        return Poll::Ready(());
+                    }
+                    link.wait_until(end.min(now + LINGER.0));
+                }
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return link.poll_timer(cx),
+            }
+        }
+    })
+    .await;
+}

@@ -1,0 +1,72 @@
+//! What the front needs of each server, looked up once a generation and thread.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::codec::http1::head::is_known_method;
+use crate::codec::http1::{Limits, Rules};
+use crate::config::Server;
+use crate::config::core::CoreServer;
+use crate::modules::reqtimeout::{self, Rate};
+use crate::web::Live;
+
+/// One generation as the front of one thread sees it.
+pub(super) struct Fronts {
+    pub(super) live: Rc<Live>,
+    servers: Vec<Front>,
+}
+
+/// What the front needs of one server.
+pub(super) struct Front {
+    pub(super) limits: Limits,
+    pub(super) rules: Rules,
+    pub(super) timeout: Duration,
+    pub(super) keep_alive_timeout: Duration,
+    pub(super) hold_most: u32,
+    /// RequestReadTimeout for heads and bodies, if its module is loaded.
+    pub(super) rates: Option<(Rate, Rate)>,
+}
+
+impl Fronts {
+    pub(super) fn new(live: Rc<Live>) -> Self {
+        let rated = live.generation.globals.modules.contains(&"reqtimeout_module");
+        let mut servers: Vec<_> = live.generation.servers.iter().map(|server| Front::new(server, rated)).collect();
+        if servers.is_empty() {
+            servers.push(Front::new(&Server::default(), false));
+        }
+        Self { live, servers }
+    }
+
+    /// The values of a server.
+    pub(super) fn of(&self, server: usize) -> &Front {
+        self.servers.get(server).unwrap_or(&self.servers[0])
+    }
+}
+
+impl Front {
+    fn new(server: &Server, rated: bool) -> Self {
+        let (rec, default) = (&server.rec, Limits::default());
+        let core = server.get::<CoreServer>();
+        let flag = |get: fn(&CoreServer) -> Option<bool>| core.and_then(get);
+        let known: fn(&[u8]) -> bool = is_known_method;
+        Self {
+            limits: Limits {
+                line: rec.limit_line.unwrap_or(default.line),
+                field_size: rec.limit_field_size.unwrap_or(default.field_size),
+                fields: rec.limit_fields.unwrap_or(default.fields),
+            },
+            rules: Rules {
+                strict: flag(|core| core.strict).unwrap_or(true),
+                allow09: flag(|core| core.http09).unwrap_or(true),
+                registered: flag(|core| core.registered_methods).unwrap_or(false).then_some(known),
+            },
+            timeout: Duration::from_secs(rec.timeout.unwrap_or(60).into()),
+            keep_alive_timeout: Duration::from_millis(rec.keep_alive_timeout.unwrap_or(5000)),
+            hold_most: match core.and_then(|core| core.flush_max_pipelined).unwrap_or(5) {
+                negative if negative < 0 => u32::MAX,
+                most => u32::try_from(most).unwrap_or(u32::MAX),
+            },
+            rates: rated.then(|| reqtimeout::rates(server)),
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! The HTTP/1 front: reads heads, fills exchanges, has them served, one after the other.
+
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::conn::After;
+use super::front::{Front, Fronts};
+use super::link::Link;
+use super::rates::Stage;
+use super::threads::Thread;
+use super::wire::{Expect, Http1, IN_SIZE, Incoming, Trouble};
+use crate::base::clock::{Clock, SystemClock};
+use crate::codec::http1::head::Severity;
+use crate::codec::http1::{Chunked, RequestBody, RequestError, RequestHead, Status, parse_request, request_body};
+use crate::logs::{self, Bytes, Errno, Level, OfConn};
+use crate::pipe;
+use crate::web::{BodyFault, Conn, Exchange, Wire};
+
+/// How long a new connection may be silent.
+pub(super) fn first_wait(front: &Front) -> Duration {
+    match front.rates {
+        Some((header, _)) if header.timeout > Duration::ZERO => header.timeout.min(front.timeout),
+        _ => front.timeout,
+    }
+}
+
+/// What reading a head came to.
+enum Head {
+    /// It is this long.
+    Whole(usize),
+    /// No byte of a request is there.
+    Nothing,
+    /// The client ended the connection before its request line did.
+    Ended,
+    /// Nothing more came in time.
+    Late,
+    /// It is refused.
+    Bad(RequestError),
+}
+
+/// Serves requests for as long as there are bytes of one.
+pub(super) async fn requests(thread: &Thread, link: &mut Link, conn: &Rc<Conn>) -> After {
+    let mut fronts = thread.fronts();
+    let mut ex = take_exchange(thread, &fronts, conn);
+    let mut head = thread.take_head();
+    let mut wire = Http1::new(link, thread.take_buffer(IN_SIZE), thread.take_output());
+    let after = loop {
+        match request(thread, &fronts, &mut ex, &mut head, &mut wire).await {
+            Some(after) => break after,
+            None => {
+                // Another request is here already, for whatever generation is current now.
+                fronts = thread.fronts();
+                if !Rc::ptr_eq(&ex.live, &fronts.live) {
+                    ex = take_exchange(thread, &fronts, conn);
+                }
+            }
+        }
+    };
+    let (buffer, out) = (std::mem::take(&mut wire.input.buf), std::mem::take(&mut wire.out));
+    drop(wire);
+    thread.give_buffer(buffer);
+    thread.give_output(out);
+    thread.give_head(head);
+    thread.give_exchange(ex);
+    after
+}
+
+/// An exchange for `conn`, from the thread's store if there is one.
+fn take_exchange(thread: &Thread, fronts: &Fronts, conn: &Rc<Conn>) -> Box<Exchange> {
+    conn.default_server.set(fronts.live.generation.select.default_server(conn.local));
+    let taken = thread.exchanges.borrow_mut().pop();
+    match taken {
+        Some(mut ex) => {
+            ex.live = fronts.live.clone();
+            ex.conn = conn.clone();
+            ex
+        }
+        None => {
+            let chain = pipe::idle_chain(&fronts.live, conn.default_server.get());
+            Box::new(Exchange::new(fronts.live.clone(), conn.clone(), chain))
+        }
+    }
+}
+
+/// Serves one request; `None`: there are bytes of another one.
+async fn request(
+    thread: &Thread,
+    fronts: &Fronts,
+    ex: &mut Exchange,
+    head: &mut RequestHead,
+    wire: &mut Http1<'_>,
+) -> Option<After> {
+    let conn = ex.conn.clone();
+    let server = conn.default_server.get();
+    let front = fronts.of(server);
+    wire.next();
+    wire.timeout = front.timeout;
+    wire.hold_most = front.hold_most;
+    let read = read_head(front, conn.keepalives.get(), head, wire).await;
+    if let Head::Nothing | Head::Ended = read {
+        if poll_fn(|cx| wire.poll_out(cx)).await.is_err() || matches!(read, Head::Ended) {
+            return Some(After::Close);
+        }
+        return Some(After::Idle(first_wait(front)));
+    }
+    ex.reset(pipe::idle_chain(&fronts.live, server));
+    ex.started_micros = SystemClock.wall();
+    ex.started = Instant::now();
+    ex.client_ip.extend_from_slice(&conn.peer_ip);
+    ex.client_port = conn.peer.port();
+    let served = match read {
+        Head::Nothing | Head::Ended => return Some(After::Close),
+        Head::Late => late(ex, head, wire).await,
+        Head::Bad(error) => {
+            fill(ex, head, wire.input.bytes(), error.has_line());
+            log_refusal(ex, &error, head, wire.input.bytes(), front);
+            if !error.detail().is_empty() {
+                ex.notes.set(b"error-notes", error.detail().as_bytes());
+            }
+            wire.bytes_in += wire.input.bytes().len() as u64;
+            wire.input.start = wire.input.end;
+            pipe::refuse(ex, wire, error.status()).await;
+            true
+        }
+        Head::Whole(len) => {
+            fill(ex, head, wire.input.bytes(), true);
+            let framed = request_body(head, wire.input.bytes());
+            wire.used(len);
+            match framed {
+                Ok(body) => {
+                    frame(ex, body, front, wire);
+                    pipe::run(ex, wire).await;
+                }
+                Err(error) => {
+                    let mut text = Vec::new();
+                    error.push_log(&ex.unparsed_uri, &mut text);
+                    logs::error!(ex, Level::Debug, "core", "{}", Bytes(&text));
+                    pipe::refuse(ex, wire, error_status()).await;
+                }
+            }
+            true
+        }
+    };
+    log_trouble(ex, wire);
+    if wire.gone {
+        conn.aborted.set(true);
+        return Some(After::Close);
+    }
+    if !served {
+        return Some(After::Linger);
+    }
+    let out = poll_fn(|cx| if wire.keep_alive { std::task::Poll::Ready(Ok(())) } else { wire.poll_out(cx) }).await;
+    if out.is_err() {
+        conn.aborted.set(true);
+        return Some(After::Close);
+    }
+    if wire.aborted {
+        return Some(After::Close);
+    }
+    if !wire.keep_alive || ex.close || thread.draining() || !drained(wire).await {
+        let _ = poll_fn(|cx| wire.poll_out(cx)).await;
+        return Some(After::Linger);
+    }
+    conn.keepalives.set(conn.keepalives.get().saturating_add(1));
+    if wire.input.is_empty() {
+        if poll_fn(|cx| wire.poll_out(cx)).await.is_err() {
+            return Some(After::Close);
+        }
+        return Some(After::Idle(fronts.of(ex.server).keep_alive_timeout));
+    }
+    None
+}
+
+/// A body that cannot be framed.
+fn error_status() -> u16 {
+    400
+}
+
+/// Reads until the head is whole.
+async fn read_head(front: &Front, keepalives: u32, head: &mut RequestHead, wire: &mut Http1<'_>) -> Head {
+    let mut stage = None;
+    loop {
+        if !wire.input.is_empty() {
+            match parse_request(wire.input.bytes(), &front.limits, &front.rules, head) {
+                Ok(Status::Complete(len)) => return Head::Whole(len),
+                Ok(Status::Partial) => {}
+                Err(error) => return Head::Bad(error),
+            }
+            if stage.is_none() {
+                stage = front.rates.and_then(|(header, _)| Stage::new(header));
+            }
+        }
+        if wire.has_output() && poll_fn(|cx| wire.poll_out(cx)).await.is_err() {
+            return Head::Ended;
+        }
+        // On an idle connection there may be nothing after all: then it becomes idle again.
+        let waiting = wire.input.is_empty();
+        let until = stage.as_mut().map(Stage::deadline);
+        let read = poll_fn(|cx| match wire.poll_more(cx, until) {
+            std::task::Poll::Pending if waiting => {
+                wire.link.wait_over();
+                std::task::Poll::Ready(None)
+            }
+            more => more.map(Some),
+        });
+        match read.await {
+            None => return Head::Nothing,
+            Some(Ok(0)) => return head.end(wire.input.bytes()).map_or(Head::Ended, Head::Bad),
+            Some(Ok(n)) => {
+                if let Some(stage) = &mut stage {
+                    stage.received(n);
+                }
+            }
+            Some(Err(error)) if error.kind() == io::ErrorKind::TimedOut => {
+                if stage.as_mut().is_some_and(|stage| stage.deadline() <= tokio::time::Instant::now()) {
+                    wire.trouble = Some(Trouble::Slow);
+                }
+                let _ = keepalives;
+                return Head::Late;
+            }
+            Some(Err(error)) if error.kind() == io::ErrorKind::OutOfMemory => {
+                return Head::Bad(RequestError::TooManyFields);
+            }
+            Some(Err(_)) => return Head::Ended,
+        }
+    }
+}
+
+/// Puts what is known of the head into the exchange.
+fn fill(ex: &mut Exchange, head: &RequestHead, buf: &[u8], has_line: bool) {
+    head.push_line(buf, &mut ex.the_request);
+    if !has_line {
+        return;
+    }
+    ex.method.extend_from_slice(head.bytes(buf, head.method));
+    ex.unparsed_uri.extend_from_slice(head.bytes(buf, head.target));
+    let version = head.version;
+    ex.proto_num = u16::from(version.major) * 1000 + u16::from(version.minor);
+    ex.assbackwards = head.is_simple();
+    if ex.assbackwards {
+        ex.protocol.extend_from_slice(b"HTTP/0.9");
+    } else {
+        ex.protocol.extend_from_slice(head.bytes(buf, head.protocol));
+    }
+    ex.header_only = ex.method == b"HEAD";
+    for (name, value) in head.fields(buf) {
+        ex.headers_in.add(name, value);
+    }
+}
+
+/// Readies the wire for the request's body.
+fn frame(ex: &mut Exchange, body: RequestBody, front: &Front, wire: &mut Http1<'_>) {
+    wire.incoming = match body {
+        RequestBody::Empty => Incoming::None,
+        RequestBody::Length(length) => Incoming::Length(length),
+        RequestBody::Chunked { length_too } => {
+            if length_too {
+                ex.headers_in.unset(b"content-length");
+                ex.close = true;
+            }
+            Incoming::Chunked(Chunked::new(front.limits, front.rules))
+        }
+    };
+    if !matches!(wire.incoming, Incoming::None) {
+        wire.stage = front.rates.and_then(|(_, body)| Stage::new(body));
+    }
+    if ex.proto_num >= 1001
+        && ex.headers_in.get(b"expect").is_some_and(|expect| expect.eq_ignore_ascii_case(b"100-continue"))
+    {
+        wire.expect = Expect::Waiting;
+    }
+}
+
+/// A head that did not come in time. Before its line was whole it is only logged, and only on a new connection.
+async fn late(ex: &mut Exchange, head: &mut RequestHead, wire: &mut Http1<'_>) -> bool {
+    let in_fields = head.end(wire.input.bytes()).is_some();
+    if wire.trouble.take() == Some(Trouble::Slow) {
+        logs::error!(OfConn(&ex.live, &ex.conn), Level::Info, "reqtimeout", "AH01382: Request header read timeout");
+    }
+    wire.bytes_in += wire.input.bytes().len() as u64;
+    if in_fields {
+        fill(ex, head, wire.input.bytes(), true);
+        logs::error!(ex, Level::Debug, "core", "AH00567: request failed: error reading the headers");
+        wire.input.start = wire.input.end;
+        pipe::refuse(ex, wire, 408).await;
+        return true;
+    }
+    wire.input.start = wire.input.end;
+    if ex.conn.keepalives.get() == 0 {
+        log_only(ex, wire).await;
+    }
+    false
+}
+
+/// Logs a request of which there is nothing to say.
+async fn log_only(ex: &mut Exchange, wire: &mut Http1<'_>) {
+    ex.status = 408;
+    ex.close = true;
+    ex.io_counts = wire.counts();
+    pipe::log(ex).await;
+}
+
+/// A new connection on which nothing came in time.
+pub(super) async fn nothing_came(thread: &Thread, link: &mut Link, conn: &Rc<Conn>) {
+    let fronts = thread.fronts();
+    let mut ex = take_exchange(thread, &fronts, conn);
+    let mut wire = Http1::new(link, Vec::new(), Vec::new());
+    ex.reset(pipe::idle_chain(&fronts.live, conn.default_server.get()));
+    ex.started_micros = SystemClock.wall();
+    ex.started = Instant::now();
+    ex.client_ip.extend_from_slice(&conn.peer_ip);
+    ex.client_port = conn.peer.port();
+    log_only(&mut ex, &mut wire).await;
+    drop(wire);
+    thread.give_exchange(ex);
+}
+
+/// Says why a head is refused.
+fn log_refusal(ex: &Exchange, error: &RequestError, head: &RequestHead, buf: &[u8], front: &Front) {
+    error.log(head, buf, &front.limits, &mut |severity, errno, text| {
+        let level = match severity {
+            Severity::Debug => Level::Debug,
+            Severity::Info => Level::Info,
+        };
+        let number = errno.strip_prefix('(').and_then(|rest| rest.split_once(')')).and_then(|(n, _)| n.parse().ok());
+        match number {
+            Some(number) => logs::error!(ex, level, "core", Errno(number) => "{}", Bytes(text)),
+            None => logs::error!(ex, level, "core", "{}", Bytes(text)),
+        }
+    });
+}
+
+/// Says why the body could not be read.
+fn log_trouble(ex: &Exchange, wire: &mut Http1<'_>) {
+    match wire.trouble.take() {
+        None => {}
+        Some(Trouble::Chunk(_)) => {
+            logs::error!(ex, Level::Info, "http", Errno(22) => "AH01590: Error reading/parsing chunk  ");
+        }
+        Some(Trouble::Announced(length)) => {
+            let limit = wire.limit;
+            logs::error!(
+                ex, Level::Error, "http",
+                "AH01588: Requested content-length of {length} is larger than the configured limit of {limit}"
+            );
+        }
+        Some(Trouble::Came(length)) => {
+            let limit = wire.limit;
+            logs::error!(
+                ex, Level::Error, "http",
+                "AH01591: Read content length of {length} is larger than the configured limit of {limit}"
+            );
+        }
+        Some(Trouble::Slow) => {
+            logs::error!(OfConn(&ex.live, &ex.conn), Level::Info, "reqtimeout", "AH01382: Request body read timeout");
+        }
+    }
+}
+
+/// Reads what is left of the request's body; whether the connection can go on behind it.
+async fn drained(wire: &mut Http1<'_>) -> bool {
+    while !wire.body_done() {
+        if wire.expects_continue() {
+            return false;
+        }
+        let filled: Result<usize, BodyFault> = poll_fn(|cx| wire.poll_fill(cx)).await;
+        match filled {
+            Ok(0) => return true,
+            Ok(n) => wire.consume(n),
+            Err(_) => return false,
+        }
+    }
+    true
+}

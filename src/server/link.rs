@@ -1,0 +1,116 @@
+//! The socket of a client, and its one timer.
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// What carries the bytes.
+pub(super) enum Stream {
+    /// As they are.
+    Tcp(TcpStream),
+}
+
+/// A client's socket with the deadline of what is being waited for.
+pub(super) struct Link {
+    stream: Stream,
+    timer: Timer,
+}
+
+impl Link {
+    pub(super) fn new(stream: Stream) -> Self {
+        Self { stream, timer: Timer { sleep: None, deadline: None } }
+    }
+
+    /// Whether bytes (or the end) can be read, without reading.
+    pub(super) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &self.stream {
+            Stream::Tcp(tcp) => tcp.poll_read_ready(cx).map(|_| ()),
+        }
+    }
+
+    /// Reads into `buf`; zero is the end.
+    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buf = ReadBuf::new(buf);
+        let read = match &mut self.stream {
+            Stream::Tcp(tcp) => Pin::new(tcp).poll_read(cx, &mut buf),
+        };
+        read.map_ok(|()| buf.filled().len())
+    }
+
+    /// Writes some of `parts`.
+    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match (&mut self.stream, parts) {
+            (Stream::Tcp(tcp), [one]) => Pin::new(tcp).poll_write(cx, one),
+            (Stream::Tcp(tcp), parts) => Pin::new(tcp).poll_write_vectored(cx, parts),
+        }
+    }
+
+    /// Ends the sending direction.
+    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.stream {
+            Stream::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
+        }
+    }
+
+    /// From now on [`Link::poll_timer`] is about this deadline.
+    pub(super) fn wait_until(&mut self, deadline: Instant) {
+        self.timer.deadline = Some(deadline);
+    }
+
+    /// From now on [`Link::poll_timer`] is about this much time.
+    pub(super) fn wait_for(&mut self, time: Duration) {
+        self.wait_until(far(Instant::now(), time));
+    }
+
+    /// Nothing is waited for.
+    pub(super) fn wait_over(&mut self) {
+        self.timer.deadline = None;
+    }
+
+    /// Whether a deadline is set.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.timer.deadline.is_some()
+    }
+
+    /// Ready when the deadline has passed.
+    pub(super) fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.timer.poll(cx)
+    }
+}
+
+/// `now + time`, bounded where a configuration says "for ever".
+pub(super) fn far(now: Instant, time: Duration) -> Instant {
+    now + time.min(Duration::from_secs(10 * 365 * 86_400))
+}
+
+/// A deadline that costs nothing to move further away: the runtime's timer stays at the earliest moment it was set to
+/// and is set again when it fires too early. A kept-alive connection touches it once a KeepAliveTimeout, not once a
+/// request.
+struct Timer {
+    sleep: Option<Pin<Box<Sleep>>>,
+    deadline: Option<Instant>,
+}
+
+impl Timer {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(deadline) = self.deadline else { return Poll::Pending };
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if sleep.deadline() > deadline {
+            sleep.as_mut().reset(deadline);
+        }
+        loop {
+            ready!(sleep.as_mut().poll(cx));
+            if sleep.deadline() >= deadline {
+                self.deadline = None;
+                return Poll::Ready(());
+            }
+            sleep.as_mut().reset(deadline);
+        }
+    }
+}

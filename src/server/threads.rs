@@ -1,0 +1,352 @@
+//! One runtime per core: who accepts, who serves, and how threads learn of a new generation.
+
+use std::cell::{Cell, RefCell};
+use std::net::{SocketAddr, TcpStream as StdStream};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::Waker;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::AbortHandle;
+
+use super::conn;
+use super::front::Fronts;
+use super::link::Stream;
+use crate::codec::http1::RequestHead;
+use crate::config::Generation;
+use crate::logs::{self, Errno, Level, Opened, Process};
+use crate::net::listen::Listener;
+use crate::web::{Exchange, Live};
+
+/// A generation with its open logs.
+pub(super) struct Serving {
+    pub(super) generation: Arc<Generation>,
+    pub(super) opened: Opened,
+}
+
+/// What all threads share.
+pub(super) struct Shared {
+    /// What is served.
+    pub(super) current: ArcSwap<Serving>,
+    /// Open connections of each thread.
+    loads: Vec<AtomicUsize>,
+    /// Numbers connections.
+    ids: AtomicU64,
+}
+
+impl Shared {
+    pub(super) fn new(serving: Serving, threads: usize) -> Self {
+        Self {
+            current: ArcSwap::from_pointee(serving),
+            loads: (0..threads).map(|_| AtomicUsize::new(0)).collect(),
+            ids: AtomicU64::new(0),
+        }
+    }
+
+    /// Open connections of all threads.
+    pub(super) fn connections(&self) -> usize {
+        self.loads.iter().map(|load| load.load(Ordering::Relaxed)).sum()
+    }
+}
+
+/// What a thread is told.
+pub(super) enum Order {
+    /// Listen on exactly these.
+    Listen(Vec<Arc<Listener>>),
+    /// There is a new generation.
+    Refresh,
+    /// A connection another thread accepted.
+    Adopt(StdStream, SocketAddr, Arc<str>),
+    /// Accept no more, close idle connections, end those that are served after their response.
+    Drain,
+}
+
+/// The threads, as the one that gives orders sees them.
+pub(super) struct Threads {
+    orders: Vec<UnboundedSender<Order>>,
+}
+
+impl Threads {
+    /// Starts one thread for each of `shared`'s loads.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(super) fn start(shared: &Arc<Shared>) -> std::io::Result<Self> {
+        let channels: Vec<_> = shared.loads.iter().map(|_| unbounded_channel()).collect();
+        let orders: Vec<_> = channels.iter().map(|(sender, _)| sender.clone()).collect();
+        for (index, (_, receiver)) in channels.into_iter().enumerate() {
+            let (shared, orders) = (shared.clone(), orders.clone());
+            std::thread::Builder::new().name(format!("worker {index}")).spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default());
+                match runtime {
+                    Ok(runtime) => runtime.block_on(work(Rc::new(Thread::new(index, shared, orders)), receiver)),
+                    Err(error) => {
+                        logs::error!(Process, Level::Alert, "core", Errno::from(&error) => "cannot make a thread's runtime");
+                    }
+                }
+            })?;
+        }
+        Ok(Self { orders })
+    }
+
+    /// Tells all threads.
+    pub(super) fn tell(&self, order: impl Fn() -> Order) {
+        for orders in &self.orders {
+            // A thread that is gone has said why.
+            let _ = orders.send(order());
+        }
+    }
+}
+
+/// How many exchanges and buffers a thread keeps for the next requests.
+const KEPT: usize = 128;
+
+/// Read buffers that grew beyond this are given back to the system.
+const KEPT_SIZE: usize = 64 * 1024;
+
+/// One worker thread.
+pub(super) struct Thread {
+    index: usize,
+    shared: Arc<Shared>,
+    orders: Vec<UnboundedSender<Order>>,
+    fronts: RefCell<Rc<Fronts>>,
+    pub(super) exchanges: RefCell<Vec<Box<Exchange>>>,
+    buffers: RefCell<Vec<Vec<u8>>>,
+    outputs: RefCell<Vec<Vec<u8>>>,
+    heads: RefCell<Vec<Box<RequestHead>>>,
+    draining: Cell<bool>,
+    /// Idle connections' wakers, by the connection's place.
+    idle: RefCell<Vec<Option<Waker>>>,
+    free: RefCell<Vec<usize>>,
+}
+
+impl Thread {
+    fn new(index: usize, shared: Arc<Shared>, orders: Vec<UnboundedSender<Order>>) -> Self {
+        let fronts = Rc::new(Fronts::new(live(&shared.current.load())));
+        Self {
+            index,
+            shared,
+            orders,
+            fronts: RefCell::new(fronts),
+            exchanges: RefCell::default(),
+            buffers: RefCell::default(),
+            outputs: RefCell::default(),
+            heads: RefCell::default(),
+            draining: Cell::new(false),
+            idle: RefCell::default(),
+            free: RefCell::default(),
+        }
+    }
+
+    /// The current generation as this thread sees it.
+    pub(super) fn fronts(&self) -> Rc<Fronts> {
+        let current = self.shared.current.load();
+        let mut fronts = self.fronts.borrow_mut();
+        if !Arc::ptr_eq(&current.generation, &fronts.live.generation) {
+            *fronts = Rc::new(Fronts::new(live(&current)));
+            // They hold on to the old generation.
+            self.exchanges.borrow_mut().clear();
+        }
+        fronts.clone()
+    }
+
+    /// Whether connections end after their response.
+    pub(super) fn draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// A buffer to read into, `size` long.
+    pub(super) fn take_buffer(&self, size: usize) -> Vec<u8> {
+        self.buffers.borrow_mut().pop().unwrap_or_else(|| vec![0; size])
+    }
+
+    /// Gives a read buffer back.
+    pub(super) fn give_buffer(&self, buffer: Vec<u8>) {
+        let mut kept = self.buffers.borrow_mut();
+        if kept.len() < KEPT && buffer.len() <= KEPT_SIZE {
+            kept.push(buffer);
+        }
+    }
+
+    /// An empty buffer to write from.
+    pub(super) fn take_output(&self) -> Vec<u8> {
+        self.outputs.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Gives an output buffer back.
+    pub(super) fn give_output(&self, mut buffer: Vec<u8>) {
+        let mut kept = self.outputs.borrow_mut();
+        if kept.len() < KEPT && buffer.capacity() <= KEPT_SIZE {
+            buffer.clear();
+            kept.push(buffer);
+        }
+    }
+
+    /// A head to parse into.
+    pub(super) fn take_head(&self) -> Box<RequestHead> {
+        self.heads.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Gives a head back.
+    pub(super) fn give_head(&self, mut head: Box<RequestHead>) {
+        let mut kept = self.heads.borrow_mut();
+        if kept.len() < KEPT {
+            head.clear();
+            kept.push(head);
+        }
+    }
+
+    /// Gives an exchange back, unless it is of a generation that is gone.
+    pub(super) fn give_exchange(&self, exchange: Box<Exchange>) {
+        let mut kept = self.exchanges.borrow_mut();
+        if kept.len() < KEPT && Rc::ptr_eq(&exchange.live, &self.fronts.borrow().live) {
+            kept.push(exchange);
+        }
+    }
+
+    /// A place for a connection, with its number.
+    pub(super) fn enter(&self) -> (usize, u64) {
+        self.load().fetch_add(1, Ordering::Relaxed);
+        let place = self.free.borrow_mut().pop().unwrap_or_else(|| {
+            let mut idle = self.idle.borrow_mut();
+            idle.push(None);
+            idle.len() - 1
+        });
+        (place, self.shared.ids.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The connection of this place is over.
+    pub(super) fn leave(&self, place: usize) {
+        self.load().fetch_sub(1, Ordering::Relaxed);
+        if let Some(waker) = self.idle.borrow_mut().get_mut(place) {
+            *waker = None;
+        }
+        self.free.borrow_mut().push(place);
+    }
+
+    /// Has the connection of this place woken when the thread begins to drain.
+    pub(super) fn wake_to_drain(&self, place: usize, waker: &Waker) {
+        if let Some(known @ None) = self.idle.borrow_mut().get_mut(place) {
+            *known = Some(waker.clone());
+        }
+    }
+
+    fn load(&self) -> &AtomicUsize {
+        &self.shared.loads[self.index]
+    }
+
+    /// The thread that should have a new connection, if it is another one: the system spreads connections by a hash of
+    /// their addresses, which leaves a few kept-alive ones on one thread now and then.
+    fn better(&self) -> Option<usize> {
+        let own = self.load().load(Ordering::Relaxed);
+        let loads = self.shared.loads.iter().map(|load| load.load(Ordering::Relaxed));
+        let (index, least) = loads.enumerate().min_by_key(|(_, load)| *load)?;
+        (own > least + least / 8).then_some(index)
+    }
+
+    fn drain(&self) {
+        self.draining.set(true);
+        let wakers: Vec<_> = self.idle.borrow().iter().flatten().cloned().collect();
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+fn live(serving: &Serving) -> Rc<Live> {
+    Rc::new(Live::new(serving.generation.clone(), serving.opened.sinks.clone()))
+}
+
+/// A thread's life: orders, and connections beside them.
+async fn work(thread: Rc<Thread>, mut orders: UnboundedReceiver<Order>) {
+    let mut accepting: Vec<(Arc<Listener>, AbortHandle)> = Vec::new();
+    while let Some(order) = orders.recv().await {
+        match order {
+            Order::Listen(wanted) => {
+                accepting.retain(|(listener, task)| {
+                    let keep = wanted.iter().any(|other| Arc::ptr_eq(other, listener));
+                    if !keep {
+                        retire(&thread, listener);
+                        task.abort();
+                    }
+                    keep
+                });
+                for listener in wanted {
+                    if accepting.iter().any(|(other, _)| Arc::ptr_eq(other, &listener)) {
+                        continue;
+                    }
+                    let socket = listener.sockets.get(thread.index).map(std::net::TcpListener::try_clone);
+                    let socket = socket.and_then(Result::ok).map(TcpListener::from_std).and_then(Result::ok);
+                    let Some(socket) = socket else {
+                        logs::error!(Process, Level::Alert, "core", "cannot listen on {}", listener.addr);
+                        continue;
+                    };
+                    let protocol: Arc<str> = listener.protocol.as_str().into();
+                    let task = tokio::task::spawn_local(accept(thread.clone(), socket, protocol));
+                    accepting.push((listener, task.abort_handle()));
+                }
+            }
+            Order::Refresh => {
+                thread.fronts();
+            }
+            Order::Adopt(stream, peer, protocol) => {
+                if let Ok(stream) = TcpStream::from_std(stream) {
+                    admit(&thread, stream, peer, &protocol);
+                }
+            }
+            Order::Drain => {
+                for (listener, task) in accepting.drain(..) {
+                    retire(&thread, &listener);
+                    task.abort();
+                }
+                thread.drain();
+            }
+        }
+    }
+}
+
+/// Serves who already waits in the queue of a socket that is going to be closed.
+fn retire(thread: &Rc<Thread>, listener: &Listener) {
+    let Some(socket) = listener.sockets.get(thread.index) else { return };
+    let protocol: Arc<str> = listener.protocol.as_str().into();
+    while let Ok((stream, peer)) = socket.accept() {
+        let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+        if let Ok(stream) = stream {
+            admit(thread, stream, peer, &protocol);
+        }
+    }
+}
+
+async fn accept(thread: Rc<Thread>, socket: TcpListener, protocol: Arc<str>) {
+    loop {
+        let (stream, peer) = match socket.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+                if !matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted) {
+                    logs::error!(Process, Level::Error, "core", Errno::from(&error) => "AH00468: apr_socket_accept: (client socket)");
+                    // No descriptor left: the queue keeps them while others end.
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                continue;
+            }
+        };
+        match thread.better() {
+            None => admit(&thread, stream, peer, &protocol),
+            Some(other) => {
+                if let (Ok(stream), Some(orders)) = (stream.into_std(), thread.orders.get(other)) {
+                    let _ = orders.send(Order::Adopt(stream, peer, protocol.clone()));
+                }
+            }
+        }
+    }
+}
+
+fn admit(thread: &Rc<Thread>, stream: TcpStream, peer: SocketAddr, protocol: &Arc<str>) {
+    let Ok(local) = stream.local_addr() else { return };
+    // TLS listeners are refused when the configuration is checked.
+    let _ = protocol;
+    tokio::task::spawn_local(conn::serve(thread.clone(), Stream::Tcp(stream), local, peer));
+}

@@ -1,0 +1,570 @@
+//! One request's view of its HTTP/1 connection: body in, response out.
+
+use std::io::{self, IoSlice};
+use std::ops::Range;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::link::{Link, far};
+use super::rates::Stage;
+use crate::codec::http1::write::{CHUNK_END, LAST_CHUNK, push_chunk_start, push_field, push_status_line};
+use crate::codec::http1::{BodyError, Chunked, Part};
+use crate::web::{BodyFault, BodyKind, Framing, HeadOut, Table, Tunnel, Wire};
+
+/// What the output buffer holds before it is written without being asked.
+const OUT_MAX: usize = 16 * 1024;
+
+/// Size of a read buffer.
+pub(super) const IN_SIZE: usize = 16 * 1024;
+
+/// Size it grows to for large bodies.
+const IN_LARGE: usize = 64 * 1024;
+
+/// The most a buffer grows to for a head or a trailer section, whatever the limits say.
+const IN_MOST: usize = 16 * 1024 * 1024;
+
+/// The interim response that invites the body.
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// Bytes read and not used yet: a part of a buffer that is kept.
+pub(super) struct Input {
+    pub(super) buf: Vec<u8>,
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+impl Input {
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.buf.get(self.start..self.end).unwrap_or_default()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.start >= self.end
+    }
+
+    /// Makes room behind the bytes; `false` when there is as much as there may be.
+    fn make_room(&mut self) -> bool {
+        if self.is_empty() {
+            (self.start, self.end) = (0, 0);
+        } else if self.end == self.buf.len() {
+            if self.start > 0 {
+                self.buf.copy_within(self.start..self.end, 0);
+                (self.start, self.end) = (0, self.end - self.start);
+            } else if self.buf.len() < IN_MOST {
+                self.buf.resize(self.buf.len() * 2, 0);
+            }
+        }
+        self.end < self.buf.len()
+    }
+}
+
+/// How the body comes.
+pub(super) enum Incoming {
+    None,
+    Length(u64),
+    Chunked(Chunked),
+}
+
+/// What became of `Expect: 100-continue`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Expect {
+    /// Nothing was asked, or it was answered.
+    Nothing,
+    /// The client waits; reading the body invites it.
+    Waiting,
+    /// The client waits; nobody but the handler invites it.
+    ByHandler,
+}
+
+/// Why a body could not be read, for the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// The chunks are malformed.
+    Chunk(BodyError),
+    /// More than LimitRequestBody was announced.
+    Announced(u64),
+    /// More than LimitRequestBody came.
+    Came(u64),
+    /// RequestReadTimeout.
+    Slow,
+}
+
+/// An HTTP/1 connection that serves one request after the other.
+pub(super) struct Http1<'a> {
+    pub(super) link: &'a mut Link,
+    pub(super) input: Input,
+    pub(super) out: Vec<u8>,
+    /// How much of `out` is written.
+    sent: usize,
+    pub(super) timeout: Duration,
+    pub(super) incoming: Incoming,
+    /// Body bytes in the input that are ready.
+    data: Range<usize>,
+    /// Body bytes handed out.
+    taken: u64,
+    pub(super) limit: u64,
+    pub(super) expect: Expect,
+    trailers: Table,
+    framing: Framing,
+    /// Left of a body with length.
+    left: u64,
+    /// Left of the chunk that is being sent.
+    chunk: u64,
+    pub(super) head_out: bool,
+    pub(super) keep_alive: bool,
+    pub(super) aborted: bool,
+    /// The socket failed or ended.
+    pub(super) gone: bool,
+    /// Responses that wait in `out` because more requests are here already.
+    held: u32,
+    pub(super) hold_most: u32,
+    /// Bytes of this request and its response.
+    pub(super) bytes_in: u64,
+    pub(super) bytes_out: u64,
+    pub(super) trouble: Option<Trouble>,
+    /// Rate the body must come at.
+    pub(super) stage: Option<Stage>,
+}
+
+impl<'a> Http1<'a> {
+    pub(super) fn new(link: &'a mut Link, buf: Vec<u8>, out: Vec<u8>) -> Self {
+        Self {
+            link,
+            input: Input { buf, start: 0, end: 0 },
+            out,
+            sent: 0,
+            timeout: Duration::from_secs(60),
+            incoming: Incoming::None,
+            data: 0..0,
+            taken: 0,
+            limit: 0,
+            expect: Expect::Nothing,
+            trailers: Table::default(),
+            framing: Framing::None,
+            left: 0,
+            chunk: 0,
+            head_out: false,
+            keep_alive: false,
+            aborted: false,
+            gone: false,
+            held: 0,
+            hold_most: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            trouble: None,
+            stage: None,
+        }
+    }
+
+    /// Ready for the next request; what is read ahead stays.
+    pub(super) fn next(&mut self) {
+        self.incoming = Incoming::None;
+        self.data = 0..0;
+        self.taken = 0;
+        self.limit = 0;
+        self.expect = Expect::Nothing;
+        self.trailers.clear();
+        self.framing = Framing::None;
+        self.left = 0;
+        self.chunk = 0;
+        self.head_out = false;
+        self.keep_alive = false;
+        self.bytes_in = 0;
+        self.bytes_out = 0;
+        self.trouble = None;
+        self.stage = None;
+    }
+
+    /// Marks `n` bytes of the input as used outside of any body (a head).
+    pub(super) fn used(&mut self, n: usize) {
+        self.input.start += n;
+        self.bytes_in += n as u64;
+    }
+
+    /// Reads more into the input; zero is the end. `until` bounds the wait beside Timeout.
+    pub(super) fn poll_more(&mut self, cx: &mut Context<'_>, until: Option<Instant>) -> Poll<io::Result<usize>> {
+        if !self.input.make_room() {
+            return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
+        }
+        let Input { buf, end, .. } = &mut self.input;
+        let room = buf.get_mut(*end..).unwrap_or_default();
+        match self.link.poll_read(cx, room) {
+            Poll::Ready(read) => {
+                self.link.wait_over();
+                if let Ok(n) = read {
+                    self.input.end += n;
+                }
+                if !matches!(read, Ok(n) if n > 0) {
+                    self.gone = true;
+                }
+                Poll::Ready(read)
+            }
+            Poll::Pending => {
+                ready!(self.poll_patience(cx, until));
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
+        }
+    }
+
+    /// Ready when what is waited for has not come in time.
+    fn poll_patience(&mut self, cx: &mut Context<'_>, until: Option<Instant>) -> Poll<()> {
+        if !self.link.is_waiting() {
+            let own = far(Instant::now(), self.timeout);
+            self.link.wait_until(until.map_or(own, |until| until.min(own)));
+        }
+        self.link.poll_timer(cx)
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let pending = self.out.get(self.sent..).unwrap_or_default();
+        let both = [IoSlice::new(pending), IoSlice::new(data)];
+        let parts = match (pending.is_empty(), data.is_empty()) {
+            (true, _) => &both[1..],
+            (_, true) => &both[..1],
+            _ => &both[..],
+        };
+        match self.link.poll_write(cx, parts) {
+            Poll::Ready(written) => {
+                self.link.wait_over();
+                let done = match written {
+                    Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+                    written => written,
+                };
+                self.gone |= done.is_err();
+                Poll::Ready(done)
+            }
+            Poll::Pending => {
+                ready!(self.poll_patience(cx, None));
+                self.gone = true;
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
+        }
+    }
+
+    /// Writes all of `out`.
+    pub(super) fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.sent < self.out.len() {
+            self.sent += ready!(self.poll_write(cx, &[]))?;
+        }
+        self.out.clear();
+        self.sent = 0;
+        self.held = 0;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Whether anything waits to be written.
+    pub(super) fn has_output(&self) -> bool {
+        self.sent < self.out.len()
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
+        self.bytes_out += bytes.len() as u64;
+    }
+
+    /// Takes `n` bytes of body as sent or queued.
+    fn took(&mut self, n: usize) {
+        self.bytes_out += n as u64;
+        match self.framing {
+            Framing::Length(_) => self.left -= n as u64,
+            Framing::Chunked => {
+                self.chunk -= n as u64;
+                if self.chunk == 0 {
+                    self.push(CHUNK_END);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Finds body bytes in the input: how many, zero at the end, `None` when more must be read.
+    fn decode(&mut self) -> Result<Option<usize>, BodyFault> {
+        let have = self.input.end.saturating_sub(self.input.start);
+        match &mut self.incoming {
+            Incoming::None | Incoming::Length(0) => Ok(Some(0)),
+            Incoming::Length(left) => {
+                let n = usize::try_from(*left).unwrap_or(usize::MAX).min(have);
+                if n == 0 {
+                    return Ok(None);
+                }
+                *left -= n as u64;
+                self.data = self.input.start..self.input.start + n;
+                self.input.start += n;
+                self.bytes_in += n as u64;
+                Ok(Some(n))
+            }
+            Incoming::Chunked(decoder) => {
+                let from = self.input.start;
+                let step = decoder.decode(self.input.buf.get(from..self.input.end).unwrap_or_default());
+                let step = step.map_err(|error| {
+                    self.trouble = Some(Trouble::Chunk(error));
+                    if error == BodyError::TooLarge { BodyFault::TooLarge } else { BodyFault::Malformed }
+                })?;
+                self.input.start += step.consumed;
+                self.bytes_in += step.consumed as u64;
+                match step.part {
+                    Part::Data(range) => {
+                        self.data = from + range.start..from + range.end;
+                        Ok(Some(range.len()))
+                    }
+                    Part::NeedMore => Ok(None),
+                    Part::End => {
+                        for (name, value) in decoder.trailers() {
+                            self.trailers.add(name, value);
+                        }
+                        self.incoming = Incoming::None;
+                        Ok(Some(0))
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Wire for Http1<'_> {
+    fn body_kind(&self) -> BodyKind {
+        match &self.incoming {
+            Incoming::None => BodyKind::None,
+            Incoming::Length(left) => BodyKind::Length(*left),
+            Incoming::Chunked(_) => BodyKind::Stream,
+        }
+    }
+
+    fn set_timeout(&mut self, timeout: Duration) {
+        self.timeout = timeout;
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, BodyFault>> {
+        if !self.data.is_empty() {
+            return Poll::Ready(Ok(self.data.len()));
+        }
+        if let Incoming::Length(left) = self.incoming
+            && self.limit > 0
+            && self.taken + left > self.limit
+        {
+            self.trouble = Some(Trouble::Announced(self.taken + left));
+            return Poll::Ready(Err(BodyFault::TooLarge));
+        }
+        if self.expect == Expect::Waiting && !self.head_out && !matches!(self.incoming, Incoming::None) {
+            self.continue_now(true);
+        }
+        loop {
+            if let Some(n) = self.decode()? {
+                self.taken += n as u64;
+                if self.limit > 0 && self.taken > self.limit {
+                    self.trouble = Some(Trouble::Came(self.taken));
+                    return Poll::Ready(Err(BodyFault::TooLarge));
+                }
+                return Poll::Ready(Ok(n));
+            }
+            if self.gone {
+                return Poll::Ready(Err(BodyFault::Gone));
+            }
+            if self.has_output() {
+                ready!(self.poll_out(cx)).map_err(|_| BodyFault::Gone)?;
+            }
+            if let Incoming::Length(left) = self.incoming
+                && self.input.is_empty()
+                && left > IN_SIZE as u64
+                && self.input.buf.len() < IN_LARGE
+            {
+                self.input.buf.resize(IN_LARGE, 0);
+            }
+            let until = self.stage.as_mut().map(Stage::deadline);
+            let read = ready!(self.poll_more(cx, until));
+            match read {
+                Ok(0) => return Poll::Ready(Err(BodyFault::Gone)),
+                Ok(n) => {
+                    if let Some(stage) = &mut self.stage {
+                        stage.received(n);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                    if self.stage.as_mut().is_some_and(|stage| stage.deadline() <= Instant::now()) {
+                        self.trouble = Some(Trouble::Slow);
+                    }
+                    return Poll::Ready(Err(BodyFault::Timeout));
+                }
+                Err(_) => return Poll::Ready(Err(BodyFault::Gone)),
+            }
+        }
+    }
+
+    fn body(&self) -> &[u8] {
+        self.input.buf.get(self.data.clone()).unwrap_or_default()
+    }
+
+    fn consume(&mut self, n: usize) {
+        self.data.start = (self.data.start + n).min(self.data.end);
+    }
+
+    fn body_done(&self) -> bool {
+        self.data.is_empty() && matches!(self.incoming, Incoming::None | Incoming::Length(0))
+    }
+
+    fn expects_continue(&self) -> bool {
+        self.expect != Expect::Nothing
+    }
+
+    fn continue_now(&mut self, send: bool) {
+        if self.expect == Expect::Nothing {
+            return;
+        }
+        if !send {
+            self.expect = Expect::ByHandler;
+            return;
+        }
+        self.expect = Expect::Nothing;
+        self.push(CONTINUE);
+    }
+
+    fn trailers(&self) -> Option<&Table> {
+        (self.body_done() && !self.trailers.is_empty()).then_some(&self.trailers)
+    }
+
+    fn interim(&mut self, status: u16, reason: &[u8], fields: &Table) {
+        let before = self.out.len();
+        push_status_line(&mut self.out, status, reason);
+        for (name, value) in fields.iter() {
+            push_field(&mut self.out, name, value);
+        }
+        self.out.extend_from_slice(b"\r\n");
+        self.bytes_out += (self.out.len() - before) as u64;
+        if status == 100 {
+            self.expect = Expect::Nothing;
+        }
+    }
+
+    fn head(&mut self, head: &HeadOut<'_>) {
+        self.head_out = true;
+        self.framing = head.framing;
+        self.left = if let Framing::Length(length) = head.framing { length } else { 0 };
+        self.keep_alive = head.keep_alive && head.framing != Framing::Close && !head.omit;
+        if head.omit {
+            return;
+        }
+        let before = self.out.len();
+        push_status_line(&mut self.out, head.status, head.reason);
+        for (name, value) in head.fields.iter() {
+            push_field(&mut self.out, name, value);
+        }
+        self.out.extend_from_slice(b"\r\n");
+        self.bytes_out += (self.out.len() - before) as u64;
+    }
+
+    fn poll_data(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let most = match self.framing {
+            Framing::Close => data.len() as u64,
+            Framing::Length(_) => self.left,
+            Framing::Chunked => {
+                if self.chunk == 0 && !data.is_empty() {
+                    let before = self.out.len();
+                    push_chunk_start(&mut self.out, data.len());
+                    self.bytes_out += (self.out.len() - before) as u64;
+                    self.chunk = data.len() as u64;
+                }
+                self.chunk
+            }
+            Framing::None => 0,
+        };
+        let part = data.get(..usize::try_from(most).unwrap_or(usize::MAX)).unwrap_or(data);
+        if part.is_empty() {
+            // More than was announced: dropped, as there is no place for it on the wire.
+            return Poll::Ready(Ok(data.len()));
+        }
+        if self.out.len() + part.len() <= OUT_MAX {
+            self.out.extend_from_slice(part);
+            self.took(part.len());
+            return Poll::Ready(Ok(part.len()));
+        }
+        loop {
+            let queued = self.out.len() - self.sent;
+            let written = ready!(self.poll_write(cx, part))?;
+            if written < queued {
+                self.sent += written;
+                continue;
+            }
+            self.out.clear();
+            self.sent = 0;
+            self.held = 0;
+            if written > queued {
+                self.took(written - queued);
+                return Poll::Ready(Ok(written - queued));
+            }
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_out(cx)
+    }
+
+    fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.framing == Framing::Chunked {
+            self.framing = Framing::None;
+            self.push(LAST_CHUNK);
+        }
+        if matches!(self.framing, Framing::Length(_)) && self.left > 0 {
+            // Less than was announced: only the end of the connection can say so.
+            self.keep_alive = false;
+        }
+        let more = self.keep_alive && self.body_done() && !self.input.is_empty();
+        if more && self.held < self.hold_most && self.out.len() < OUT_MAX {
+            self.held += 1;
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_out(cx)
+    }
+
+    fn abort(&mut self) {
+        self.aborted = true;
+        self.keep_alive = false;
+    }
+
+    fn close(&mut self) {
+        self.keep_alive = false;
+    }
+
+    fn counts(&self) -> (u64, u64) {
+        (self.bytes_in, self.bytes_out)
+    }
+
+    fn tunnel(&mut self) -> Option<&mut dyn Tunnel> {
+        self.keep_alive = false;
+        Some(self)
+    }
+
+    fn set_limit(&mut self, limit: u64) {
+        self.limit = limit;
+    }
+}
+
+impl Tunnel for Http1<'_> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let ahead = self.input.bytes();
+        let n = ahead.len().min(buf.len());
+        if let (Some(to), Some(from)) = (buf.get_mut(..n), ahead.get(..n))
+            && n > 0
+        {
+            to.copy_from_slice(from);
+            self.used(n);
+            return Poll::Ready(Ok(n));
+        }
+        let n = ready!(self.link.poll_read(cx, buf))?;
+        self.bytes_in += n as u64;
+        Poll::Ready(Ok(n))
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_out(cx))?;
+        let n = ready!(self.link.poll_write(cx, &[IoSlice::new(data)]))?;
+        self.bytes_out += n as u64;
+        Poll::Ready(Ok(n))
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_out(cx))?;
+        self.link.poll_shutdown(cx)
+    }
+}
