@@ -28,7 +28,7 @@ pub struct Account {
 }
 
 /// Values of the process.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unixd {
     /// User.
     pub user: Option<Account>,

@@ -1,13 +1,21 @@
 //! Floor 7: the program.
 
 pub mod cli;
+mod conn;
 pub mod dumps;
+mod front;
 mod host;
+mod http1;
+mod link;
 pub mod load;
 mod names;
+mod rates;
+mod reload;
 mod remark;
 pub mod run;
 mod vhosts;
+mod threads;
+mod wire;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write};

@@ -1,9 +1,28 @@
 //! The run path: from a checked configuration to a server that listens, and its end.
+//!
+//! Order of a start: `-k`, listeners, logs, background, pid file, account, threads, signals. What can fail fails while
+//! there still is a terminal to say so on.
 
+use std::ffi::OsStr;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use nix::sys::signal::Signal as Kill;
+
+use super::reload::{State, obey};
+use super::threads::{Order, Serving, Shared, Threads};
 use crate::config::Generation;
+use crate::config::core::CoreProcess;
+use crate::logs::{self, Errno, ErrorLog, Level, Opened, Process, Targets};
+use crate::modules::unixd::Unixd;
+use crate::modules::{self, mpm};
+use crate::net::daemon::{self, PidFile};
+use crate::net::listen;
+use crate::net::opener::{InProcess, Opener, SocketOptions};
+use crate::pipe;
 
 /// What the command line asks for.
 pub struct Options {
@@ -13,7 +32,7 @@ pub struct Options {
     pub foreground: bool,
     /// The word of `-k`; `start` when absent.
     pub signal: Signal,
-    /// The command line for AH00094, joined with blanks, each word in single quotes from the second on.
+    /// The command line for AH00094: words joined with blanks, options apart from their values.
     pub command_line: String,
     /// Reads the configuration again, given the one in force. Reports what is wrong itself and then gives `None`.
     pub reload: Reload,
@@ -38,8 +57,217 @@ pub enum Signal {
     GracefulStop,
 }
 
+/// Where the pid file is when nobody says (Debian's `DEFAULT_PIDLOG`).
+const PID_FILE: &[u8] = b"/var/run/apache2.pid";
+
+/// `ListenBacklog` when nobody says.
+const BACKLOG: i32 = 511;
+
+/// A start that failed and has said why.
+struct Failed;
+
 /// Obeys `-k`; starts the server and serves until it is told to stop. The configuration has been checked.
-pub fn run(_options: Options, _generation: Arc<Generation>) -> ExitCode {
-    eprintln!("tandem: serving is not built in yet");
-    ExitCode::FAILURE
+pub fn run(options: Options, generation: Arc<Generation>) -> ExitCode {
+    let pid_file = pid_file(&generation);
+    if let Some(code) = obey_signal(options.signal, &pid_file) {
+        return code;
+    }
+    match start(options, generation, &pid_file) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failed) => ExitCode::FAILURE,
+    }
+}
+
+fn pid_file(generation: &Generation) -> PathBuf {
+    let globals = &generation.globals;
+    let written = globals.conf.get::<CoreProcess>().and_then(|core| core.pid_file.as_deref()).unwrap_or(PID_FILE);
+    PathBuf::from(OsStr::from_bytes(&globals.rooted(written)))
+}
+
+/// What `-k` asks of a server that runs, or says of one that does not; `None`: go on and start.
+fn obey_signal(signal: Signal, path: &Path) -> Option<ExitCode> {
+    let found = daemon::read_pid(path);
+    let say = |text: String| {
+        // Nobody is left to tell when standard output is gone.
+        let _ = writeln!(std::io::stdout(), "{text}");
+    };
+    if found == PidFile::Corrupt {
+        complain(&format!("AH00058: Error retrieving pid file {}", path.display()));
+        complain("AH00059: Remove it before continuing if it is corrupted.");
+        return Some(ExitCode::FAILURE);
+    }
+    let (kill, stops) = match signal {
+        Signal::Start => {
+            let PidFile::Running(pid) = found else { return None };
+            say(format!("httpd (pid {pid}) already running"));
+            return Some(ExitCode::SUCCESS);
+        }
+        Signal::Stop => (Kill::SIGTERM, true),
+        Signal::GracefulStop => (Kill::SIGWINCH, true),
+        Signal::Restart => (Kill::SIGHUP, false),
+        Signal::Graceful => (Kill::SIGUSR1, false),
+    };
+    match found {
+        PidFile::Running(pid) => match daemon::signal(pid, kill) {
+            Ok(()) => Some(ExitCode::SUCCESS),
+            Err(_) => {
+                say(format!("httpd (pid {pid}?) not running"));
+                Some(ExitCode::FAILURE)
+            }
+        },
+        PidFile::Stale(pid) if stops => {
+            say(format!("httpd (pid {pid}?) not running"));
+            Some(ExitCode::SUCCESS)
+        }
+        _ if stops => {
+            say("httpd (no pid file) not running".to_owned());
+            Some(ExitCode::SUCCESS)
+        }
+        _ => {
+            say("httpd not running, trying to start".to_owned());
+            None
+        }
+    }
+}
+
+fn complain(text: &str) {
+    // Nobody is left to tell when standard error is gone.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Says that a step of the system failed, as httpd does before its logs are open.
+fn fail(error: &std::io::Error, text: &str) -> Failed {
+    let mut line = Vec::new();
+    Errno::from(error).push(&mut line);
+    complain(&format!("{}: {text}", String::from_utf8_lossy(&line)));
+    Failed
+}
+
+/// How listening sockets are made.
+pub(super) fn socket_options(generation: &Generation) -> SocketOptions {
+    let mpm = mpm::of(&generation.globals);
+    SocketOptions {
+        backlog: mpm.backlog.unwrap_or(BACKLOG),
+        send_buffer: mpm.send_buffer.unwrap_or(0),
+        receive_buffer: mpm.receive_buffer.unwrap_or(0),
+        v6_only: false,
+    }
+}
+
+/// Whom the server becomes.
+pub(super) fn account(generation: &Generation) -> Unixd {
+    generation.globals.conf.get::<Unixd>().cloned().unwrap_or_default()
+}
+
+fn start(options: Options, generation: Arc<Generation>, pid_file: &Path) -> Result<(), Failed> {
+    let root = daemon::is_root();
+    let account = account(&generation);
+    if root && account.user.is_none() {
+        complain(
+            "AH02155: getpwuid: couldn't determine user name from uid 4294967295, you probably need to modify the \
+             User directive",
+        );
+        return Err(Failed);
+    }
+    let count = if options.one_process { 1 } else { std::thread::available_parallelism().map_or(1, usize::from) };
+    let opener = InProcess;
+    let sockets = listen::open(&opener, &generation.globals.listens, socket_options(&generation), count, &[]);
+    let listeners = sockets.map_err(|error| {
+        fail(&error.source, &format!("AH00072: make_sock: {error}"));
+        none_listen()
+    })?;
+    if listeners.is_empty() {
+        return Err(none_listen());
+    }
+    let open = || {
+        let none = Targets::default();
+        logs::open(generation.globals.conf.get::<Targets>().unwrap_or(&none), None).map_err(|error| {
+            error.report(true);
+            Failed
+        })
+    };
+    let mut opened = open()?;
+    if !options.foreground && !options.one_process {
+        // Programs that write logs would be children of the wrong process.
+        drop(opened);
+        daemon::detach().map_err(|error| fail(&error, "AH00095: apr_proc_detach failed"))?;
+        opened = open()?;
+    }
+    main_errors(&generation, &opened);
+    daemon::write_pid(pid_file).map_err(|error| {
+        let path = pid_file.display();
+        logs::error!(Process, Level::Error, "core", Errno::from(&error) => "AH00099: could not create {path}");
+        logs::error!(Process, Level::Error, "core", "AH00100: httpd: could not log pid to file {path}");
+        Failed
+    })?;
+    if root {
+        let (user, group) = (account.user.unwrap_or_default().id, account.group.unwrap_or_default().id);
+        daemon::take_account(user, group).map_err(|error| {
+            logs::error!(Process, Level::Alert, "unixd", Errno::from(&error) => "AH02162: setuid: unable to change to uid: {user}");
+            let _ = std::fs::remove_file(pid_file);
+            Failed
+        })?;
+    }
+    serve(options, generation, opened, listeners, Box::new(opener), count, pid_file)
+}
+
+fn none_listen() -> Failed {
+    complain("no listening sockets available, shutting down");
+    complain("AH00015: Unable to open logs");
+    Failed
+}
+
+fn serve(
+    options: Options,
+    generation: Arc<Generation>,
+    opened: Opened,
+    listeners: Vec<Arc<listen::Listener>>,
+    opener: Box<dyn Opener>,
+    count: usize,
+    pid_file: &Path,
+) -> Result<(), Failed> {
+    let alert = |error: std::io::Error| {
+        logs::error!(Process, Level::Alert, "core", Errno::from(&error) => "cannot start to serve");
+        let _ = std::fs::remove_file(pid_file);
+        Failed
+    };
+    pipe::install(modules::ALL);
+    let shared = Arc::new(Shared::new(Serving { generation: generation.clone(), opened }, count));
+    let threads = Threads::start(&shared).map_err(alert)?;
+    threads.tell(|| Order::Listen(listeners.clone()));
+    announce(&generation, &options);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(alert)?;
+    let state = State { options, shared, threads, listeners, opener, sockets: count };
+    runtime.block_on(obey(state, pid_file)).map_err(alert)
+}
+
+/// Entries of the process, and standard error, go to the main server's error log.
+pub(super) fn main_errors(generation: &Generation, opened: &Opened) {
+    let Some(main) = generation.servers.first() else { return };
+    let index = main.get::<ErrorLog>().map_or(0, |log| log.sink);
+    if let Some(sink) = opened.sinks.get(index) {
+        logs::set_process_log(sink.clone(), main);
+        // What cannot be standard error leaves it as it is.
+        let _ = opened.take_stderr(index);
+    }
+}
+
+/// The name under which the configured MPM logs.
+pub(super) fn mpm_name(generation: &Generation) -> &'static str {
+    let loaded = |name| generation.globals.modules.contains(&name);
+    if loaded("mpm_worker_module") {
+        "mpm_worker"
+    } else if loaded("mpm_prefork_module") {
+        "mpm_prefork"
+    } else {
+        "mpm_event"
+    }
+}
+
+/// The lines of a server that is ready.
+pub(super) fn announce(generation: &Generation, options: &Options) {
+    let (mpm, banner) = (mpm_name(generation), concat!("Apache/2.4.71 (Tandem/", env!("CARGO_PKG_VERSION"), ")"));
+    let line = &options.command_line;
+    logs::error!(Process, Level::Notice, mpm, "AH00489: {banner} configured -- resuming normal operations");
+    logs::error!(Process, Level::Notice, "core", "AH00094: Command line: '{line}'");
 }
