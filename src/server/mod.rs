@@ -98,15 +98,17 @@ fn reload(invocation: &Invocation, previous: &Generation) -> Option<Arc<Generati
     }
 }
 
-/// The words as the log shows them.
+/// The words as the log shows them: options apart from their values.
 fn command_line(invocation: &Invocation) -> String {
     let mut out = String::new();
     for (at, word) in invocation.words.iter().enumerate() {
         let word = String::from_utf8_lossy(word);
-        if at == 0 {
-            out.push_str(&word);
-        } else {
-            out.push_str(&format!(" '{word}'"));
+        if at > 0 {
+            out.push(' ');
+        }
+        match word.char_indices().nth(2).filter(|_| at > 0 && word.starts_with('-')) {
+            Some((value, _)) => out.extend([&word[..value], " ", &word[value..]]),
+            None => out.push_str(&word),
         }
     }
     out
