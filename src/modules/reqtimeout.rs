@@ -57,8 +57,7 @@ pub const DIRECTIVES: &[Directive] = &[
 ];
 
 /// What holds without a directive, once the module is loaded.
-const HEADER: Rate =
-    Rate { timeout: Duration::from_secs(20), most: Some(Duration::from_secs(40)), min_rate: 500 };
+const HEADER: Rate = Rate { timeout: Duration::from_secs(20), most: Some(Duration::from_secs(40)), min_rate: 500 };
 const BODY: Rate = Rate { timeout: Duration::from_secs(20), most: None, min_rate: 500 };
 
 /// The rates of heads and bodies for this server; the module must be loaded.

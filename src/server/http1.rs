@@ -342,14 +342,18 @@ fn log_trouble(ex: &Exchange, wire: &mut Http1<'_>) {
         Some(Trouble::Announced(length)) => {
             let limit = wire.limit;
             logs::error!(
-                ex, Level::Error, "http",
+                ex,
+                Level::Error,
+                "http",
                 "AH01588: Requested content-length of {length} is larger than the configured limit of {limit}"
             );
         }
         Some(Trouble::Came(length)) => {
             let limit = wire.limit;
             logs::error!(
-                ex, Level::Error, "http",
+                ex,
+                Level::Error,
+                "http",
                 "AH01591: Read content length of {length} is larger than the configured limit of {limit}"
             );
         }

@@ -13,8 +13,8 @@ mod rates;
 mod reload;
 mod remark;
 pub mod run;
-mod vhosts;
 mod threads;
+mod vhosts;
 mod wire;
 
 use std::ffi::OsString;

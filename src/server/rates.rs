@@ -44,11 +44,7 @@ mod tests {
 
     #[test]
     fn bytes_buy_time_up_to_the_most() {
-        let rate = Rate {
-            timeout: Duration::from_secs(20),
-            most: Some(Duration::from_secs(40)),
-            min_rate: 500,
-        };
+        let rate = Rate { timeout: Duration::from_secs(20), most: Some(Duration::from_secs(40)), min_rate: 500 };
         let mut stage = Stage::new(rate).unwrap();
         let first = stage.deadline();
         stage.received(499);

@@ -88,7 +88,9 @@ impl State {
         let before = self.shared.current.load_full();
         let Some(generation) = as_root(|| (self.options.reload)(&before.generation)) else {
             logs::error!(
-                Process, Level::Error, "core",
+                Process,
+                Level::Error,
+                "core",
                 "configuration not accepted, the one in force stays; see the messages above"
             );
             return;
