@@ -1,5 +1,6 @@
 //! The driver of one request: phases, error pages, internal redirects, and always the log.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::chain::{self, plan};
@@ -7,7 +8,7 @@ use super::{Outcome, Phase, Run, errors, host, names, respond, walk};
 use crate::base::path::{EncodedSlashes, Normalize, PathError, normalize_path, unescape_url};
 use crate::config::core::{CoreDir, CoreServer};
 use crate::logs::{self, Bytes, Level};
-use crate::web::{BodyKind, Exchange, ProxyKind, Snapshot, Wire};
+use crate::web::{BodyKind, Exchange, Prior, ProxyKind, Snapshot, Wire};
 
 /// Serves one request whose head was read into `ex` (`the_request`, `method`, `protocol`, `proto_num`,
 /// `unparsed_uri`, `headers_in`, times, client address), from reading the target to the log. Never fails: whatever
@@ -53,11 +54,11 @@ fn begin(ex: &mut Exchange, wire: &mut dyn Wire) -> Result<(), u16> {
 
 /// All phases up to the handler.
 async fn process(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
-    match all(ex, wire, Phase::PostRead).await {
+    match all(ex, Phase::PostRead).await {
         Outcome::Ok | Outcome::Declined => {}
         outcome => return outcome,
     }
-    match prepare(ex, wire).await {
+    match prepare(ex).await {
         Outcome::Ok | Outcome::Declined => {}
         outcome => return outcome,
     }
@@ -66,33 +67,41 @@ async fn process(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
 }
 
 /// From the target to the last fixup: what a subrequest runs too.
-pub(super) async fn prepare(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
-    match map(ex, wire).await {
+pub(super) async fn prepare(ex: &mut Exchange) -> Outcome {
+    match map(ex).await {
+        Outcome::Ok | Outcome::Declined => prepare_file(ex).await,
+        outcome => outcome,
+    }
+}
+
+/// As [`prepare`], of a request that is mapped to a file name already.
+pub(super) async fn prepare_file(ex: &mut Exchange) -> Outcome {
+    match storage(ex).await {
         Outcome::Ok | Outcome::Declined => {}
         outcome => return outcome,
     }
     if ex.sub_depth == 0 {
-        match all(ex, wire, Phase::HeaderParser).await {
+        match all(ex, Phase::HeaderParser).await {
             Outcome::Ok | Outcome::Declined => {}
             outcome => return outcome,
         }
     }
-    match permit(ex, wire).await {
+    match permit(ex).await {
         Outcome::Ok => {}
         outcome => return outcome,
     }
-    match first(ex, wire, Phase::TypeChecker).await {
+    match first(ex, Phase::TypeChecker).await {
         Outcome::Ok | Outcome::Declined => {}
         outcome => return outcome,
     }
-    match all(ex, wire, Phase::Fixups).await {
+    match all(ex, Phase::Fixups).await {
         Outcome::Ok | Outcome::Declined => Outcome::Ok,
         outcome => outcome,
     }
 }
 
-/// From the target to a file name and the sections that apply.
-async fn map(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
+/// From the target to a file name.
+async fn map(ex: &mut Exchange) -> Outcome {
     let merge = ex.server().get::<CoreServer>().and_then(|conf| conf.merge_slashes).unwrap_or(true);
     let how = Normalize { merge_slashes: merge, decode_unreserved: true, ..Normalize::default() };
     if needs_normalising(&ex.uri) {
@@ -104,7 +113,7 @@ async fn map(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
         }
     }
     walk::locations_and_ifs(ex);
-    let mut outcome = first(ex, wire, Phase::PreTranslate).await;
+    let mut outcome = first(ex, Phase::PreTranslate).await;
     if matches!(outcome, Outcome::Status(_) | Outcome::Redirect) {
         return outcome;
     }
@@ -115,16 +124,12 @@ async fn map(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
         }
         walk::locations_and_ifs(ex);
     }
-    outcome = first(ex, wire, Phase::Translate).await;
+    outcome = first(ex, Phase::Translate).await;
     match outcome {
-        Outcome::Ok => {}
-        Outcome::Declined => match document_root(ex) {
-            Outcome::Ok => {}
-            outcome => return outcome,
-        },
-        outcome => return outcome,
+        Outcome::Ok => Outcome::Ok,
+        Outcome::Declined => document_root(ex),
+        outcome => outcome,
     }
-    storage(ex, wire).await
 }
 
 /// Whether a path has anything for [`normalize_path`] to do.
@@ -184,7 +189,7 @@ fn document_root(ex: &mut Exchange) -> Outcome {
 }
 
 /// Sections of the file system or of the proxy's target, then all that lie over them.
-async fn storage(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
+async fn storage(ex: &mut Exchange) -> Outcome {
     ex.matched.locations.clear();
     ex.matched.ifs.clear();
     ex.matched.directories.clear();
@@ -199,7 +204,7 @@ async fn storage(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
     } else {
         chain::update(ex);
     }
-    match first(ex, wire, Phase::MapToStorage).await {
+    match first(ex, Phase::MapToStorage).await {
         Outcome::Declined => {
             if !ex.filename.starts_with(b"proxy:") {
                 match walk::directories(ex) {
@@ -217,8 +222,16 @@ async fn storage(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
 }
 
 /// Access, authentication, authorisation.
-async fn permit(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
-    let access = all(ex, wire, Phase::Access).await;
+async fn permit(ex: &mut Exchange) -> Outcome {
+    if let Some(prior) = ex.response.prior.take() {
+        // The request that this one came from has passed under the very same values.
+        if Rc::ptr_eq(&prior.chain, &ex.chain) {
+            ex.user = prior.user;
+            ex.auth_type = prior.auth_type;
+            return Outcome::Ok;
+        }
+    }
+    let access = all(ex, Phase::Access).await;
     let passed = matches!(access, Outcome::Ok | Outcome::Declined);
     if ex.satisfy_any && passed {
         return Outcome::Ok;
@@ -231,7 +244,7 @@ async fn permit(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
         // mod_authz_core said that there is nothing to check; without that module nobody allows anything.
         if plan(&chain).authz_core { Outcome::Ok } else { Outcome::Declined }
     } else {
-        first(ex, wire, Phase::AccessEx).await
+        first(ex, Phase::AccessEx).await
     };
     match ask {
         Outcome::Ok if ex.satisfy_any && plan(&chain).hooks(Phase::AccessEx).is_empty() => return access,
@@ -239,7 +252,7 @@ async fn permit(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
         Outcome::Declined => {}
         outcome => return outcome,
     }
-    match first(ex, wire, Phase::Authn).await {
+    match first(ex, Phase::Authn).await {
         Outcome::Ok => {}
         Outcome::Declined => return nobody(ex, "check user"),
         outcome => return outcome,
@@ -254,7 +267,7 @@ async fn permit(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
         );
         return Outcome::Status(500);
     }
-    match first(ex, wire, Phase::Authz).await {
+    match first(ex, Phase::Authz).await {
         Outcome::Ok => Outcome::Ok,
         Outcome::Declined => nobody(ex, "check authorization"),
         outcome => outcome,
@@ -274,8 +287,8 @@ async fn handle(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
         ex.handler.extend_from_slice(ex.content_type.get(..end).unwrap_or_default().trim_ascii());
         ex.handler.make_ascii_lowercase();
     }
-    all(ex, wire, Phase::InsertFilter).await;
-    match first(ex, wire, Phase::Handler).await {
+    all(ex, Phase::InsertFilter).await;
+    match ask_handlers(ex, wire).await {
         Outcome::Declined => {
             if !ex.handler.is_empty() {
                 let text = "AH00522: handler";
@@ -293,6 +306,22 @@ async fn handle(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
         }
         outcome => outcome,
     }
+}
+
+/// Asks the handlers until one does not decline.
+async fn ask_handlers(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
+    let chain = ex.chain.clone();
+    for run in plan(&chain).hooks(Phase::Handler) {
+        let outcome = match run {
+            Run::Now(run) => run(ex),
+            Run::Wait(run) => run(ex).await,
+            Run::Handle(run) => run(ex, wire).await,
+        };
+        if outcome != Outcome::Declined {
+            return outcome;
+        }
+    }
+    Outcome::Declined
 }
 
 /// From an outcome to a complete response: error pages and internal redirects.
@@ -330,6 +359,8 @@ async fn answer(ex: &mut Exchange, wire: &mut dyn Wire, outcome: Outcome) {
 /// Makes `ex` the request that an internal redirect leads to.
 fn redirect(ex: &mut Exchange) {
     ex.redirects += 1;
+    let prior = Prior { chain: ex.chain.clone(), user: ex.user.take(), auth_type: ex.auth_type };
+    ex.response.prior = Some(prior);
     if ex.original.is_none() {
         ex.original = Some(Box::new(Snapshot {
             the_request: ex.the_request.clone(),
@@ -339,7 +370,7 @@ fn redirect(ex: &mut Exchange) {
             status: ex.status,
             filename: ex.filename.clone(),
             handler: ex.handler.clone(),
-            user: ex.user.clone(),
+            user: ex.response.prior.as_ref().and_then(|prior| prior.user.clone()),
             headers_in: ex.headers_in.clone(),
             env: ex.env.clone(),
             notes: ex.notes.clone(),
@@ -370,7 +401,6 @@ fn redirect(ex: &mut Exchange) {
     ex.filename.clear();
     ex.path_info.clear();
     ex.finfo = None;
-    ex.user = None;
     ex.auth_type = None;
     ex.proxyreq = ProxyKind::None;
     ex.allowed.clear();
@@ -435,16 +465,16 @@ async fn drain(ex: &mut Exchange, wire: &mut dyn Wire) {
 }
 
 /// Runs all hooks of a phase, until one has the last word.
-async fn all(ex: &mut Exchange, wire: &mut dyn Wire, phase: Phase) -> Outcome {
-    run_hooks(ex, wire, phase, false).await
+async fn all(ex: &mut Exchange, phase: Phase) -> Outcome {
+    run_hooks(ex, phase, false).await
 }
 
 /// Runs the hooks of a phase until one does not decline.
-async fn first(ex: &mut Exchange, wire: &mut dyn Wire, phase: Phase) -> Outcome {
-    run_hooks(ex, wire, phase, true).await
+async fn first(ex: &mut Exchange, phase: Phase) -> Outcome {
+    run_hooks(ex, phase, true).await
 }
 
-async fn run_hooks(ex: &mut Exchange, wire: &mut dyn Wire, phase: Phase, first: bool) -> Outcome {
+async fn run_hooks(ex: &mut Exchange, phase: Phase, first: bool) -> Outcome {
     if plan(&ex.chain).hooks(phase).is_empty() {
         return Outcome::Declined;
     }
@@ -453,7 +483,8 @@ async fn run_hooks(ex: &mut Exchange, wire: &mut dyn Wire, phase: Phase, first: 
         let outcome = match run {
             Run::Now(run) => run(ex),
             Run::Wait(run) => run(ex).await,
-            Run::Handle(run) => run(ex, wire).await,
+            // Only handlers see the connection.
+            Run::Handle(_) => Outcome::Declined,
         };
         match outcome {
             Outcome::Declined => {}

@@ -1,5 +1,8 @@
 //! What `pipe` remembers of a response on its way out.
 
+use std::rc::Rc;
+
+use super::chain::Chain;
 use super::table::Table;
 use super::wire::Framing;
 
@@ -20,6 +23,8 @@ pub struct Response {
     pub broken_body: bool,
     /// The page that goes out in place of what the handler sends, because its fields cannot be sent.
     pub replaced: bool,
+    /// The request that this one was made from, whose permission holds while the chain is the same.
+    pub prior: Option<Prior>,
     /// The head's fields as sent.
     pub fields: Table,
     /// Buffers of body filters and pages.
@@ -36,6 +41,7 @@ impl Default for Response {
             first_error: 0,
             broken_body: false,
             replaced: false,
+            prior: None,
             fields: Table::default(),
             buffers: [Vec::new(), Vec::new()],
         }
@@ -52,7 +58,18 @@ impl Response {
         self.first_error = 0;
         self.broken_body = false;
         self.replaced = false;
+        self.prior = None;
         self.fields.clear();
         self.buffers.iter_mut().for_each(Vec::clear);
     }
+}
+
+/// Who passed where, in the request before an internal redirect or around a subrequest.
+pub struct Prior {
+    /// Its chain.
+    pub chain: Rc<Chain>,
+    /// Its user.
+    pub user: Option<Vec<u8>>,
+    /// How the user was authenticated.
+    pub auth_type: Option<&'static str>,
 }
