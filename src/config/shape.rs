@@ -44,13 +44,11 @@ pub fn calls(row: &Directive, args: &[u8]) -> Result<Vec<Vec<Vec<u8>>>, String> 
             Ok(words.into_iter().map(|word| vec![word]).collect())
         }
         Shape::Iterate2 => {
-            let mut words = cut.filled().into_iter();
-            let first = words.next().unwrap_or_default();
-            let pairs: Vec<_> = words.map(|word| vec![first.clone(), word]).collect();
-            if pairs.is_empty() {
+            let (first, rest) = get_word(args);
+            if first.is_empty() || rest.is_empty() {
                 return wrong("requires at least two arguments");
             }
-            Ok(pairs)
+            Ok(Cut::new(rest).filled().into_iter().map(|word| vec![first.clone(), word]).collect())
         }
         Shape::Flag => {
             let (word, _) = get_word(args);
@@ -151,6 +149,7 @@ mod tests {
         assert_eq!(text(Shape::Iterate, "a \"\" b"), ok("[a]"));
         assert_eq!(text(Shape::Iterate, ""), err("requires at least one argument"));
         assert_eq!(text(Shape::Iterate2, "a b c"), ok("[a][b] [a][c]"));
+        assert_eq!(text(Shape::Iterate2, "a \"\" b"), ok(""));
         assert_eq!(text(Shape::Iterate2, "a"), err("requires at least two arguments"));
         assert_eq!(text(Shape::Flag, "oN Bogus"), ok("[oN]"));
         assert_eq!(text(Shape::Flag, "yes"), Err("X must be On or Off".to_owned()));

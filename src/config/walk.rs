@@ -166,7 +166,8 @@ impl<'r> Walk<'r> {
             Some(open) => self.open(open, row, node, &at, scope),
             // A section that is not obeyed yet: what is in it is checked all the same.
             None if row.name.starts_with('<') => {
-                self.open(Open::Block { leave: None, places: None }, row, node, &at, scope)
+                let places = Some(IN_SECTION.or(PROXY));
+                self.open(Open::Block { leave: None, places }, row, node, &at, scope)
             }
             None => Ok(()),
         }

@@ -463,13 +463,13 @@ fn is_close(line: &[u8], close: &[u8]) -> bool {
 /// Takes the section that a closing tag closes off the stack.
 fn close(tag: &[u8], stack: &mut Vec<Node>) -> Result<Node, String> {
     let shown = latin1(tag);
+    let Some(open) = stack.last() else {
+        return Err(format!("{shown} without matching <{} section", latin1(tag.get(2..).unwrap_or_default())));
+    };
     let Some(inner) = tag.strip_suffix(b">") else {
         return Err(format!("{shown}> directive missing closing '>'"));
     };
     let name = inner.get(2..).unwrap_or_default();
-    let Some(open) = stack.last() else {
-        return Err(format!("{shown} without matching <{}> section", latin1(name)));
-    };
     let expected = open.name.get(1..).unwrap_or_default();
     if !expected.eq_ignore_ascii_case(name) {
         return Err(format!("Expected </{}> but saw {shown}", latin1(expected)));

@@ -13,10 +13,7 @@ const MAX_NESTED: usize = 128;
 impl Reader<'_> {
     /// The main configuration file.
     pub fn read_file(&mut self, path: &[u8]) -> Result<Vec<Node>, Fault> {
-        if let Some(dump) = &mut self.includes {
-            dump.push_str(&format!("  (*) {}\n", latin1(path)));
-        }
-        let result = self.read_one(path);
+        let result = self.read_one(path, None);
         result.map_err(|stop| match stop {
             Stop::Fault(fault) => fault,
             Stop::Here(message) => Fault { at: None, span: None, message },
@@ -41,11 +38,7 @@ impl Reader<'_> {
         self.expand(&path, optional, &mut files)?;
         let mut nodes = Vec::new();
         for file in files {
-            let depth = self.depth;
-            if let Some(dump) = &mut self.includes {
-                dump.push_str(&format!("{}({}) {}\n", " ".repeat(4 + 2 * (depth - 1)), line.number, latin1(&file)));
-            }
-            match self.read_one(&file) {
+            match self.read_one(&file, Some(line.number)) {
                 Ok(found) => nodes.extend(found),
                 Err(Stop::Fault(fault)) => {
                     let at = Some((line.file.clone(), line.number));
@@ -138,7 +131,8 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn read_one(&mut self, path: &[u8]) -> Result<Vec<Node>, Stop> {
+    /// `line` is where the `Include` stands; the main file has none.
+    fn read_one(&mut self, path: &[u8], line: Option<u32>) -> Result<Vec<Node>, Stop> {
         let shown = latin1(path);
         let text = match self.host.kind(path) {
             Some(Kind::File) => self
@@ -157,6 +151,10 @@ impl Reader<'_> {
                 return Err(format!("Could not open configuration file {shown}: Bad file descriptor").into());
             }
         };
+        if let Some(dump) = &mut self.includes {
+            let at = line.map_or_else(|| "*".to_owned(), |line| line.to_string());
+            dump.push_str(&format!("{}({at}) {shown}\n", " ".repeat(2 + 2 * self.depth)));
+        }
         let (name, text): (Arc<str>, Arc<[u8]>) = (shown.into(), text.into());
         let id = self.sources.add(name.clone(), text.clone());
         Ok(self.read_source(&mut Lines::new(name, id, text))?)

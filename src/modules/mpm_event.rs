@@ -1,8 +1,7 @@
 //! `event.c`.
 
 use crate::config::{Directive, ModuleRow, Places, Shape, row};
-use crate::modules::mpm;
-use crate::modules::rows::nothing;
+use crate::modules::{mpm, mpm_limits};
 use crate::pipe::Module;
 
 /// The module.
@@ -12,7 +11,7 @@ pub const MODULE: Module = Module {
         file: "event.c",
         builtin: false,
         directives: DIRECTIVES,
-        post_config: nothing,
+        post_config: mpm_limits::check,
     },
     hooks: &[],
 };
@@ -26,14 +25,14 @@ pub const DIRECTIVES: &[Directive] = &[
     row("SendBufferSize", Places::SERVER, Shape::Take1, mpm::send_buffer, "Send buffer size in bytes"),
     row("ReceiveBufferSize", Places::SERVER, Shape::Take1, mpm::receive_buffer, "Receive buffer size in bytes"),
     row("ListenTCPDeferAccept", Places::SERVER, Shape::Take1, mpm::defer_accept, "Value set for the socket option TCP_DEFER_ACCEPT if it is set"),
-    row("StartServers", Places::SERVER, Shape::Take1, mpm::process_model, "Number of child processes launched at server startup").moot(),
-    row("ServerLimit", Places::SERVER, Shape::Take1, mpm::process_model, "Maximum number of child processes for this run of Apache").moot(),
-    row("MinSpareThreads", Places::SERVER, Shape::Take1, mpm::process_model, "Minimum number of idle threads, to handle request spikes").moot(),
-    row("MaxSpareThreads", Places::SERVER, Shape::Take1, mpm::process_model, "Maximum number of idle threads").moot(),
-    row("MaxClients", Places::SERVER, Shape::Take1, mpm::process_model, "Deprecated name of MaxRequestWorkers").moot(),
-    row("MaxRequestWorkers", Places::SERVER, Shape::Take1, mpm::process_model, "Maximum number of threads alive at the same time").moot(),
-    row("ThreadsPerChild", Places::SERVER, Shape::Take1, mpm::process_model, "Number of threads each child creates").moot(),
-    row("ThreadLimit", Places::SERVER, Shape::Take1, mpm::process_model, "Maximum number of worker threads per child process for this run of Apache - Upper limit for ThreadsPerChild").moot(),
+    row("StartServers", Places::SERVER, Shape::Take1, mpm_limits::limit, "Number of child processes launched at server startup").moot(),
+    row("ServerLimit", Places::SERVER, Shape::Take1, mpm_limits::limit, "Maximum number of child processes for this run of Apache").moot(),
+    row("MinSpareThreads", Places::SERVER, Shape::Take1, mpm_limits::limit, "Minimum number of idle threads, to handle request spikes").moot(),
+    row("MaxSpareThreads", Places::SERVER, Shape::Take1, mpm_limits::limit, "Maximum number of idle threads").moot(),
+    row("MaxClients", Places::SERVER, Shape::Take1, mpm_limits::limit, "Deprecated name of MaxRequestWorkers").moot(),
+    row("MaxRequestWorkers", Places::SERVER, Shape::Take1, mpm_limits::limit, "Maximum number of threads alive at the same time").moot(),
+    row("ThreadsPerChild", Places::SERVER, Shape::Take1, mpm_limits::limit, "Number of threads each child creates").moot(),
+    row("ThreadLimit", Places::SERVER, Shape::Take1, mpm_limits::limit, "Maximum number of worker threads per child process for this run of Apache - Upper limit for ThreadsPerChild").moot(),
     row("AsyncRequestWorkerFactor", Places::SERVER, Shape::Take1, mpm::async_factor, "How many additional connects will be accepted per idle worker thread").moot(),
     row("GracefulShutdownTimeout", Places::SERVER, Shape::Take1, mpm::graceful_timeout, "Maximum time in seconds to wait for child processes to complete transactions during shutdown"),
 ];

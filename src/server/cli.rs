@@ -124,13 +124,16 @@ impl Invocation {
             Some(word) => {
                 let word = latin1(&word).to_ascii_lowercase();
                 if !LEVELS.contains(&word.as_str()) {
-                    return Err(illegal('e'));
+                    return Err(Usage(usage(program)));
                 }
                 Some(word)
             }
         };
         // Names in the order of the words they come from.
         let mut defines: Vec<(usize, Vec<u8>)> = Vec::new();
+        if matches.get_many::<OsString>("k").is_some_and(|words| words.len() > 1) {
+            return Err(illegal('k'));
+        }
         let at = |letter: &str| matches.indices_of(letter).into_iter().flatten().collect::<Vec<_>>();
         defines.extend(at("D").into_iter().zip(all("D")));
         for (letter, names) in
@@ -203,7 +206,12 @@ fn explain(error: &clap::Error, program: &str) -> String {
         Some(ContextValue::String(word)) => word.chars().nth(1).unwrap_or('-'),
         _ => '-',
     };
+    if option == '?' {
+        return usage(program);
+    }
     let what = match error.kind() {
+        // httpd finds a `-k` without a word wrong as it does one with a wrong word.
+        _ if option == 'k' => "illegal option",
         ErrorKind::InvalidValue | ErrorKind::WrongNumberOfValues | ErrorKind::TooFewValues => {
             "option requires an argument"
         }

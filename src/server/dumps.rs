@@ -68,6 +68,7 @@ pub(crate) fn build(invocation: &Invocation, messages: &mut Messages) -> ExitCod
     out.push_str("Server compiled with....\n");
     for (key, value) in [
         ("HTTPD_ROOT", SERVER_ROOT),
+        ("SUEXEC_BIN", "/usr/lib/apache2/suexec"),
         ("DEFAULT_PIDLOG", PID_FILE),
         ("DEFAULT_ERRORLOG", ERROR_LOG),
         ("AP_TYPES_CONFIG_FILE", "mime.types"),

@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::{IpAddr, ToSocketAddrs as _};
 
-use crate::config::{Server, Warning, latin1};
+use crate::config::{Server, VhostAddr, Warning, latin1};
 
 /// Gives a name to each server that has none: the main server that of the machine, with a warning; a virtual host on
 /// every address the main server's, another one the reverse name of its address.
@@ -14,7 +14,9 @@ pub(super) fn fix(servers: &mut [Server], program: &str, warnings: &mut Vec<Warn
         main.rec.name = Some(name.into_bytes());
     }
     for host in hosts.iter_mut().filter(|host| host.rec.name.is_none()) {
-        let ip = host.addrs.iter().find_map(|addr| addr.ip).filter(|_| host.addrs.iter().all(|addr| addr.ip.is_some()));
+        let explicit = |addr: &VhostAddr| addr.ip.filter(|ip| !ip.is_unspecified());
+        let on_all = host.addrs.iter().any(|addr| explicit(addr).is_none());
+        let ip = host.addrs.iter().find_map(explicit).filter(|_| !on_all);
         host.rec.name = match ip {
             None => main.rec.name.clone(),
             Some(ip) => match reverse(ip) {
@@ -76,7 +78,6 @@ fn reverse(ip: IpAddr) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::VhostAddr;
 
     #[test]
     fn a_virtual_host_without_name_takes_the_main_servers_on_any_address() {

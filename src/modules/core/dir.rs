@@ -118,7 +118,8 @@ pub(super) fn allow_override(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
                     b"override" => 1,
                     b"unknown" => 2,
                     b"all" => 3,
-                    _ => return Err(format!("Illegal override option {}", latin1(value.unwrap_or_default()))),
+                    // Other words are accepted, and mean nothing.
+                    _ => 0,
                 };
             }
             b"none" => set.classes = 0,

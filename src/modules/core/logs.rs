@@ -14,13 +14,19 @@ const DEFAULT: &[u8] = b"logs/error_log";
 pub(super) fn error_logs(pc: &mut PostConfig<'_>) -> Result<(), Fatal> {
     let root = pc.globals.server_root.clone();
     let mut faults = String::new();
+    let mut main = None;
     // httpd links each virtual host in front of those before it, and walks that list.
     let order = std::iter::once(0).chain((1..pc.servers.len()).rev());
     for at in order {
         let Some(server) = pc.servers.get_mut(at) else { continue };
         let written = server.rec.error_log.as_deref().unwrap_or(DEFAULT);
         let target = Target::errors(written, &root);
+        // A log taken over from the main server was looked at there.
+        if at == 0 {
+            main = Some(target.clone());
+        }
         if let Target::File(path) = &target
+            && (at == 0 || main.as_ref() != Some(&target))
             && let Err((dir, errno)) = see_folder(path)
         {
             let whose = describe(server);

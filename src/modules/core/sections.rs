@@ -225,11 +225,7 @@ fn addresses(cmd: &mut Cmd<'_>, word: &[u8], out: &mut Vec<VhostAddr>) -> Done {
             format!("(EAI 2)Name or service not known: AH00547: Could not resolve host name {name} -- ignoring!");
         cmd.warnings.push(Warning { module: "core", level: "error", text, bare: false });
     }
-    for ip in ips {
-        if !out.iter().any(|old| old.ip == Some(ip) && old.port == port && old.text == written) {
-            out.push(VhostAddr { ip: Some(ip), port, text: written.clone() });
-        }
-    }
+    out.extend(ips.into_iter().map(|ip| VhostAddr { ip: Some(ip), port, text: written.clone() }));
     Ok(())
 }
 
