@@ -1,12 +1,232 @@
 //! One request to a backend and its response to the client: election, attempts, failover.
 
-use super::Backends;
-use super::spec::Forward;
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use super::balancer::{Busy, choose, judge};
+use super::canon::canonical;
+use super::respond::proxy_error;
+use super::spec::{Choice, Forward, Scheme};
+use super::worker::{Backends, Balancer, Worker, WorkerState};
+use super::{Attempt, http1};
+use crate::base::clock::{Clock, SystemClock};
+use crate::config::core::{CoreServer, Trace};
+use crate::logs::{self, Bytes, Level};
 use crate::pipe::Outcome;
-use crate::web::{Exchange, Wire};
+use crate::web::{Exchange, ProxyKind, Wire};
+
+/// URL texts kept by a thread.
+const SPARE_TEXTS: usize = 64;
+
+thread_local! {
+    static TEXTS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A text in memory that the thread uses again.
+#[derive(Default)]
+pub(super) struct Text(pub(super) Vec<u8>);
+
+impl Text {
+    pub(super) fn take() -> Self {
+        Self(TEXTS.with(|texts| texts.borrow_mut().pop()).unwrap_or_default())
+    }
+}
+
+impl Drop for Text {
+    fn drop(&mut self) {
+        let mut text = std::mem::take(&mut self.0);
+        if text.capacity() == 0 || text.capacity() > 64 * 1024 {
+            return;
+        }
+        text.clear();
+        let _ = TEXTS.try_with(|texts| {
+            let mut texts = texts.borrow_mut();
+            if texts.len() < SPARE_TEXTS {
+                texts.push(text);
+            }
+        });
+    }
+}
 
 /// Sends the request where `to` says and its response to the client; the status of what cannot be done otherwise.
 /// `backends` are those of the exchange's generation.
-pub async fn forward(_ex: &mut Exchange, _wire: &mut dyn Wire, _backends: &Backends, _to: &Forward) -> Outcome {
-    unreachable!("laid out first, filled next")
+pub async fn forward(ex: &mut Exchange, wire: &mut dyn Wire, backends: &Backends, to: &Forward) -> Outcome {
+    if let Some(outcome) = count_hops(ex, to.policy.max_forwards) {
+        return outcome;
+    }
+    let mut url = Text::take();
+    url.0.extend_from_slice(to.url(ex));
+    match &to.choice {
+        Choice::Worker(at) => match backends.workers.get(*at) {
+            Some(worker) => single(ex, wire, backends, to, worker, &url.0).await,
+            None => Outcome::Status(500),
+        },
+        Choice::Generic(spec) => {
+            let state = Arc::new(WorkerState::new(super::spec::status::IGNORE_ERRORS));
+            let worker = Worker { spec: (**spec).clone(), state };
+            single(ex, wire, backends, to, &worker, &url.0).await
+        }
+        Choice::Balancer(at) => match backends.balancers.get(*at) {
+            Some(balancer) => balanced(ex, wire, backends, to, balancer, &url.0).await,
+            None => Outcome::Status(500),
+        },
+        Choice::NoBalancer(name) => {
+            logs::error!(ex, Level::Error, "proxy_balancer", "AH01171: {name}: No workers in balancer");
+            Outcome::Status(503)
+        }
+    }
+}
+
+/// Max-Forwards: counts down, or adds what ProxyMaxForwards says; and whether TRACE may be proxied.
+fn count_hops(ex: &mut Exchange, most: Option<u32>) -> Option<Outcome> {
+    let left = match ex.headers_in.get(b"Max-Forwards") {
+        Some(text) => match std::str::from_utf8(text).ok().and_then(|text| text.trim().parse::<i64>().ok()) {
+            Some(left) if left >= 0 => Some(left),
+            _ => {
+                let text = Bytes(text);
+                logs::error!(ex, Level::Info, "proxy", "AH10188: Invalid Max-Forwards value '{text}'");
+                return Some(proxy_error(ex, 400, "Max-Forwards request header could not be parsed"));
+            }
+        },
+        None => None,
+    };
+    match left {
+        Some(0) if matches!(ex.method.as_slice(), b"TRACE" | b"OPTIONS") => {
+            // Ours to answer.
+            ex.proxyreq = ProxyKind::None;
+            return Some(Outcome::Declined);
+        }
+        Some(0) => return Some(proxy_error(ex, 400, "Max-Forwards has reached zero - proxy loop?")),
+        _ => {}
+    }
+    if let Some(left) = left.map(|left| left - 1).or(most.map(i64::from)) {
+        ex.headers_in.set(b"Max-Forwards", left.to_string().as_bytes());
+    }
+    if ex.method == b"TRACE" && ex.server().get::<CoreServer>().is_some_and(|core| core.trace == Some(Trace::Off)) {
+        ex.notes.set(b"error-notes", b"TRACE forbidden by server configuration");
+        ex.notes.set(b"verbose-error-to", b"*");
+        logs::error!(ex, Level::Error, "proxy", "AH01139: TRACE forbidden by server configuration");
+        return Some(Outcome::Status(405));
+    }
+    None
+}
+
+async fn single(
+    ex: &mut Exchange,
+    wire: &mut dyn Wire,
+    backends: &Backends,
+    to: &Forward,
+    worker: &Worker,
+    url: &[u8],
+) -> Outcome {
+    let _busy = Busy::new(worker);
+    worker.state.elected.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let attempt = Attempt { backends, worker, balancer: None, policy: &to.policy, url, target: target(url) };
+    attempt_once(ex, wire, &attempt).await
+}
+
+async fn balanced(
+    ex: &mut Exchange,
+    wire: &mut dyn Wire,
+    backends: &Backends,
+    to: &Forward,
+    balancer: &Balancer,
+    url: &[u8],
+) -> Outcome {
+    let spec = &balancer.spec;
+    let extra = spec.max_attempts.unwrap_or(u32::try_from(spec.members.len()).unwrap_or(u32::MAX).saturating_sub(1));
+    balancer.state.requests.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let mut attempts = 0;
+    loop {
+        let Some(worker) = choose(ex, backends, balancer, url).await else { return Outcome::Status(503) };
+        let _busy = Busy::new(worker);
+        let mut member_url = Text::take();
+        if let Some(refused) = name_member(ex, to, worker, url, &mut member_url.0) {
+            return Outcome::Status(refused);
+        }
+        let url = member_url.0.as_slice();
+        let attempt =
+            Attempt { backends, worker, balancer: Some(balancer), policy: &to.policy, url, target: target(url) };
+        let outcome = attempt_once(ex, wire, &attempt).await;
+        match outcome {
+            // What cannot be said better: the member is at fault, and only 503 lets another one try.
+            Outcome::Status(500) => {
+                worker.state.fail(SystemClock.wall());
+            }
+            Outcome::Status(503) => {
+                worker.state.fail(SystemClock.wall());
+                if !worker.state.is_usable() && attempts < extra {
+                    attempts += 1;
+                    continue;
+                }
+            }
+            _ => {}
+        }
+        judge(ex, balancer, worker, answered(ex));
+        return outcome;
+    }
+}
+
+/// The status that the backend answered with, from the note that the backend made.
+fn answered(ex: &Exchange) -> Option<u16> {
+    let note = ex.notes.get(b"proxy-status")?;
+    std::str::from_utf8(note).ok()?.parse().ok()
+}
+
+/// Appends the member's URL in place of the balancer's, fit for the wire; a status if that cannot be.
+fn name_member(ex: &mut Exchange, to: &Forward, worker: &Worker, url: &[u8], out: &mut Vec<u8>) -> Option<u16> {
+    let authority = memchr::memmem::find(url, b"://").map_or(0, |at| at + 3);
+    let path = url.get(authority..).and_then(|rest| memchr::memchr(b'/', rest)).map_or(url.len(), |at| authority + at);
+    let mut joined = Text::take();
+    joined.0.extend_from_slice(worker.spec.name.as_bytes());
+    joined.0.extend_from_slice(url.get(path..).unwrap_or_default());
+    match to.form {
+        Some(form) => {
+            if let Err(refusal) = canonical(&joined.0, ex.args.as_deref(), form, out) {
+                return Some(refusal.log(ex, &joined.0));
+            }
+        }
+        None => out.extend_from_slice(&joined.0),
+    }
+    ex.filename.clear();
+    ex.filename.extend_from_slice(b"proxy:");
+    ex.filename.extend_from_slice(out);
+    None
+}
+
+/// Path and query of a URL.
+fn target(url: &[u8]) -> &[u8] {
+    let authority = memchr::memmem::find(url, b"://").map_or(0, |at| at + 3);
+    let rest = url.get(authority..).unwrap_or_default();
+    memchr::memchr(b'/', rest).and_then(|at| rest.get(at..)).unwrap_or(b"/")
+}
+
+async fn attempt_once(ex: &mut Exchange, wire: &mut dyn Wire, attempt: &Attempt<'_>) -> Outcome {
+    match attempt.worker.spec.scheme {
+        Scheme::Http => http1::exchange(ex, wire, attempt).await,
+        Scheme::Ajp | Scheme::Https | Scheme::Other => {
+            let (url, scheme) = (Bytes(&ex.uri), &attempt.worker.spec.scheme_text);
+            logs::error!(
+                ex,
+                Level::Warn,
+                "proxy",
+                "AH01144: No protocol handler was valid for the URL {url} \
+                (scheme '{scheme}'). If you are using a DSO version of mod_proxy, make sure the proxy submodules are \
+                included in the configuration using LoadModule."
+            );
+            Outcome::Status(500)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn path_and_query_of_a_url() {
+        assert_eq!(target(b"http://h:1/a/b?c://d/e"), b"/a/b?c://d/e");
+        assert_eq!(target(b"http://h"), b"/");
+        assert_eq!(target(b"ajp://[::1]:8009/"), b"/");
+    }
 }

@@ -132,7 +132,8 @@ pub struct Link {
     pub(super) slot: Slot,
     /// Set at some earlier deadline and moved only when it fires, so that a request costs no timer.
     timer: Option<Pin<Box<Sleep>>>,
-    deadline: Instant,
+    /// Of the wait going on.
+    deadline: Option<Instant>,
     timeout: Duration,
     lane: Option<Box<Lane>>,
     /// Requests it has served.
@@ -141,8 +142,6 @@ pub struct Link {
     pub(super) since: Instant,
     /// Something was left unread.
     pub(super) dirty: bool,
-    received: u64,
-    sent: u64,
 }
 
 impl Link {
@@ -152,14 +151,12 @@ impl Link {
             stream,
             slot,
             timer: None,
-            deadline: now,
+            deadline: None,
             timeout: Duration::from_secs(60),
             lane: Some(Lane::take()),
             served: 0,
             since: now,
             dirty: false,
-            received: 0,
-            sent: 0,
         }
     }
 
@@ -171,9 +168,9 @@ impl Link {
 
     /// Ready to lie in a pool, or not worth it.
     pub(super) fn rest(&mut self) {
-        self.count();
         self.served = self.served.saturating_add(1);
         self.since = Instant::now();
+        self.deadline = None;
         if let Some(lane) = self.lane.take() {
             self.dirty |= !lane.input.bytes().iter().all(|c| matches!(c, b'\r' | b'\n'));
             lane.give();
@@ -243,8 +240,7 @@ impl Link {
         match stream.poll_read(cx, lane.input.spare()) {
             Poll::Ready(Ok(n)) => {
                 lane.input.end += n;
-                self.received += n as u64;
-                self.deadline = self.since;
+                self.deadline = None;
                 Poll::Ready(Ok(n))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -271,8 +267,7 @@ impl Link {
         match written {
             Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             Poll::Ready(Ok(n)) => {
-                self.sent += n as u64;
-                self.deadline = self.since;
+                self.deadline = None;
                 Poll::Ready(Ok(n))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -282,11 +277,17 @@ impl Link {
 
     /// Writes all of `data`.
     pub async fn write_all(&mut self, data: &[u8]) -> io::Result<()> {
-        let mut rest = data;
+        self.write_parts(&mut [io::IoSlice::new(data)]).await
+    }
+
+    /// Writes all of several pieces, in order.
+    pub async fn write_parts(&mut self, parts: &mut [io::IoSlice<'_>]) -> io::Result<()> {
+        let mut rest = parts;
+        io::IoSlice::advance_slices(&mut rest, 0);
         poll_fn(|cx| {
             while !rest.is_empty() {
-                let n = ready!(self.poll_write(cx, rest))?;
-                rest = rest.get(n..).unwrap_or_default();
+                let n = ready!(self.poll_write_parts(cx, rest))?;
+                io::IoSlice::advance_slices(&mut rest, n);
             }
             Poll::Ready(Ok(()))
         })
@@ -308,6 +309,22 @@ impl Link {
         poll_fn(|cx| self.stream.poll_shutdown(cx)).await
     }
 
+    /// Whether something of a response is here or can be read at once.
+    pub(super) fn has_answer(&mut self) -> bool {
+        let Self { stream, lane, .. } = self;
+        let input = &mut lane.get_or_insert_with(Lane::take).input;
+        if !input.bytes().is_empty() {
+            return true;
+        }
+        match stream.try_read(input.spare()) {
+            Ok(n) => {
+                input.end += n;
+                n > 0
+            }
+            Err(_) => false,
+        }
+    }
+
     /// Whether the peer has closed or sent something, as far as is known without asking the system.
     pub fn has_news(&self) -> bool {
         self.stream.idle(false) != Idle::Quiet
@@ -315,14 +332,8 @@ impl Link {
 
     /// Ready with `TimedOut` once nothing moved for the time set, counted from the first wait.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        let now = Instant::now();
-        if self.deadline == self.since {
-            self.deadline = now + self.timeout;
-        } else if now >= self.deadline {
-            self.deadline = self.since;
-            return Poll::Ready(io::ErrorKind::TimedOut.into());
-        }
-        let deadline = tokio::time::Instant::from_std(self.deadline);
+        let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + self.timeout);
+        let deadline = tokio::time::Instant::from_std(deadline);
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         if timer.deadline() > deadline {
             timer.as_mut().reset(deadline);
@@ -331,7 +342,7 @@ impl Link {
             match timer.as_mut().poll(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(()) if timer.deadline() >= deadline => {
-                    self.deadline = self.since;
+                    self.deadline = None;
                     return Poll::Ready(io::ErrorKind::TimedOut.into());
                 }
                 Poll::Ready(()) => timer.as_mut().reset(deadline),
@@ -339,20 +350,19 @@ impl Link {
         }
     }
 
-    fn count(&mut self) {
-        if self.received > 0 {
-            self.slot.0.read.fetch_add(self.received, Ordering::Relaxed);
+    /// Counts bytes for the worker's traffic. What counts differs from protocol to protocol, as in httpd.
+    pub fn account(&self, sent: usize, received: usize) {
+        if sent > 0 {
+            self.slot.0.transferred.fetch_add(sent as u64, Ordering::Relaxed);
         }
-        if self.sent > 0 {
-            self.slot.0.transferred.fetch_add(self.sent, Ordering::Relaxed);
+        if received > 0 {
+            self.slot.0.read.fetch_add(received as u64, Ordering::Relaxed);
         }
-        (self.received, self.sent) = (0, 0);
     }
 }
 
 impl Drop for Link {
     fn drop(&mut self) {
-        self.count();
         if let Some(lane) = self.lane.take() {
             lane.give();
         }

@@ -11,13 +11,17 @@
 // `forward` calls it as soon as it is filled.
 #[allow(dead_code)]
 mod ajp;
+mod balancer;
 pub mod canon;
 mod dial;
+mod elect;
 mod forward;
+mod http1;
 mod link;
 pub mod pool;
 pub mod respond;
 pub mod spec;
+mod sticky;
 mod stream;
 mod worker;
 

@@ -53,7 +53,7 @@ pub struct Version {
 }
 
 /// RFC 9110 `tchar`.
-pub(crate) const fn is_token(c: u8) -> bool {
+pub const fn is_token(c: u8) -> bool {
     matches!(c, b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*'
         | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
 }

@@ -1,0 +1,371 @@
+//! The backend's response on its way to the client.
+
+use std::future::poll_fn;
+use std::ops::Range;
+use std::task::Poll;
+
+use super::super::Attempt;
+use super::super::link::Link;
+use super::super::respond::{self, Verdict};
+use super::super::spec::Via;
+use super::Answered;
+use super::request::{connection_tokens, push_via};
+use crate::codec::http1::write::push_decimal;
+use crate::codec::http1::{Chunked, Limits, Part, ResponseBody, ResponseHead, Rules, response_body};
+use crate::config::core::{CoreDir, RangeLimit};
+use crate::logs::{self, Bytes, Errno, Level};
+use crate::pipe::conditions::{RangeLimits, Ranges, ranges};
+use crate::pipe::{self, Outcome};
+use crate::web::{Exchange, Table, Wire};
+
+/// Notes the backend's status for logs and expressions.
+pub(super) fn note(ex: &mut Exchange, status: u16) {
+    let digit = |n: u16| b'0' + (n % 10) as u8;
+    ex.notes.set(b"proxy-status", &[digit(status / 100), digit(status / 10), digit(status)]);
+}
+
+/// Response fields that end here.
+fn is_hop_by_hop(name: &[u8]) -> bool {
+    let known: &[u8] = match name.len() {
+        2 => b"TE",
+        7 if matches!(name.first(), Some(b'U' | b'u')) => b"Upgrade",
+        7 => b"Trailer",
+        10 if matches!(name.first(), Some(b'C' | b'c')) => b"Connection",
+        10 => b"Keep-Alive",
+        16 => b"Proxy-Connection",
+        17 => b"Transfer-Encoding",
+        18 => b"Proxy-Authenticate",
+        _ => return false,
+    };
+    name.eq_ignore_ascii_case(known)
+}
+
+/// Copies the fields that go on to the client, cookies last; of several Content-Length the first, or none.
+pub(super) fn copy_fields(head: &ResponseHead, buf: &[u8], into: &mut Table, length: bool) {
+    let connection = head.fields(buf).filter(|(name, _)| name.len() == 10 && name.eq_ignore_ascii_case(b"Connection"));
+    let named = connection_tokens(connection.map(|(_, value)| value)).unwrap_or_default();
+    let (mut cookies, mut has_length) = (false, !length);
+    for (name, value) in head.fields(buf) {
+        match name.len() {
+            10 if name.eq_ignore_ascii_case(b"Set-Cookie") => {
+                cookies = true;
+                continue;
+            }
+            14 if name.eq_ignore_ascii_case(b"Content-Length") => {
+                if std::mem::replace(&mut has_length, true) {
+                    continue;
+                }
+            }
+            _ if is_hop_by_hop(name) => continue,
+            _ => {}
+        }
+        if named.is_empty() || !named.iter().any(|token| token.eq_ignore_ascii_case(name)) {
+            into.add(name, value);
+        }
+    }
+    if cookies {
+        for (name, value) in head.fields(buf).filter(|(name, _)| name.eq_ignore_ascii_case(b"Set-Cookie")) {
+            into.add(name, value);
+        }
+    }
+}
+
+/// Takes the body apart as it comes.
+enum Framer {
+    Empty,
+    Length(u64),
+    Chunked(Box<Chunked>),
+    Close,
+}
+
+/// One step of a body: what to drop of the input, what of it is data, whether the body is over.
+struct Piece {
+    consumed: usize,
+    data: Range<usize>,
+    end: bool,
+}
+
+impl Framer {
+    fn new(body: ResponseBody) -> Self {
+        match body {
+            ResponseBody::Empty => Self::Empty,
+            ResponseBody::Length(n) => Self::Length(n),
+            ResponseBody::Chunked { .. } => Self::Chunked(Box::new(Chunked::new(Limits::default(), Rules::default()))),
+            ResponseBody::Close => Self::Close,
+        }
+    }
+
+    /// The next piece; `None` if more input is needed for one.
+    fn next(&mut self, input: &[u8]) -> Result<Option<Piece>, ()> {
+        match self {
+            Self::Empty | Self::Length(0) => Ok(Some(Piece { consumed: 0, data: 0..0, end: true })),
+            Self::Length(left) => {
+                let n = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
+                if n == 0 {
+                    return Ok(None);
+                }
+                *left -= n as u64;
+                Ok(Some(Piece { consumed: n, data: 0..n, end: *left == 0 }))
+            }
+            Self::Close if input.is_empty() => Ok(None),
+            Self::Close => Ok(Some(Piece { consumed: input.len(), data: 0..input.len(), end: false })),
+            Self::Chunked(decoder) => {
+                let step = decoder.decode(input).map_err(|_| ())?;
+                Ok(match step.part {
+                    Part::Data(data) => Some(Piece { consumed: step.consumed, data, end: false }),
+                    Part::End => Some(Piece { consumed: step.consumed, data: 0..0, end: true }),
+                    Part::NeedMore if step.consumed == 0 => None,
+                    Part::NeedMore => Some(Piece { consumed: step.consumed, data: 0..0, end: false }),
+                })
+            }
+        }
+    }
+}
+
+/// What the head said, once it is in the exchange.
+struct Taken {
+    /// The body's framing; `None` if that is malformed.
+    body: Option<ResponseBody>,
+    /// The connection may be used again once the body is read.
+    keep: bool,
+    /// Length of the status line as httpd counts it for the worker's traffic.
+    counted: usize,
+    /// Without a status line: the first line, which belongs to the body.
+    stray: Option<Vec<u8>>,
+}
+
+/// Puts the head into the exchange.
+fn take_head(ex: &mut Exchange, attempt: &Attempt<'_>, head: &ResponseHead, buf: &[u8]) -> Result<Taken, Outcome> {
+    note(ex, head.status);
+    log_skipped(ex, head, attempt);
+    if head.status == 101 {
+        let upgrade = head.fields(buf).find(|(name, _)| name.eq_ignore_ascii_case(b"Upgrade"));
+        let upgrade = String::from_utf8_lossy(upgrade.map_or(b"n/a", |(_, value)| value)).into_owned();
+        let reason = format!("Unexpected Upgrade: {upgrade} (expecting n/a)");
+        return Err(respond::proxy_error(ex, 502, &reason));
+    }
+    let body = response_body(head, buf, ex.header_only).ok();
+    ex.status = head.status;
+    ex.status_line.clear();
+    push_decimal(&mut ex.status_line, u64::from(head.status));
+    ex.status_line.push(b' ');
+    ex.status_line.extend_from_slice(head.bytes(buf, head.reason));
+    ex.headers_out.clear();
+    let measured = matches!(body, Some(ResponseBody::Empty | ResponseBody::Length(_)));
+    copy_fields(head, buf, &mut ex.headers_out, measured);
+    ex.content_type.clear();
+    if let Some(kind) = ex.headers_out.get(b"Content-Type") {
+        ex.content_type.extend_from_slice(kind);
+    }
+    if matches!(attempt.policy.via, Via::On | Via::Full) {
+        let mut via = Vec::new();
+        push_via(ex, attempt.policy.via, &mut via);
+        ex.headers_out.add(b"Via", &via);
+    }
+    let ends = matches!(body, None | Some(ResponseBody::Close | ResponseBody::Chunked { length_too: true }));
+    let mut connection = head.fields(buf).filter(|(name, _)| name.eq_ignore_ascii_case(b"Connection"));
+    let closes = connection.any(|(_, value)| pipe::has_token(std::iter::once(value), b"close"));
+    Ok(Taken {
+        body,
+        keep: head.version.minor >= 1 && !ends && !closes,
+        counted: if head.stray.is_some() { 0 } else { b"HTTP/1.1 ".len() + ex.status_line.len() },
+        stray: head.stray.map(|line| head.bytes(buf, line).to_vec()),
+    })
+}
+
+/// Sends what was answered to the client; gives the connection back as soon as the response is read, if `keep`.
+pub(super) async fn relay(
+    ex: &mut Exchange,
+    wire: &mut dyn Wire,
+    attempt: &Attempt<'_>,
+    mut link: Link,
+    answered: Answered,
+    keep: bool,
+) -> Outcome {
+    let lane = link.lane();
+    let Taken { body, keep: may_keep, counted, stray } = match take_head(ex, attempt, &lane.head, lane.input.bytes()) {
+        Ok(taken) => taken,
+        Err(outcome) => return outcome,
+    };
+    let keep = keep && may_keep;
+    let length = match body {
+        Some(ResponseBody::Length(n)) => Some(n),
+        _ => None,
+    };
+    link.account(0, counted);
+    link.consume(answered.head);
+
+    let mut framer = Framer::new(body.unwrap_or(ResponseBody::Close));
+    let mut first = framer.next(link.input());
+    if body.is_none() {
+        first = Err(());
+    }
+    if let (Ok(None), None) = (&first, &stray) {
+        // Nothing of the body is here: what follows decides whether there is a response at all.
+        match poll_fn(|cx| Poll::Ready(link.poll_fill(cx))).await {
+            Poll::Ready(Ok(0)) if matches!(framer, Framer::Close) => {}
+            Poll::Ready(Ok(0)) => return broken_at_start(ex, Errno::INCOMPLETE),
+            Poll::Ready(Ok(_)) => first = framer.next(link.input()),
+            Poll::Ready(Err(error)) => return broken_at_start(ex, Errno::from(error)),
+            Poll::Pending => {}
+        }
+    }
+    let Ok(mut piece) = first else { return broken_at_start(ex, Errno::GENERAL) };
+    if let Some(whole) = piece.as_ref().filter(|piece| piece.end && !piece.data.is_empty())
+        && ex.headers_in.contains(b"Range")
+    {
+        let data = link.input().get(whole.data.clone()).unwrap_or_default();
+        match slice(ex, data.len() as u64) {
+            Ranges::Whole => {}
+            Ranges::Parts(parts) if parts.len() == 1 => {
+                let part = parts.first().map_or(0..0, |(from, to)| *from as usize..*to as usize + 1);
+                if let Some(piece) = &mut piece {
+                    piece.data = piece.data.start + part.start..piece.data.start + part.end;
+                }
+            }
+            Ranges::Parts(_) => {}
+            Ranges::Unsatisfiable => return Outcome::Status(416),
+        }
+    }
+    let length = if ex.status == 206 { None } else { length };
+    match respond::head(ex, wire, attempt, length) {
+        Verdict::Send => {}
+        Verdict::Replace(outcome) => return outcome,
+    }
+    if let Some(line) = stray {
+        link.account(0, line.len());
+        if pipe::data(ex, wire, &line).await.is_err() {
+            return Outcome::Done;
+        }
+    }
+    match body_to_client(ex, wire, &mut link, &mut framer, piece).await {
+        Ok(()) => {
+            if keep {
+                link.keep(attempt.worker);
+            } else {
+                drop(link);
+            }
+            // A client that went away is noted by the pipe.
+            let _ = pipe::finish(ex, wire).await;
+        }
+        Err(Some(errno)) => {
+            if errno == Errno::TIMEUP {
+                ex.notes.set(b"proxy_timedout", b"1");
+            }
+            logs::error!(ex, Level::Error, "proxy_http", errno => "AH01110: error reading response");
+            pipe::abort(ex, wire);
+        }
+        // The client went away.
+        Err(None) => {}
+    }
+    Outcome::Done
+}
+
+/// Passes the body on piece by piece, beginning with `piece`; what has come is flushed before more is waited for.
+async fn body_to_client(
+    ex: &mut Exchange,
+    wire: &mut dyn Wire,
+    link: &mut Link,
+    framer: &mut Framer,
+    mut piece: Option<Piece>,
+) -> Result<(), Option<Errno>> {
+    loop {
+        if let Some(Piece { consumed, data, end }) = piece {
+            let bytes = link.input().get(data).unwrap_or_default();
+            link.account(0, bytes.len());
+            if !bytes.is_empty() && pipe::data(ex, wire, bytes).await.is_err() {
+                return Err(None);
+            }
+            link.consume(consumed);
+            if end {
+                return Ok(());
+            }
+        } else {
+            let filled = match poll_fn(|cx| Poll::Ready(link.poll_fill(cx))).await {
+                Poll::Ready(filled) => filled,
+                Poll::Pending => {
+                    if pipe::flush(ex, wire).await.is_err() {
+                        return Err(None);
+                    }
+                    link.fill().await
+                }
+            };
+            match filled {
+                Ok(0) if matches!(framer, Framer::Close) => return Ok(()),
+                Ok(0) => return Err(Some(Errno::INCOMPLETE)),
+                Ok(_) => {}
+                // A reset ends a body that only the end of the connection frames, too: but not whole.
+                Err(error) => return Err(Some(Errno::from(&error))),
+            }
+        }
+        piece = framer.next(link.input()).map_err(|()| Some(Errno::GENERAL))?;
+    }
+}
+
+/// The body is bad before any of it was sent: an error page can still go out.
+fn broken_at_start(ex: &mut Exchange, errno: Errno) -> Outcome {
+    logs::error!(ex, Level::Error, "proxy_http", errno => "AH01110: error reading response");
+    ex.headers_out.clear();
+    ex.content_type.clear();
+    ex.status_line.clear();
+    ex.status = 200;
+    ex.no_cache = true;
+    Outcome::Status(502)
+}
+
+/// Whether and how a whole body of `length` bytes is sliced because the backend did not do it; sets status and fields.
+fn slice(ex: &mut Exchange, length: u64) -> Ranges {
+    let core = ex.dir::<CoreDir>();
+    let limit = |set: Option<RangeLimit>, default: u32| match set.unwrap_or_default() {
+        RangeLimit::Default => Some(default),
+        RangeLimit::Unlimited => None,
+        RangeLimit::None => Some(0),
+        RangeLimit::At(n) => Some(n),
+    };
+    let limits = RangeLimits {
+        ranges: limit(core.and_then(|core| core.max_ranges), 200),
+        overlaps: limit(core.and_then(|core| core.max_overlaps), 20),
+        reversals: limit(core.and_then(|core| core.max_reversals), 20),
+    };
+    let found = ranges(ex, length, limits);
+    if let Ranges::Parts(parts) = &found
+        && let [(from, to)] = parts.as_slice()
+    {
+        ex.status = 206;
+        ex.status_line.clear();
+        let mut text = Vec::with_capacity(48);
+        push_decimal(&mut text, to - from + 1);
+        ex.headers_out.set(b"Content-Length", &text);
+        text.clear();
+        text.extend_from_slice(b"bytes ");
+        for (number, after) in [(*from, b"-".as_slice()), (*to, b"/"), (length, b"")] {
+            push_decimal(&mut text, number);
+            text.extend_from_slice(after);
+        }
+        ex.headers_out.set(b"Content-Range", &text);
+    }
+    found
+}
+
+/// Says which header lines were passed over.
+fn log_skipped(ex: &Exchange, head: &ResponseHead, attempt: &Attempt<'_>) {
+    use super::super::spec::BadHeaderPolicy;
+    for _ in &head.skipped {
+        let (uri, method) = (Bytes(&ex.uri), Bytes(&ex.method));
+        if attempt.policy.bad_header == BadHeaderPolicy::StartBody {
+            logs::error!(
+                ex,
+                Level::Warn,
+                "proxy_http",
+                "AH01098: Starting body due to bogus non-header in headers returned by {uri} ({method})"
+            );
+        } else {
+            logs::error!(
+                ex,
+                Level::Warn,
+                "proxy_http",
+                "AH01100: Ignoring bogus HTTP header returned by {uri} ({method})"
+            );
+        }
+    }
+}

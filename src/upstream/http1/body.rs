@@ -1,0 +1,310 @@
+//! The request's body on its way to the backend.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::task::Poll;
+
+use super::super::Attempt;
+use super::super::forward::Text;
+use super::super::link::Link;
+use super::super::spec::Endpoint;
+use super::request::Announced;
+use crate::codec::http1::write::{CHUNK_END, LAST_CHUNK, push_chunk_start};
+use crate::logs::{self, Bytes, Errno, Level};
+use crate::pipe::{self, Outcome};
+use crate::web::{BodyFault, BodyKind, Exchange, Wire};
+
+/// How much is read of a body before the backend is bothered.
+const PREFETCH: usize = 16 * 1024;
+
+/// The longest body that is spooled in memory to learn its length (`proxy-sendcl`, HTTP/1.0 backends).
+const SPOOL_MAX: usize = 64 * 1024 * 1024;
+
+/// Where the body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// There is none.
+    Nowhere,
+    /// All of it in the wire's buffer.
+    Wire(usize),
+    /// All of it in `held`.
+    Held,
+    /// The beginning in `held`, the rest to come.
+    Streaming,
+    /// Not asked for yet: the client or we wait for `100 Continue`.
+    Awaited,
+}
+
+/// A body to be sent.
+pub(super) struct Outgoing {
+    place: Place,
+    held: Text,
+    announced: Announced,
+    /// Some of it was taken from the client and given to a backend: it cannot be sent again.
+    spent: bool,
+    /// All of it was sent.
+    complete: bool,
+}
+
+/// Why sending ended early.
+#[derive(Debug)]
+pub(super) enum SendFault {
+    /// The client's part failed.
+    Client(BodyFault),
+    /// The backend's part failed.
+    Backend(io::Error),
+}
+
+/// How reading a request's body failed, as the log shows it.
+pub(super) fn errno_of(fault: BodyFault) -> Errno {
+    match fault {
+        // httpd shows its own codes here: a filter has answered, the end came early.
+        BodyFault::Malformed | BodyFault::TooLarge => Errno(-102),
+        BodyFault::Timeout => Errno::TIMEUP,
+        BodyFault::Gone => Errno::INCOMPLETE,
+    }
+}
+
+/// The answer to a request whose body could not be read.
+pub(super) fn answer_to(ex: &mut Exchange, fault: BodyFault) -> Outcome {
+    match fault {
+        BodyFault::Malformed | BodyFault::TooLarge => pipe::body_fault(ex, fault),
+        BodyFault::Timeout => Outcome::Status(408),
+        // A client that only ended its sending direction still reads.
+        BodyFault::Gone => Outcome::Status(400),
+    }
+}
+
+impl Outgoing {
+    /// Reads the beginning of the body, at most 16 KiB; nothing if somebody waits for `100 Continue` first.
+    ///
+    /// # Errors
+    /// The status to answer with; logged.
+    pub(super) async fn prefetch(
+        ex: &mut Exchange,
+        wire: &mut dyn Wire,
+        attempt: &Attempt<'_>,
+        awaited: bool,
+        known_length: bool,
+    ) -> Result<Self, Outcome> {
+        let mut this = Self {
+            place: Place::Nowhere,
+            held: Text::default(),
+            announced: Announced::Nothing,
+            spent: false,
+            complete: true,
+        };
+        if let Some(coding) = ex.headers_in.get(b"Transfer-Encoding")
+            && !coding.eq_ignore_ascii_case(b"chunked")
+        {
+            logs::error!(
+                ex,
+                Level::Error,
+                "proxy_http",
+                "AH01093: {} Transfer-Encoding is not supported",
+                Bytes(coding)
+            );
+            return Err(Outcome::Status(500));
+        }
+        let kind = wire.body_kind();
+        match kind {
+            BodyKind::None => {
+                if ex.headers_in.get(b"Content-Length") == Some(b"0") {
+                    this.announced = Announced::Length(0);
+                }
+                return Ok(this);
+            }
+            BodyKind::Length(0) => {
+                this.announced = Announced::Length(0);
+                return Ok(this);
+            }
+            BodyKind::Length(n) => this.announced = Announced::Length(n),
+            BodyKind::Stream => this.announced = Announced::Chunked,
+        }
+        this.complete = false;
+        if awaited && !known_length {
+            this.place = Place::Awaited;
+            return Ok(this);
+        }
+        if let BodyKind::Length(n) = kind
+            && let Ok(n) = usize::try_from(n)
+            && wire.body().len() >= n
+        {
+            this.place = Place::Wire(n);
+            return Ok(this);
+        }
+        this.held = Text::take();
+        let most = if known_length && kind == BodyKind::Stream { SPOOL_MAX } else { PREFETCH };
+        if let Err(fault) = this.read(wire, most).await {
+            let errno = errno_of(fault);
+            let (peer, host) = (Shown(attempt), &attempt.worker.spec.host);
+            let client = Bytes(&ex.client_ip);
+            logs::error!(ex, Level::Error, "proxy", errno =>
+                "AH01095: prefetch request body failed to {peer} ({host}) from {client} ()");
+            return Err(answer_to(ex, fault));
+        }
+        this.place = Place::Streaming;
+        if wire.body_done() {
+            this.place = Place::Held;
+            this.announced = Announced::Length(this.held.0.len() as u64);
+        } else if known_length && kind == BodyKind::Stream {
+            return Err(Outcome::Status(413));
+        }
+        Ok(this)
+    }
+
+    /// Reads until `most` bytes are held or the body ends.
+    async fn read(&mut self, wire: &mut dyn Wire, most: usize) -> Result<(), BodyFault> {
+        let held = &mut self.held.0;
+        while held.len() < most && !wire.body_done() {
+            if wire.body().is_empty() && pipe::fill(wire).await? == 0 {
+                break;
+            }
+            let here = wire.body();
+            let n = here.len().min(most - held.len());
+            held.extend_from_slice(here.get(..n).unwrap_or_default());
+            wire.consume(n);
+        }
+        Ok(())
+    }
+
+    /// How the head announces it.
+    pub(super) fn announced(&self) -> Announced {
+        self.announced
+    }
+
+    /// Whether there is a body that is still to be asked for.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.place == Place::Awaited
+    }
+
+    /// Whether it could be sent once more.
+    pub(super) fn is_intact(&self) -> bool {
+        !self.spent
+    }
+
+    /// Whether the backend has got all of it.
+    pub(super) fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// Sends what is in the link's output, and with it what there is of the body, then the rest as it comes.
+    pub(super) async fn send(&mut self, wire: &mut dyn Wire, link: &mut Link) -> Result<(), SendFault> {
+        let mut output = std::mem::take(&mut link.lane().output);
+        let done = self.send_with(&mut output, wire, link).await;
+        output.clear();
+        link.lane().output = output;
+        done
+    }
+
+    async fn send_with(&mut self, output: &mut Vec<u8>, wire: &mut dyn Wire, link: &mut Link) -> Result<(), SendFault> {
+        let chunked = self.announced == Announced::Chunked;
+        let body = match self.place {
+            Place::Nowhere | Place::Awaited => &[],
+            Place::Wire(n) => wire.body().get(..n).unwrap_or_default(),
+            Place::Held | Place::Streaming => self.held.0.as_slice(),
+        };
+        let framed = chunked && !body.is_empty();
+        if framed {
+            push_chunk_start(output, body.len());
+        }
+        link.account(output.len() + body.len(), 0);
+        let end: &[u8] = if framed { CHUNK_END } else { b"" };
+        let mut parts = [IoSlice::new(output), IoSlice::new(body), IoSlice::new(end)];
+        let sent = if body.is_empty() { link.write_all(output).await } else { link.write_parts(&mut parts).await };
+        sent.map_err(SendFault::Backend)?;
+        match self.place {
+            Place::Nowhere | Place::Wire(_) | Place::Held => self.complete = true,
+            Place::Awaited => {}
+            Place::Streaming => self.stream(output, wire, link).await?,
+        }
+        Ok(())
+    }
+
+    /// The backend asked for the body: sends it as it comes.
+    pub(super) async fn send_awaited(&mut self, wire: &mut dyn Wire, link: &mut Link) -> Result<(), SendFault> {
+        self.place = Place::Streaming;
+        let mut output = std::mem::take(&mut link.lane().output);
+        let done = self.stream(&mut output, wire, link).await;
+        output.clear();
+        link.lane().output = output;
+        done
+    }
+
+    async fn stream(&mut self, frame: &mut Vec<u8>, wire: &mut dyn Wire, link: &mut Link) -> Result<(), SendFault> {
+        self.spent = true;
+        let chunked = self.announced == Announced::Chunked;
+        while !wire.body_done() {
+            if wire.body().is_empty() && pipe::fill(wire).await.map_err(SendFault::Client)? == 0 {
+                break;
+            }
+            let data = wire.body();
+            let n = data.len();
+            frame.clear();
+            let mut end: &[u8] = b"";
+            if chunked {
+                push_chunk_start(frame, n);
+                end = CHUNK_END;
+            }
+            link.account(frame.len() + n + end.len(), 0);
+            let mut parts = [IoSlice::new(frame), IoSlice::new(data), IoSlice::new(end)];
+            if !write_unless_answered(link, &mut parts).await.map_err(SendFault::Backend)? {
+                return Ok(());
+            }
+            wire.consume(n);
+        }
+        if chunked {
+            link.account(LAST_CHUNK.len(), 0);
+            link.write_all(LAST_CHUNK).await.map_err(SendFault::Backend)?;
+        }
+        self.complete = true;
+        Ok(())
+    }
+
+    /// The response begins: the body will not be sent again.
+    pub(super) fn settle(&mut self, wire: &mut dyn Wire) {
+        if let Place::Wire(n) = self.place {
+            wire.consume(n);
+            self.place = Place::Nowhere;
+        }
+    }
+}
+
+/// Writes all parts; stops, and says `false`, when the backend does not take more but has answered (or closed).
+async fn write_unless_answered(link: &mut Link, parts: &mut [IoSlice<'_>]) -> io::Result<bool> {
+    let mut rest = parts;
+    IoSlice::advance_slices(&mut rest, 0);
+    poll_fn(|cx| {
+        while !rest.is_empty() {
+            match link.poll_write_parts(cx, rest) {
+                Poll::Ready(Ok(n)) => IoSlice::advance_slices(&mut rest, n),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending if !link.input().is_empty() => return Poll::Ready(Ok(false)),
+                Poll::Pending => {
+                    return match link.poll_fill(cx) {
+                        Poll::Ready(Ok(_)) => Poll::Ready(Ok(false)),
+                        Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                        Poll::Pending => Poll::Pending,
+                    };
+                }
+            }
+        }
+        Poll::Ready(Ok(true))
+    })
+    .await
+}
+
+/// Where the worker's connections lead, as `%pI` shows it.
+pub(super) struct Shown<'a>(pub(super) &'a Attempt<'a>);
+
+impl std::fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let worker = self.0.worker;
+        let known = worker.state.addresses.load();
+        match (&worker.spec.endpoint, known.as_ref().and_then(|known| known.list.first())) {
+            (Endpoint::Tcp(..), Some(addr)) => write!(f, "{addr}"),
+            (Endpoint::Tcp(host, port), None) => write!(f, "{host}:{port}"),
+            (Endpoint::Unix(path), _) => write!(f, "{}", path.display()),
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! `http` backends.
+//!
+//! One attempt: the beginning of the body is read, a connection is lent, head and body go out in one write if they can,
+//! and the response head is read ([`exchange`]). A connection that was used before and turns out to be closed before a
+//! byte of the response came is replaced by a new one, once, if the request may be sent twice. What was answered is
+//! relayed by [`answer`].
+
+mod answer;
+mod body;
+mod request;
+
+use std::io;
+
+use super::link::Link;
+use super::pool::{self, LendError, Wanted};
+use super::respond::proxy_error;
+use super::{Attempt, spec};
+use crate::codec::http1::{BadHeader, ResponseError, Status, parse_response};
+use crate::logs::{self, Bytes, Errno, Level};
+use crate::pipe::{self, Outcome};
+use crate::web::{BodyKind, Exchange, ProxyKind, Wire};
+use body::{Outgoing, SendFault, Shown, answer_to, errno_of};
+use request::{Manner, push_head};
+
+/// The most interim responses before the final one.
+const INTERIM_MAX: usize = 10;
+
+/// Why no response head came.
+#[derive(Debug)]
+enum Fault {
+    /// Reading failed; `None` is the end of the connection.
+    Read(Option<io::Error>),
+    /// The connection ended or failed inside the head.
+    Cut(Option<io::Error>),
+    /// The head is refused.
+    Head(ResponseError),
+    /// Sending failed.
+    Send(SendFault),
+    /// More interim responses than [`INTERIM_MAX`].
+    Interims,
+}
+
+/// What the attempt knows about itself while it talks.
+struct Talk<'a> {
+    attempt: &'a Attempt<'a>,
+    manner: Manner,
+    /// The client waits for `100 Continue` and we let the backend say it.
+    client_expects: bool,
+}
+
+/// Sends the request to the attempt's worker and its response to the client.
+pub(super) async fn exchange(ex: &mut Exchange, wire: &mut dyn Wire, attempt: &Attempt<'_>) -> Outcome {
+    let (worker, policy) = (attempt.worker, attempt.policy);
+    if let Err(LendError::Resolve(host)) = pool::resolve(worker).await {
+        return proxy_error(ex, 500, &format!("DNS lookup failure for: {host}"));
+    }
+    let env = |name: &[u8]| !ex.env.is_empty() && ex.env.contains(name);
+    let http10 = env(b"force-proxy-request-1.0");
+    let close = http10 || !worker.spec.reuse || worker.spec.generic || env(b"proxy-nokeepalive");
+    let mut fresh = ex.conn.keepalives.get() == 0 && env(b"proxy-initial-not-pooled");
+    let known_length = http10 || (env(b"proxy-sendcl") && !env(b"proxy-sendchunked") && !env(b"proxy-sendchunks"));
+    let has_body = !matches!(wire.body_kind(), BodyKind::None | BodyKind::Length(0));
+    let client_expects = policy.forward_100_continue
+        && ex.headers_in.get(b"Expect").is_some_and(|expect| expect.eq_ignore_ascii_case(b"100-continue"));
+    let pinged = worker.spec.ping.is_some() && has_body;
+    let expect = (client_expects || pinged) && !http10;
+
+    let mut outgoing = match Outgoing::prefetch(ex, wire, attempt, expect, known_length).await {
+        Ok(outgoing) => outgoing,
+        Err(outcome) => return outcome,
+    };
+    let manner = Manner { body: outgoing.announced(), expect, close, http10 };
+    let talk = Talk { attempt, manner, client_expects };
+    loop {
+        let wanted = Wanted { scheme: "http", fresh, certain: !may_repeat(&ex.method) };
+        let mut link = match pool::lend(ex, worker, policy, wanted).await {
+            Ok(link) => link,
+            Err(LendError::Acquire) => return Outcome::Status(503),
+            Err(LendError::Resolve(host)) => {
+                return proxy_error(ex, 500, &format!("DNS lookup failure for: {host}"));
+            }
+            Err(LendError::Connect { .. }) => {
+                let host = &worker.spec.host;
+                logs::error!(
+                    ex,
+                    Level::Error,
+                    "proxy_http",
+                    "AH01114: HTTP: failed to make connection to backend: {host}"
+                );
+                return Outcome::Status(503);
+            }
+        };
+        if let Err(status) = push_head(ex, attempt, &manner, &mut link.lane().output) {
+            return Outcome::Status(status);
+        }
+        let fault = match talk.until_answered(ex, wire, &mut link, &mut outgoing).await {
+            Ok(head) => {
+                outgoing.settle(wire);
+                let keep = !manner.close && outgoing.is_complete();
+                return answer::relay(ex, wire, attempt, link, head, keep).await;
+            }
+            Err(fault) => fault,
+        };
+        // The peer closed an idle connection while the request was under way: nobody has seen it.
+        if link.reused() && !fresh && unheard(&fault) && outgoing.is_intact() && may_repeat(&ex.method) {
+            fresh = true;
+            continue;
+        }
+        outgoing.settle(wire);
+        return talk.give_up(ex, wire, &mut link, &fault);
+    }
+}
+
+/// Methods whose requests may reach a backend twice.
+fn may_repeat(method: &[u8]) -> bool {
+    matches!(method, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE" | b"PROPFIND" | b"REPORT")
+}
+
+/// Whether the connection ended without a byte of the response.
+fn unheard(fault: &Fault) -> bool {
+    let lost = |error: &io::Error| error.kind() != io::ErrorKind::TimedOut;
+    match fault {
+        Fault::Read(error) => error.as_ref().is_none_or(lost),
+        Fault::Send(SendFault::Backend(error)) => lost(error),
+        _ => false,
+    }
+}
+
+/// A final head: its length in the input.
+struct Answered {
+    head: usize,
+}
+
+impl Talk<'_> {
+    /// Sends the request and reads up to the final response head, which stays in the input.
+    async fn until_answered(
+        &self,
+        ex: &mut Exchange,
+        wire: &mut dyn Wire,
+        link: &mut Link,
+        outgoing: &mut Outgoing,
+    ) -> Result<Answered, Fault> {
+        let worker = self.attempt.worker;
+        let sent = outgoing.send(wire, link).await;
+        self.check_sent(sent, link)?;
+        if !ex.env.is_empty() && ex.env.contains(b"proxy-sendextracrlf") {
+            let sent = link.write_all(b"\r\n").await;
+            self.check_sent(sent.map_err(SendFault::Backend), link)?;
+        }
+        let usual = pool::io_timeout(ex, worker, self.attempt.policy);
+        if let Some(ping) = worker.spec.ping.filter(|_| self.manner.expect) {
+            link.set_timeout(ping);
+        }
+        let mut interims = 0;
+        loop {
+            let len = self.read_head(link).await?;
+            link.set_timeout(usual);
+            let head = &link.lane().head;
+            if !head.is_interim() {
+                return Ok(Answered { head: len });
+            }
+            let status = head.status;
+            interims += 1;
+            self.interim(ex, wire, link, outgoing.is_awaited()).await;
+            link.consume(len);
+            if interims > INTERIM_MAX {
+                return Err(Fault::Interims);
+            }
+            if status == 100 && outgoing.is_awaited() {
+                let sent = outgoing.send_awaited(wire, link).await;
+                self.check_sent(sent, link)?;
+            }
+        }
+    }
+
+    /// A backend that answered before it had taken everything is heard.
+    fn check_sent(&self, sent: Result<(), SendFault>, link: &mut Link) -> Result<(), Fault> {
+        match sent {
+            Err(SendFault::Backend(error)) if error.kind() != io::ErrorKind::TimedOut && link.has_answer() => Ok(()),
+            Err(fault) => Err(Fault::Send(fault)),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Reads until the lane's head is complete; its length.
+    async fn read_head(&self, link: &mut Link) -> Result<usize, Fault> {
+        let size = self.attempt.worker.spec.response_field_size;
+        let bad = match self.attempt.policy.bad_header {
+            spec::BadHeaderPolicy::IsError => BadHeader::IsError,
+            spec::BadHeaderPolicy::Ignore => BadHeader::Ignore,
+            spec::BadHeaderPolicy::StartBody => BadHeader::StartBody,
+        };
+        link.lane().head.clear();
+        loop {
+            let lane = link.lane();
+            if !lane.input.bytes().is_empty() {
+                match parse_response(lane.input.bytes(), size, bad, &mut lane.head) {
+                    Ok(Status::Complete(len)) => return Ok(len),
+                    Ok(Status::Partial) => {}
+                    Err(error) => return Err(Fault::Head(error)),
+                }
+            }
+            let failed = match link.fill().await {
+                Ok(0) => None,
+                Ok(_) => continue,
+                Err(error) => Some(error),
+            };
+            // A status without its line end is none.
+            return Err(if link.lane().head.status == 0 { Fault::Read(failed) } else { Fault::Cut(failed) });
+        }
+    }
+
+    /// Passes an interim response on, as the policy says.
+    async fn interim(&self, ex: &mut Exchange, wire: &mut dyn Wire, link: &mut Link, awaited: bool) {
+        let lane = link.lane();
+        let (head, buf) = (&lane.head, lane.input.bytes());
+        answer::note(ex, head.status);
+        let policy = ex.env.get(b"proxy-interim-response");
+        let all = policy.is_some_and(|policy| policy.eq_ignore_ascii_case(b"RFC"));
+        if policy.is_some() && !all {
+            return;
+        }
+        if head.status == 100 {
+            if self.client_expects && awaited {
+                wire.continue_now(true);
+            } else if all {
+                pipe::interim(ex, wire, 100, b"Continue", &crate::web::Table::default());
+            } else {
+                return;
+            }
+        } else {
+            let mut fields = crate::web::Table::default();
+            answer::copy_fields(head, buf, &mut fields, false);
+            pipe::interim(ex, wire, head.status, head.bytes(buf, head.reason), &fields);
+        }
+        // Whoever waits for it should have it; an error shows when the response is sent.
+        let _ = pipe::flush(ex, wire).await;
+    }
+
+    /// The answer to the client when the backend gave none.
+    fn give_up(&self, ex: &mut Exchange, wire: &mut dyn Wire, link: &mut Link, fault: &Fault) -> Outcome {
+        let spec = &self.attempt.worker.spec;
+        match fault {
+            Fault::Send(SendFault::Client(fault)) => {
+                let errno = errno_of(*fault);
+                let (peer, host, client) = (Shown(self.attempt), &spec.host, Bytes(&ex.client_ip));
+                logs::error!(ex, Level::Error, "proxy", errno =>
+                    "AH02608: read request body failed to {peer} ({host}) from {client} ()");
+                answer_to(ex, *fault)
+            }
+            Fault::Send(SendFault::Backend(error)) => {
+                let (peer, host, client) = (Shown(self.attempt), &spec.host, Bytes(&ex.client_ip));
+                logs::error!(ex, Level::Error, "proxy", Errno::from(error) =>
+                    "AH01084: pass request body failed to {peer} ({host})");
+                logs::error!(
+                    ex,
+                    Level::Error,
+                    "proxy_http",
+                    "AH01097: pass request body failed to {peer} ({host}) from {client} ()"
+                );
+                let timed_out = error.kind() == io::ErrorKind::TimedOut;
+                Outcome::Status(if timed_out { 504 } else { 502 })
+            }
+            Fault::Read(error) => self.unanswered(ex, wire, error.as_ref()),
+            Fault::Head(ResponseError::NoStatusLine) => self.unanswered(ex, wire, None),
+            Fault::Head(ResponseError::CorruptStatusLine(line)) => {
+                let lane = link.lane();
+                let line = String::from_utf8_lossy(lane.head.bytes(lane.input.bytes(), *line)).into_owned();
+                proxy_error(ex, 502, &format!("Corrupt status line returned by remote server: {line}"))
+            }
+            Fault::Cut(error) => {
+                let errno = error.as_ref().map_or(Errno::EOF, Errno::from);
+                self.note_bad_head(ex, link, Some(errno), None)
+            }
+            Fault::Head(ResponseError::LineTooLong(line)) => {
+                let lane = link.lane();
+                let line = lane.head.bytes(lane.input.bytes(), *line).to_vec();
+                self.note_bad_head(ex, link, None, Some(&line))
+            }
+            Fault::Head(_) => self.note_bad_head(ex, link, None, None),
+            Fault::Interims => {
+                let reason = format!("Too many ({INTERIM_MAX}) interim responses from origin server");
+                proxy_error(ex, 502, &reason)
+            }
+        }
+    }
+
+    /// No status line came.
+    fn unanswered(&self, ex: &mut Exchange, wire: &mut dyn Wire, error: Option<&io::Error>) -> Outcome {
+        let spec = &self.attempt.worker.spec;
+        let errno = error.map_or(Errno::GENERAL, Errno::from);
+        let (host, port) = (&spec.host, spec.port);
+        logs::error!(ex, Level::Error, "proxy_http", errno =>
+            "AH01102: error reading status line from remote server {host}:{port}");
+        if errno == Errno::TIMEUP {
+            ex.notes.set(b"proxy_timedout", b"1");
+            if self.manner.expect {
+                return proxy_error(ex, 503, "Timeout on 100-Continue");
+            }
+        } else if ex.proxyreq == ProxyKind::Reverse && ex.conn.keepalives.get() > 0 {
+            // The client takes a connection that closes without a byte for such a race of its own, and may try again.
+            ex.status = 502;
+            pipe::abort(ex, wire);
+            return Outcome::Done;
+        }
+        proxy_error(ex, 502, "Error reading from remote server")
+    }
+
+    /// The response head is refused after its status line.
+    fn note_bad_head(
+        &self,
+        ex: &mut Exchange,
+        link: &mut Link,
+        failed: Option<Errno>,
+        too_long: Option<&[u8]>,
+    ) -> Outcome {
+        let head = &link.lane().head;
+        let (major, minor) = (head.version.major, head.version.minor);
+        answer::note(ex, head.status);
+        if let Some(errno) = failed {
+            logs::error!(ex, Level::Warn, "proxy_http", errno => "AH10404: Error reading headers from backend");
+        }
+        if let Some(line) = too_long {
+            let size = self.attempt.worker.spec.response_field_size;
+            let shown = line.len().min(128) / 2;
+            let (start, end) =
+                (line.get(..shown).unwrap_or_default(), line.get(line.len() - shown..).unwrap_or_default());
+            let (start, end) = (Bytes(start), Bytes(end));
+            logs::error!(ex, Level::Warn, "proxy_http", Errno(28) => "AH10124: header size is over the limit allowed \
+                by ResponseFieldSize ({size} bytes). Bad response header: '{start}[...]{end}'");
+        }
+        let (uri, method) = (Bytes(&ex.uri), Bytes(&ex.method));
+        logs::error!(
+            ex,
+            Level::Warn,
+            "proxy_http",
+            "AH01106: bad HTTP/{major}.{minor} header returned by {uri} ({method})"
+        );
+        Outcome::Status(502)
+    }
+}
