@@ -127,16 +127,46 @@ pub fn local_time(wall: i64) -> LocalTime {
 /// Appends `wall` through `strftime` in the local zone and the C locale (`%{format}t`).  A
 /// conversion that does not exist is copied as it is written.
 pub fn push_strftime(out: &mut Vec<u8>, format: &[u8], wall: i64) {
+    let mut broken = None;
+    let mut rest = format;
+    while let Some(at) = memchr::memchr(b'%', rest) {
+        let (plain, conversion) = rest.split_at(at);
+        out.extend_from_slice(plain);
+        let flags = conversion.iter().skip(1).take_while(|b| b"_-0^#+".contains(b) || b.is_ascii_digit()).count();
+        let modifiers = conversion.iter().skip(1 + flags).take_while(|b| matches!(b, b'E' | b'O')).take(1).count();
+        let letter = 1 + flags + modifiers;
+        let known = conversion.get(letter).is_some_and(|letter| {
+            b"aAbBcCdDeFgGhHIjklmMnpPrRsStTuUVwWxXyYzZ%".contains(letter)
+                && (modifiers == 0 || b"cCxXyYdeHImMSuUVwWZ".contains(letter))
+        });
+        let end = (letter + usize::from(known)).min(conversion.len());
+        let (conversion, behind) = conversion.split_at(end);
+        rest = behind;
+        if !known {
+            out.extend_from_slice(conversion);
+            continue;
+        }
+        let broken = broken.get_or_insert_with(|| BrokenDownTime::from(&timestamp(wall).to_zoned(local_zone())));
+        push_conversion(out, conversion, modifiers, broken);
+    }
+    out.extend_from_slice(rest);
+}
+
+/// One conversion that exists, from its `%` to its letter.
+fn push_conversion(out: &mut Vec<u8>, conversion: &[u8], modifiers: usize, broken: &BrokenDownTime) {
     thread_local! {
         static CONFIG: Config<PosixCustom> =
             Config::new().custom(PosixCustom::new()).lenient(true);
     }
-    let zoned = timestamp(wall).to_zoned(local_zone());
-    let broken = BrokenDownTime::from(&zoned);
+    // The modifiers mean nothing in the C locale.
+    let mut plain = conversion.to_vec();
+    if let Some(at) = plain.len().checked_sub(1 + modifiers).filter(|_| modifiers > 0) {
+        plain.remove(at);
+    }
     CONFIG.with(|config| {
         let mut text = String::new();
         // Lenient formatting cannot fail on a complete date; keep what was written if it does.
-        let _ = broken.format_with_config(config, format, &mut text);
+        let _ = broken.format_with_config(config, &plain, &mut text);
         out.extend_from_slice(text.as_bytes());
     });
 }
@@ -440,6 +470,19 @@ mod tests {
             assert_eq!(printed(|o| push_error_time(o, WALL, style)), "2026-11-22 07:08:46.822456");
             assert_eq!(printed(|o| push_strftime(o, b"%Y-%m-%dT%H:%M:%S%z %a", WALL)), "2026-11-22T07:08:46+0000 Sun");
             assert_eq!(local_time(WALL).weekday, 0);
+            // As httpd on glibc printed them.
+            let format = b"%z %Z %A %s %k %l %E %5y %+ %";
+            assert_eq!(printed(|o| push_strftime(o, format, WALL)), "+0000 UTC Sunday 1795331326  7  7 %E 00026 %+ %");
+            let format = b"%f %Q %q|%e %D %h %C %G %g %V %u %w %p %r %R %T %c %x %X %n%t%P %L %N %3N %J %O %i %K %v";
+            assert_eq!(
+                printed(|o| push_strftime(o, format, WALL)),
+                "%f %Q %q|22 11/22/26 Nov 20 2026 26 47 7 0 AM 07:08:46 AM 07:08 07:08:46 Sun Nov 22 07:08:46 2026 \
+                 11/22/26 07:08:46 \n\tam %L %N %3N %J %O %i %K %v"
+            );
+            assert_eq!(printed(|o| push_strftime(o, b"%Ey %Od %Ep %-d %_m %^a", WALL)), "26 22 %Ep 22 11 SUN");
+            let mut raw = Vec::new();
+            push_strftime(&mut raw, b"\xe9%%%d", WALL);
+            assert_eq!(raw, b"\xe9%22");
         }
     }
 
