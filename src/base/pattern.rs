@@ -208,13 +208,18 @@ impl Captures {
 /// Appends `template` with `$0` to `$9` replaced by the groups of the match `caps` in `hay`.  A
 /// backslash makes the next byte literal; any other byte, `&` included, stands for itself.
 pub fn substitute(template: &[u8], hay: &[u8], caps: &Captures, out: &mut Vec<u8>) {
+    substitute_with(template, |group, out| out.extend_from_slice(caps.text(group, hay)), out);
+}
+
+/// As [`substitute`], with groups from elsewhere.
+pub fn substitute_with(template: &[u8], push_group: impl Fn(usize, &mut Vec<u8>), out: &mut Vec<u8>) {
     let mut rest = template;
     while let Some(at) = memchr::memchr2(b'$', b'\\', rest) {
         let (plain, after) = rest.split_at(at);
         out.extend_from_slice(plain);
         rest = match after {
             [b'$', digit @ b'0'..=b'9', after @ ..] => {
-                out.extend_from_slice(caps.text(usize::from(digit - b'0'), hay));
+                push_group(usize::from(digit - b'0'), out);
                 after
             }
             [b'\\', literal, after @ ..] => {
