@@ -1,8 +1,15 @@
-//! `mod_headers.c`.
+//! `mod_headers.c`: changes of request and response fields.
 
-use crate::config::{Directive, ModuleRow, Places, Shape, row};
-use crate::modules::rows::{accept, nothing};
-use crate::pipe::Module;
+use std::sync::Arc;
+
+use crate::base::pattern::{Captures, Flags, Pattern, substitute};
+use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Server, Shape, Slots, get_word, latin1, row};
+use crate::expr::{Expr, Scratch, Template};
+use crate::logs::{self, Level};
+use crate::modules::rows::nothing;
+use crate::modules::slot;
+use crate::pipe::{Hook, Module, Outcome, Phase, Run};
+use crate::web::{Exchange, Table};
 
 /// The module.
 pub const MODULE: Module = Module {
@@ -13,12 +20,542 @@ pub const MODULE: Module = Module {
         directives: DIRECTIVES,
         post_config: nothing,
     },
-    hooks: &[],
+    hooks: HOOKS,
 };
+
+/// Values per directory: outer changes first.
+#[derive(Clone, Default)]
+pub struct HeadersDir {
+    /// RequestHeader.
+    request: Vec<Arc<Change>>,
+    /// Header, `onsuccess`.
+    success: Vec<Arc<Change>>,
+    /// Header, `always`.
+    always: Vec<Arc<Change>>,
+}
+
+impl Conf for HeadersDir {
+    const SLOT: usize = slot::HEADERS + 1;
+
+    fn merge(base: &Self, add: &Self) -> Self {
+        let join = |base: &[Arc<Change>], add: &[Arc<Change>]| base.iter().chain(add).cloned().collect();
+        Self {
+            request: join(&base.request, &add.request),
+            success: join(&base.success, &add.success),
+            always: join(&base.always, &add.always),
+        }
+    }
+}
 
 /// The directives.
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
-    row("Header", Places::FILEINFO, Shape::Raw, accept, "an optional condition, an action, header and value followed by optional env clause").missing(),
-    row("RequestHeader", Places::FILEINFO, Shape::Raw, accept, "an action, header and value followed by optional env clause").missing(),
+    row("Header", Places::FILEINFO, Shape::Raw, header, "an optional condition, an action, header and value followed by optional env clause"),
+    row("RequestHeader", Places::FILEINFO, Shape::Raw, request_header, "an action, header and value followed by optional env clause"),
 ];
+
+/// The hooks.
+pub const HOOKS: &[Hook] = &[
+    Hook { phase: Phase::PostRead, order: -10, wants: any_early, run: Run::Now(early) },
+    Hook { phase: Phase::Fixups, order: 10, wants: any_request, run: Run::Now(request) },
+    Hook { phase: Phase::Head, order: 0, wants: any_response, run: Run::Now(response) },
+];
+
+/// One directive.
+struct Change {
+    action: Action,
+    name: Vec<u8>,
+    when: When,
+}
+
+enum Action {
+    Set(Value),
+    SetIfEmpty(Value),
+    Add(Value),
+    Append(Value),
+    Merge(Value),
+    Unset,
+    Echo(Pattern),
+    Note(Value),
+    Edit { pattern: Pattern, with: Value, all: bool },
+}
+
+enum When {
+    Always,
+    Early,
+    Env(Vec<u8>),
+    NotEnv(Vec<u8>),
+    Expr(Arc<Expr>),
+}
+
+/// What a field is given.
+enum Value {
+    /// `expr=…`.
+    Template(Arc<Template>),
+    /// Text with `%` items.
+    Items(Vec<Item>),
+}
+
+enum Item {
+    Text(Vec<u8>),
+    /// `%t`.
+    Received,
+    /// `%D`.
+    Duration,
+    /// `%l`.
+    Load,
+    /// `%i`.
+    Idle,
+    /// `%b`.
+    Busy,
+    /// `%{X}e`.
+    Env(Vec<u8>),
+    /// `%{X}s`.
+    Ssl,
+}
+
+fn wants(dir: &Slots, of: impl Fn(&HeadersDir) -> bool) -> bool {
+    dir.get::<HeadersDir>().is_some_and(of)
+}
+
+fn is_early(change: &Arc<Change>) -> bool {
+    matches!(change.when, When::Early)
+}
+
+fn any_early(_: &Server, dir: &Slots) -> bool {
+    wants(dir, |conf| conf.request.iter().chain(&conf.success).chain(&conf.always).any(is_early))
+}
+
+fn any_request(_: &Server, dir: &Slots) -> bool {
+    wants(dir, |conf| !conf.request.iter().all(is_early))
+}
+
+fn any_response(_: &Server, dir: &Slots) -> bool {
+    wants(dir, |conf| !conf.success.iter().chain(&conf.always).all(is_early))
+}
+
+fn header(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    let (word, rest) = get_word(args.raw);
+    if word.eq_ignore_ascii_case(b"always") {
+        let change = change(cmd, rest, true)?;
+        cmd.dir_conf::<HeadersDir>().always.push(change);
+        return Ok(());
+    }
+    let text = if word.eq_ignore_ascii_case(b"onsuccess") { rest } else { args.raw };
+    let change = change(cmd, text, true)?;
+    cmd.dir_conf::<HeadersDir>().success.push(change);
+    Ok(())
+}
+
+fn request_header(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    let change = change(cmd, args.raw, false)?;
+    cmd.dir_conf::<HeadersDir>().request.push(change);
+    Ok(())
+}
+
+fn optional(text: &[u8]) -> (Option<Vec<u8>>, &[u8]) {
+    if text.is_empty() {
+        return (None, text);
+    }
+    let (word, rest) = get_word(text);
+    (Some(word), rest)
+}
+
+fn change(cmd: &mut Cmd<'_>, text: &[u8], response: bool) -> Result<Arc<Change>, String> {
+    const ACTIONS: &str = "first argument must be 'add', 'set', 'setifempty', 'append', 'merge', 'unset', 'echo', \
+                           'note', 'edit', or 'edit*'.";
+    let (action, text) = get_word(text);
+    let action = action.to_ascii_lowercase();
+    let (mut name, text) = get_word(text);
+    let (mut value, text) = optional(text);
+    let edits = matches!(action.as_slice(), b"edit" | b"edit*");
+    let (with, text) = if edits { optional(text) } else { (None, text) };
+    let (mut clause, text) = optional(text);
+    if !text.is_empty() {
+        return Err("Too many arguments to directive".to_owned());
+    }
+    let needed = |value: &Option<Vec<u8>>| match value {
+        Some(value) => read_value(cmd, value),
+        None => Err("Header requires three arguments".to_owned()),
+    };
+    let action = match action.as_slice() {
+        b"set" => Action::Set(needed(&value)?),
+        b"setifempty" => Action::SetIfEmpty(needed(&value)?),
+        b"add" => Action::Add(needed(&value)?),
+        b"append" => Action::Append(needed(&value)?),
+        b"merge" => Action::Merge(needed(&value)?),
+        b"unset" | b"echo" => {
+            if value.is_some() && clause.is_some() {
+                return Err("header unset takes two arguments".to_owned());
+            }
+            clause = value.take();
+            if action == b"unset" {
+                Action::Unset
+            } else if response {
+                let pattern = Pattern::new(&name, Flags { icase: true, ..Flags::default() });
+                Action::Echo(pattern.map_err(|_| "Header echo regex could not be compiled".to_owned())?)
+            } else {
+                return Err("Header echo only valid on Header directives".to_owned());
+            }
+        }
+        b"note" if !response => return Err("RequestHeader does not support the 'note' action".to_owned()),
+        b"note" => Action::Note(needed(&value)?),
+        b"edit" | b"edit*" => {
+            let (Some(pattern), Some(with)) = (value, with) else {
+                return Err("Header edit requires a match and a substitution".to_owned());
+            };
+            let flags = cmd.globals.conf.get::<crate::config::core::CoreProcess>().map(|core| core.regex_flags);
+            let pattern = Pattern::new(&pattern, flags.unwrap_or_default())
+                .map_err(|_| "Header edit regex could not be compiled".to_owned())?;
+            Action::Edit { pattern, with: read_value(cmd, &with)?, all: action == b"edit*" }
+        }
+        _ => return Err(ACTIONS.to_owned()),
+    };
+    let when = match clause.as_deref() {
+        None => When::Always,
+        Some(word) if word.eq_ignore_ascii_case(b"early") => When::Early,
+        Some(word) => read_clause(cmd, word)?,
+    };
+    if name.last() == Some(&b':') {
+        name.pop();
+    }
+    Ok(Arc::new(Change { action, name, when }))
+}
+
+fn read_clause(cmd: &Cmd<'_>, word: &[u8]) -> Result<When, String> {
+    let prefix = |len: usize, text: &[u8]| word.get(..len).is_some_and(|start| start.eq_ignore_ascii_case(text));
+    if prefix(5, b"expr=") {
+        let condition = cmd.condition(&word[5..]);
+        return condition.map(When::Expr).map_err(|why| format!("Can't parse envclause/expression: {why}"));
+    }
+    if !prefix(4, b"env=") {
+        return Err(format!("Unknown parameter: {}", latin1(word)));
+    }
+    match &word[4..] {
+        b"" | b"!" => Err("error: missing environment variable name. envclause should be in the form env=envar ".to_owned()),
+        [b'!', name @ ..] => Ok(When::NotEnv(name.to_vec())),
+        name => Ok(When::Env(name.to_vec())),
+    }
+}
+
+fn read_value(cmd: &Cmd<'_>, text: &[u8]) -> Result<Value, String> {
+    if text.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"expr=")) {
+        let template = cmd.template(&text[5..]);
+        return template.map(Value::Template).map_err(|why| format!("Can't parse value expression : {why}"));
+    }
+    let mut items = Vec::new();
+    let mut rest = text;
+    while let Some(at) = memchr::memchr(b'%', rest) {
+        if at > 0 {
+            items.push(Item::Text(rest[..at].to_vec()));
+        }
+        rest = &rest[at + 1..];
+        let (item, used) = match rest {
+            [] => (Item::Text(b"%".to_vec()), 0),
+            [b'%', ..] => (Item::Text(b"%".to_vec()), 1),
+            [b't', ..] => (Item::Received, 1),
+            [b'D', ..] => (Item::Duration, 1),
+            [b'l', ..] => (Item::Load, 1),
+            [b'i', ..] => (Item::Idle, 1),
+            [b'b', ..] => (Item::Busy, 1),
+            [b'{', inner @ ..] => {
+                let end = memchr::memchr(b'}', inner);
+                let kind = end.and_then(|end| inner.get(end + 1).copied());
+                let name = inner[..end.unwrap_or(0)].to_vec();
+                let used = end.unwrap_or(0) + 3;
+                match kind {
+                    Some(b'e') => (Item::Env(name), used),
+                    Some(b's') => (Item::Ssl, used),
+                    Some(other) => return Err(format!("Unrecognized header format %{}", char::from(other))),
+                    None => return Err("Unrecognized header format %".to_owned()),
+                }
+            }
+            [other, ..] => return Err(format!("Unrecognized header format %{}", char::from(*other))),
+        };
+        items.push(item);
+        rest = &rest[used..];
+    }
+    if !rest.is_empty() || items.is_empty() {
+        items.push(Item::Text(rest.to_vec()));
+    }
+    Ok(Value::Items(items))
+}
+
+impl Value {
+    /// The value for this request; nothing when its expression cannot be evaluated.
+    fn push(&self, ex: &Exchange, scratch: &mut Work) -> bool {
+        scratch.value.clear();
+        let items = match self {
+            Self::Items(items) => items,
+            Self::Template(template) => {
+                return match template.eval(ex, &mut scratch.expr, &mut scratch.value) {
+                    Ok(()) => true,
+                    Err(error) => {
+                        logs::error!(
+                            ex,
+                            Level::Error,
+                            "headers",
+                            "AH02557: Can't evaluate value expression: {error}"
+                        );
+                        scratch.value.clear();
+                        true
+                    }
+                };
+            }
+        };
+        let out = &mut scratch.value;
+        for item in items {
+            match item {
+                Item::Text(text) => out.extend_from_slice(text),
+                Item::Received => {
+                    out.extend_from_slice(b"t=");
+                    logs::text::push_i64(out, ex.started_micros);
+                }
+                Item::Duration => {
+                    out.extend_from_slice(b"D=");
+                    let micros = ex.started.elapsed().as_micros();
+                    logs::text::push_u64(out, u64::try_from(micros).unwrap_or(u64::MAX));
+                }
+                Item::Load => {
+                    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+                    let mut words = text.split(' ').chain(std::iter::repeat("0.00"));
+                    let mut next = || words.next().unwrap_or("0.00").to_owned();
+                    out.extend_from_slice(format!("l={}/{}/{}", next(), next(), next()).as_bytes());
+                }
+                // A worker thread serves many connections: it is never what is short.
+                Item::Idle => out.extend_from_slice(b"i=100"),
+                Item::Busy => out.extend_from_slice(b"b=0"),
+                Item::Env(name) => out.extend_from_slice(ex.env.get(name).unwrap_or(b"(null)")),
+                Item::Ssl => out.extend_from_slice(b"(null)"),
+            }
+        }
+        true
+    }
+}
+
+/// Buffers of one worker thread, reused from request to request.
+#[derive(Default)]
+struct Work {
+    value: Vec<u8>,
+    other: Vec<u8>,
+    expr: Scratch,
+    captures: Captures,
+}
+
+/// The fields that are changed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Which {
+    Request,
+    Success,
+    Always,
+}
+
+impl Which {
+    fn table(self, ex: &mut Exchange) -> &mut Table {
+        match self {
+            Self::Request => &mut ex.headers_in,
+            Self::Success => &mut ex.headers_out,
+            Self::Always => &mut ex.err_headers_out,
+        }
+    }
+
+    /// The response's content type is kept beside its fields.
+    fn is_type(self, name: &[u8]) -> bool {
+        self != Self::Request && name.eq_ignore_ascii_case(b"Content-Type")
+    }
+}
+
+fn apply(ex: &mut Exchange, which: Which, early: bool) {
+    thread_local! {
+        static WORK: std::cell::Cell<Option<Box<Work>>> = const { std::cell::Cell::new(None) };
+    }
+    let chain = ex.chain.clone();
+    let Some(conf) = chain.dir.get::<HeadersDir>() else { return };
+    let changes = match which {
+        Which::Request => &conf.request,
+        Which::Success => &conf.success,
+        Which::Always => &conf.always,
+    };
+    if changes.is_empty() {
+        return;
+    }
+    let mut work = WORK.take().unwrap_or_default();
+    for change in changes {
+        if is_early(change) == early && holds(ex, change, &mut work.expr) {
+            carry_out(ex, which, change, &mut work);
+        }
+    }
+    WORK.set(Some(work));
+}
+
+fn holds(ex: &Exchange, change: &Change, scratch: &mut Scratch) -> bool {
+    match &change.when {
+        When::Always | When::Early => true,
+        When::Env(name) => ex.env.contains(name),
+        When::NotEnv(name) => !ex.env.contains(name),
+        When::Expr(condition) => condition.eval(ex, scratch).unwrap_or_else(|error| {
+            logs::error!(ex, Level::Error, "headers", "AH01501: Failed to evaluate expression (ignoring): {error}");
+            false
+        }),
+    }
+}
+
+fn carry_out(ex: &mut Exchange, which: Which, change: &Change, work: &mut Work) {
+    let name = &change.name;
+    let value = match &change.action {
+        Action::Set(value)
+        | Action::SetIfEmpty(value)
+        | Action::Add(value)
+        | Action::Append(value)
+        | Action::Merge(value)
+        | Action::Note(value) => Some(value),
+        Action::Edit { with, .. } => Some(with),
+        Action::Unset | Action::Echo(_) => None,
+    };
+    if value.is_some_and(|value| !value.push(ex, work)) {
+        return;
+    }
+    let Work { value, other, captures, .. } = work;
+    let typed = which.is_type(name);
+    match &change.action {
+        Action::Set(_) if typed => value.clone_into(&mut ex.content_type),
+        Action::Set(_) => which.table(ex).set(name, value),
+        Action::SetIfEmpty(_) if typed => {
+            if ex.content_type.is_empty() {
+                value.clone_into(&mut ex.content_type);
+            }
+        }
+        Action::SetIfEmpty(_) => which.table(ex).set_if_absent(name, value),
+        Action::Add(_) => which.table(ex).add(name, value),
+        Action::Append(_) => which.table(ex).merge(name, value),
+        Action::Merge(_) => {
+            let table = which.table(ex);
+            if !table.get(name).is_some_and(|old| has_element(old, value)) {
+                table.merge(name, value);
+            }
+        }
+        Action::Unset => {
+            if typed {
+                ex.content_type.clear();
+            }
+            which.table(ex).unset(name);
+        }
+        Action::Echo(pattern) => {
+            let found: Vec<_> = ex
+                .headers_in
+                .iter()
+                .filter(|(name, _)| pattern.is_match(name))
+                .map(|(name, value)| (name.to_vec(), value.to_vec()))
+                .collect();
+            for (name, value) in found {
+                which.table(ex).set(&name, &value);
+            }
+        }
+        Action::Note(_) => {
+            other.clear();
+            if let Some(now) = which.table(ex).get(name) {
+                other.extend_from_slice(now);
+                ex.notes.set(value, other);
+            }
+        }
+        Action::Edit { pattern, all, .. } => {
+            if typed && !ex.content_type.is_empty() {
+                let now = std::mem::take(&mut ex.content_type);
+                edit(pattern, value, *all, &now, captures, &mut ex.content_type);
+            }
+            let table = which.table(ex);
+            if !table.contains(name) {
+                return;
+            }
+            let mut changed = Table::default();
+            for (field, now) in table.iter() {
+                if field.eq_ignore_ascii_case(name) {
+                    other.clear();
+                    edit(pattern, value, *all, now, captures, other);
+                    changed.add(field, other);
+                } else {
+                    changed.add(field, now);
+                }
+            }
+            *table = changed;
+        }
+    }
+}
+
+/// Whether the comma-separated list holds this element.
+fn has_element(list: &[u8], element: &[u8]) -> bool {
+    list.split(|byte| *byte == b',').any(|item| item.trim_ascii() == element.trim_ascii())
+}
+
+/// Appends `now` with the first match, or every one, replaced.
+fn edit(pattern: &Pattern, with: &[u8], all: bool, now: &[u8], captures: &mut Captures, out: &mut Vec<u8>) {
+    let mut rest = now;
+    while pattern.captures(rest, captures) {
+        let Some((start, end)) = captures.get(0) else { break };
+        out.extend_from_slice(&rest[..start]);
+        substitute(with, rest, captures, out);
+        if end == start {
+            // Nothing was taken away: go on behind the next byte, or for ever.
+            let Some(byte) = rest.get(end) else {
+                rest = b"";
+                break;
+            };
+            out.push(*byte);
+            rest = &rest[end + 1..];
+        } else {
+            rest = &rest[end..];
+        }
+        if !all {
+            break;
+        }
+    }
+    out.extend_from_slice(rest);
+}
+
+/// Before anything else is known of the request.
+fn early(ex: &mut Exchange) -> Outcome {
+    apply(ex, Which::Request, true);
+    apply(ex, Which::Always, true);
+    apply(ex, Which::Success, true);
+    Outcome::Declined
+}
+
+fn request(ex: &mut Exchange) -> Outcome {
+    apply(ex, Which::Request, false);
+    Outcome::Declined
+}
+
+/// The server's own error pages carry only what is always sent.
+fn response(ex: &mut Exchange) -> Outcome {
+    apply(ex, Which::Always, false);
+    if !ex.response.canned {
+        apply(ex, Which::Success, false);
+    }
+    Outcome::Declined
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edited(pattern: &str, with: &str, all: bool, now: &str) -> String {
+        let pattern = Pattern::new(pattern.as_bytes(), Flags::default()).unwrap();
+        let mut out = Vec::new();
+        edit(&pattern, with.as_bytes(), all, now.as_bytes(), &mut Captures::new(), &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn values_are_edited_once_or_everywhere() {
+        assert_eq!(edited("a(.)", "<$1>", false, "xabac"), "x<b>ac");
+        assert_eq!(edited("a(.)", "<$1>", true, "xabac"), "x<b><c>");
+        assert_eq!(edited("z", "y", true, "abc"), "abc");
+        assert_eq!(edited("x*", "-", true, "ab"), "-a-b-");
+        assert_eq!(edited("$", ";s", false, "c=1"), "c=1;s");
+    }
+
+    #[test]
+    fn elements_of_lists_are_found() {
+        assert!(has_element(b"a, b ,c", b"b") && !has_element(b"ab", b"b"));
+    }
+}
