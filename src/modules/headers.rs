@@ -232,7 +232,9 @@ fn read_clause(cmd: &Cmd<'_>, word: &[u8]) -> Result<When, String> {
         return Err(format!("Unknown parameter: {}", latin1(word)));
     }
     match &word[4..] {
-        b"" | b"!" => Err("error: missing environment variable name. envclause should be in the form env=envar ".to_owned()),
+        b"" | b"!" => {
+            Err("error: missing environment variable name. envclause should be in the form env=envar ".to_owned())
+        }
         [b'!', name @ ..] => Ok(When::NotEnv(name.to_vec())),
         name => Ok(When::Env(name.to_vec())),
     }
@@ -282,25 +284,17 @@ fn read_value(cmd: &Cmd<'_>, text: &[u8]) -> Result<Value, String> {
 }
 
 impl Value {
-    /// The value for this request; nothing when its expression cannot be evaluated.
-    fn push(&self, ex: &Exchange, scratch: &mut Work) -> bool {
+    /// The value for this request into `scratch.value`; empty when its expression cannot be evaluated.
+    fn push(&self, ex: &Exchange, scratch: &mut Work) {
         scratch.value.clear();
         let items = match self {
             Self::Items(items) => items,
             Self::Template(template) => {
-                return match template.eval(ex, &mut scratch.expr, &mut scratch.value) {
-                    Ok(()) => true,
-                    Err(error) => {
-                        logs::error!(
-                            ex,
-                            Level::Error,
-                            "headers",
-                            "AH02557: Can't evaluate value expression: {error}"
-                        );
-                        scratch.value.clear();
-                        true
-                    }
-                };
+                if let Err(error) = template.eval(ex, &mut scratch.expr, &mut scratch.value) {
+                    logs::error!(ex, Level::Error, "headers", "AH02557: Can't evaluate value expression: {error}");
+                    scratch.value.clear();
+                }
+                return;
             }
         };
         let out = &mut scratch.value;
@@ -329,7 +323,6 @@ impl Value {
                 Item::Ssl => out.extend_from_slice(b"(null)"),
             }
         }
-        true
     }
 }
 
@@ -412,8 +405,8 @@ fn carry_out(ex: &mut Exchange, which: Which, change: &Change, work: &mut Work) 
         Action::Edit { with, .. } => Some(with),
         Action::Unset | Action::Echo(_) => None,
     };
-    if value.is_some_and(|value| !value.push(ex, work)) {
-        return;
+    if let Some(value) = value {
+        value.push(ex, work);
     }
     let Work { value, other, captures, .. } = work;
     let typed = which.is_type(name);
