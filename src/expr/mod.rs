@@ -10,7 +10,7 @@ mod token;
 mod vars;
 
 pub use eval::Scratch;
-pub use vars::{EvalError, FileTest, Lookup, Var, Vars};
+pub use vars::{EvalError, FileTest, Lookup, Source, Var, Vars, variable};
 
 /// What an expression may use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

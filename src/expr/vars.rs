@@ -54,7 +54,7 @@ pub enum Var {
 
 /// Where the value of a variable comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Source {
+pub enum Source {
     Var(Var),
     /// The request header of this name; asking for it counts for `Vary`.
     Header(&'static [u8]),
@@ -210,6 +210,11 @@ pub(super) const BINARY: &[(&str, Binary)] = &[
     ("strcmatch", Binary::StrCaseMatch),
     ("fnmatch", Binary::Fnmatch),
 ];
+
+/// The source of a variable by its name, in any case.
+pub fn variable(name: &[u8]) -> Option<Source> {
+    find(VARIABLES, name)
+}
 
 /// Finds a row by its name, in any case.
 pub(super) fn find<T: Copy>(rows: &[(&str, T)], name: &[u8]) -> Option<T> {

@@ -1,0 +1,653 @@
+//! Carries out a list of rules for one request.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::map;
+use super::rule::{Cond, Kind, Rule, flag};
+use super::text::{Part, Var};
+use super::{RewriteServer, push_server_url};
+use crate::base::clock::{Clock as _, SystemClock};
+use crate::base::pattern::Captures;
+use crate::expr::Scratch;
+use crate::logs::{self, Bytes, Level};
+use crate::web::Exchange;
+
+/// How a list of rules ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Nothing changed.
+    Same,
+    /// [`Exchange::filename`] (and the query) changed.
+    Changed {
+        /// The redirect must not be escaped.
+        no_escape: bool,
+        /// Status of a redirect.
+        code: u16,
+        /// What begins the path is the client's choice, so it is no path of the file system.
+        unsafe_prefix: bool,
+    },
+    /// The request ends with this status.
+    Status(u16),
+}
+
+/// What `END` leaves behind: no more rules for this request.
+#[derive(Default)]
+pub(super) struct Ended(pub bool);
+
+/// Buffers of one worker thread, reused from request to request.
+#[derive(Default)]
+pub(super) struct Work {
+    uri: Vec<u8>,
+    test: Vec<u8>,
+    new: Vec<u8>,
+    rule: Captures,
+    rule_text: Vec<u8>,
+    cond: Captures,
+    cond_text: Vec<u8>,
+    expr: Scratch,
+    /// The last condition that matched was an expression: its groups are `%n`.
+    cond_is_expr: bool,
+    vary: Vec<u8>,
+    vary_now: Vec<u8>,
+    /// A group that went into the text had a question mark in it that the client had escaped.
+    question_mark: bool,
+}
+
+/// The schemes that make a substitution an absolute URL, and whether a query may follow.
+const SCHEMES: &[(&[u8], bool)] = &[
+    (b"ajp://", true),
+    (b"balancer://", true),
+    (b"fcgi://", true),
+    (b"ftp://", false),
+    (b"gopher://", false),
+    (b"h2://", true),
+    (b"h2c://", true),
+    (b"http://", true),
+    (b"https://", true),
+    (b"ldap://", false),
+    (b"mailto:", false),
+    (b"news:", false),
+    (b"nntp://", false),
+    (b"scgi://", true),
+    (b"unix:", true),
+    (b"uwsgi://", true),
+    (b"ws://", true),
+    (b"wss://", true),
+];
+
+/// Length of the scheme if this is an absolute URL, and whether a query may follow.
+pub(super) fn absolute(text: &[u8]) -> Option<(usize, bool)> {
+    let found = SCHEMES
+        .iter()
+        .find(|(scheme, _)| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)))?;
+    Some((found.0.len(), found.1))
+}
+
+/// Runs `rules`; `dir` is the prefix of a directory context.
+pub(super) async fn run(ex: &mut Exchange, rules: &[std::sync::Arc<Rule>], dir: Option<&[u8]>) -> End {
+    thread_local! {
+        static WORK: std::cell::Cell<Option<Box<Work>>> = const { std::cell::Cell::new(None) };
+    }
+    let mut work = WORK.take().unwrap_or_default();
+    let end = list(ex, rules, dir, &mut work).await;
+    WORK.set(Some(work));
+    end
+}
+
+async fn list(ex: &mut Exchange, rules: &[std::sync::Arc<Rule>], dir: Option<&[u8]>, work: &mut Work) -> End {
+    let mut end = End::Same;
+    let mut rounds = 0u32;
+    let mut at = 0;
+    while let Some(rule) = rules.get(at) {
+        at += 1;
+        if ex.sub_depth > 0 && rule.has(flag::NO_SUBREQUEST | flag::REDIRECT) {
+            continue;
+        }
+        match one(ex, rule, dir, work).await {
+            Step::NoMatch => {
+                let mut chained = rule;
+                while chained.has(flag::CHAIN) {
+                    let Some(next) = rules.get(at) else { break };
+                    chained = next;
+                    at += 1;
+                }
+                continue;
+            }
+            Step::Status(code) => return End::Status(code),
+            Step::Match => {
+                end = End::Changed {
+                    no_escape: rule.has(flag::NO_ESCAPE),
+                    code: rule.code,
+                    unsafe_prefix: super::text::begins_variable(&rule.output) && !rule.has(flag::PREFIX_STAT),
+                };
+            }
+            Step::NoChange => {}
+        }
+        if rule.has(flag::PASS) {
+            let mut name = b"passthrough:".to_vec();
+            name.append(&mut ex.filename);
+            ex.filename = name;
+            return End::Changed { no_escape: false, code: rule.code, unsafe_prefix: false };
+        }
+        if rule.has(flag::END) {
+            ex.ext.get_mut::<Ended>().0 = true;
+            break;
+        }
+        if rule.has(flag::PROXY | flag::LAST) {
+            break;
+        }
+        if rule.has(flag::NEXT) {
+            rounds += 1;
+            if rounds >= rule.rounds {
+                logs::error!(
+                    ex,
+                    Level::Error,
+                    "rewrite",
+                    "AH02596: RewriteRule '{}' and URI '{}' exceeded maximum number of rounds ({}) via the [N] flag",
+                    Bytes(rule.pattern.source()),
+                    Bytes(&ex.uri),
+                    rule.rounds
+                );
+                return End::Status(500);
+            }
+            at = 0;
+            continue;
+        }
+        at += rule.skip;
+    }
+    end
+}
+
+enum Step {
+    NoMatch,
+    NoChange,
+    Match,
+    Status(u16),
+}
+
+async fn one(ex: &mut Exchange, rule: &Rule, dir: Option<&[u8]>, work: &mut Work) -> Step {
+    let proxied = ex.filename.starts_with(b"proxy:");
+    work.uri.clear();
+    work.uri.extend_from_slice(&ex.filename);
+    if let Some(dir) = dir {
+        work.uri.extend_from_slice(&ex.path_info);
+        if !proxied && work.uri.starts_with(dir) {
+            work.uri.drain(..dir.len());
+        }
+    }
+    logs::error!(
+        ex,
+        Level::Trace3,
+        "rewrite",
+        "applying pattern '{}' to uri '{}'",
+        Bytes(rule.pattern.source()),
+        Bytes(&work.uri)
+    );
+    let matched = match rule.pattern.try_captures(&work.uri, &mut work.rule) {
+        Ok(matched) => matched,
+        Err(_) => {
+            limit_hit(ex, rule.pattern.source());
+            false
+        }
+    };
+    if matched == rule.has(flag::NOT) {
+        return Step::NoMatch;
+    }
+    if rule.has(flag::NOT) {
+        work.rule.clear();
+    }
+    let uri = std::mem::take(&mut work.uri);
+    work.rule_text.clone_from(&uri);
+    work.uri = uri;
+    work.cond.clear();
+    work.cond_text.clear();
+    work.cond_is_expr = false;
+    work.vary.clear();
+    if !conditions(ex, &rule.conds, work).await {
+        return Step::NoMatch;
+    }
+    if !work.vary.is_empty() {
+        ex.headers_out.merge(b"Vary", &work.vary);
+    }
+    work.question_mark = false;
+    let mut new = std::mem::take(&mut work.new);
+    new.clear();
+    if !rule.has(flag::NO_CHANGE) {
+        expand(ex, &rule.output, Some(rule), work, &mut new).await;
+        if work.question_mark && !rule.has(flag::ALLOW_3F) {
+            work.new = new;
+            logs::error!(
+                ex,
+                Level::Error,
+                "rewrite",
+                "AH10508: Unsafe URL with %3f URL rewritten without UnsafeAllow3F"
+            );
+            return Step::Status(403);
+        }
+        logs::error!(ex, Level::Trace2, "rewrite", "rewrite '{}' -> '{}'", Bytes(&work.uri), Bytes(&new));
+    }
+    let step = carry_out(ex, rule, dir, work, &mut new).await;
+    work.new = new;
+    step
+}
+
+async fn carry_out(ex: &mut Exchange, rule: &Rule, dir: Option<&[u8]>, work: &mut Work, new: &mut Vec<u8>) -> Step {
+    let mut text = Vec::new();
+    for env in &rule.env {
+        text.clear();
+        expand(ex, env, Some(rule), work, &mut text).await;
+        set_env(ex, &text);
+    }
+    for cookie in &rule.cookies {
+        text.clear();
+        expand(ex, cookie, Some(rule), work, &mut text).await;
+        set_cookie(ex, &text);
+    }
+    if rule.has(flag::NO_CHANGE) {
+        force_type(ex, rule, work).await;
+        return if rule.has(flag::STATUS) { Step::Status(rule.code) } else { Step::NoChange };
+    }
+    let proxied = ex.filename.starts_with(b"proxy:");
+    if let Some(dir) = dir {
+        if !proxied && new.first() != Some(&b'/') && absolute(new).is_none() {
+            new.splice(..0, dir.iter().copied());
+        }
+    }
+    new.clone_into(&mut ex.filename);
+    split_query(ex, rule);
+    if rule.has(flag::DISCARD_PATH_INFO) {
+        ex.path_info.clear();
+    }
+    if rule.has(flag::STATUS) {
+        return Step::Status(rule.code);
+    }
+    if rule.has(flag::PROXY) {
+        qualify(ex);
+        let mut name = b"proxy:".to_vec();
+        name.append(&mut ex.filename);
+        ex.filename = name;
+        force_type(ex, rule, work).await;
+        return Step::Match;
+    }
+    if rule.has(flag::REDIRECT) {
+        qualify(ex);
+        return Step::Match;
+    }
+    if absolute(&ex.filename).is_none() {
+        force_type(ex, rule, work).await;
+    }
+    Step::Match
+}
+
+fn limit_hit(ex: &Exchange, pattern: &[u8]) {
+    logs::error!(
+        ex,
+        Level::Error,
+        "rewrite",
+        "AH10505: the pattern '{}' took too many steps and counts as not matching",
+        Bytes(pattern)
+    );
+}
+
+/// Conditions joined by "and", those with OR to their successors by "or".
+async fn conditions(ex: &Exchange, conds: &[Cond], work: &mut Work) -> bool {
+    let mut at = 0;
+    while let Some(cond) = conds.get(at) {
+        at += 1;
+        work.vary_now.clear();
+        let holds = condition(ex, cond, work).await;
+        if cond.no_vary {
+            work.vary_now.clear();
+        }
+        if cond.or {
+            if !holds {
+                continue;
+            }
+            // The rest of the alternatives does not matter any more.
+            let mut alternative = cond;
+            while alternative.or {
+                let Some(next) = conds.get(at) else { break };
+                alternative = next;
+                at += 1;
+            }
+        } else if !holds {
+            return false;
+        }
+        if !work.vary_now.is_empty() {
+            if !work.vary.is_empty() {
+                work.vary.extend_from_slice(b", ");
+            }
+            work.vary.extend_from_slice(&work.vary_now);
+        }
+    }
+    true
+}
+
+async fn condition(ex: &Exchange, cond: &Cond, work: &mut Work) -> bool {
+    let mut test = std::mem::take(&mut work.test);
+    test.clear();
+    expand(ex, &cond.test, None, work, &mut test).await;
+    let holds = holds(ex, cond, &test, work).await;
+    logs::error!(
+        ex,
+        Level::Trace4,
+        "rewrite",
+        "RewriteCond: input='{}' => {}",
+        Bytes(&test),
+        if holds != cond.not { "matched" } else { "not-matched" }
+    );
+    work.test = test;
+    holds != cond.not
+}
+
+/// Before `!`.
+async fn holds(ex: &Exchange, cond: &Cond, test: &[u8], work: &mut Work) -> bool {
+    let path = || std::path::Path::new(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(test));
+    let is = |check: fn(&std::fs::Metadata) -> bool| std::fs::metadata(path()).is_ok_and(|meta| check(&meta));
+    match &cond.kind {
+        Kind::Pattern(pattern) => match pattern.try_captures(test, &mut work.cond) {
+            Ok(true) if cond.not => {
+                work.cond.clear();
+                true
+            }
+            Ok(true) => {
+                work.cond_text.clear();
+                work.cond_text.extend_from_slice(test);
+                work.cond_is_expr = false;
+                true
+            }
+            Ok(false) => false,
+            Err(_) => {
+                limit_hit(ex, pattern.source());
+                false
+            }
+        },
+        Kind::Expr(condition) => match condition.eval(ex, &mut work.expr) {
+            Ok(holds) => {
+                if holds && !cond.not {
+                    work.cond_is_expr = true;
+                }
+                holds
+            }
+            Err(error) => {
+                logs::error!(ex, Level::Error, "rewrite", "AH10507: RewriteCond: expr evaluation failed: {error}");
+                false
+            }
+        },
+        Kind::Directory => is(std::fs::Metadata::is_dir),
+        Kind::File => is(std::fs::Metadata::is_file),
+        Kind::Size => is(|meta| meta.is_file() && meta.len() > 0),
+        Kind::Link => std::fs::symlink_metadata(path()).is_ok_and(|meta| meta.is_symlink()),
+        Kind::Executable => is(|meta| meta.permissions().mode() & 0o111 != 0),
+        Kind::Url => {
+            !test.is_empty() && ex.sub_depth == 0 && {
+                let sub = Box::pin(crate::pipe::lookup(ex, test)).await;
+                sub.status < 400
+            }
+        }
+        Kind::FileAccess => {
+            !test.is_empty() && ex.sub_depth == 0 && {
+                let sub = Box::pin(crate::pipe::lookup_file(ex, test)).await;
+                sub.status < 300 && sub.finfo.as_ref().is_some_and(std::fs::Metadata::is_file)
+            }
+        }
+        Kind::Number(compare, with) => {
+            let mut other = Vec::new();
+            Box::pin(expand(ex, with, None, work, &mut other)).await;
+            compare.holds(integer(test).cmp(&integer(&other)))
+        }
+        Kind::Text(compare, with) => {
+            let mut other = Vec::new();
+            Box::pin(expand(ex, with, None, work, &mut other)).await;
+            if *compare == super::rule::Compare::Eq && cond.no_case {
+                return test.eq_ignore_ascii_case(&other);
+            }
+            compare.holds(test.len().cmp(&other.len()).then_with(|| test.cmp(&other)))
+        }
+    }
+}
+
+/// As C's atoi.
+fn integer(text: &[u8]) -> i64 {
+    let text = text.trim_ascii_start();
+    let (negative, digits) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        _ => (false, text),
+    };
+    let value = digits
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .fold(0i64, |sum, digit| sum.saturating_mul(10).saturating_add(i64::from(digit - b'0')));
+    if negative { -value } else { value }
+}
+
+/// Appends the value of a text. `rule` says how groups are escaped.
+async fn expand(ex: &Exchange, parts: &[Part], rule: Option<&Rule>, work: &mut Work, out: &mut Vec<u8>) {
+    for part in parts {
+        match part {
+            Part::Text(text) => out.extend_from_slice(text),
+            Part::Rule(group) => {
+                let text = work.rule.text(usize::from(*group), &work.rule_text);
+                work.question_mark |= group_into(text, rule, out);
+            }
+            Part::Cond(group) => {
+                let text = if work.cond_is_expr {
+                    work.expr.group(usize::from(*group))
+                } else {
+                    work.cond.text(usize::from(*group), &work.cond_text)
+                };
+                work.question_mark |= group_into(text, rule, out);
+            }
+            Part::Var(Var::AheadUrl(var)) => {
+                let target = if ex.filename.is_empty() { &ex.uri } else { &work.uri };
+                if ex.sub_depth == 0 && !target.is_empty() {
+                    let sub = Box::pin(crate::pipe::lookup(ex, target)).await;
+                    var.push(&sub, &mut work.vary_now, out);
+                }
+            }
+            Part::Var(Var::AheadFile(var)) => {
+                if ex.sub_depth == 0 && !ex.filename.is_empty() {
+                    let sub = Box::pin(crate::pipe::lookup_file(ex, &ex.filename)).await;
+                    var.push(&sub, &mut work.vary_now, out);
+                }
+            }
+            Part::Var(var) => var.push(ex, &mut work.vary_now, out),
+            Part::Map { map: name, key, default } => {
+                let mut wanted = Vec::new();
+                Box::pin(expand(ex, key, rule, work, &mut wanted)).await;
+                let found = match find_map(ex, name) {
+                    Some(map) => match &map.kind {
+                        map::Kind::Program(program) => map::ask(ex, program, &wanted).await,
+                        _ => map::look_up(ex, &map, &wanted),
+                    },
+                    None => None,
+                };
+                match found.filter(|value| !value.is_empty()) {
+                    Some(value) => out.extend_from_slice(&value),
+                    None => Box::pin(expand(ex, default, rule, work, out)).await,
+                }
+            }
+        }
+    }
+}
+
+fn find_map(ex: &Exchange, name: &[u8]) -> Option<std::sync::Arc<map::Map>> {
+    let conf = ex.server().get::<RewriteServer>()?;
+    conf.maps.iter().find(|map| map.name == name).cloned()
+}
+
+/// Appends a group; says whether it brought a question mark along.
+fn group_into(text: &[u8], rule: Option<&Rule>, out: &mut Vec<u8>) -> bool {
+    let Some(rule) = rule.filter(|rule| rule.has(flag::ESCAPE_GROUPS | flag::ESCAPE_CONTROLS)) else {
+        out.extend_from_slice(text);
+        return rule.is_some() && text.contains(&b'?');
+    };
+    for byte in text {
+        let keep = if rule.has(flag::ESCAPE_GROUPS) {
+            match (&rule.escaped, &rule.spared) {
+                (Some(only), _) => !only.contains(byte),
+                (None, spared) => {
+                    byte.is_ascii_alphanumeric()
+                        || *byte == b'_'
+                        || spared.as_ref().is_some_and(|spared| spared.contains(byte))
+                }
+            }
+        } else {
+            !(byte.is_ascii_control() || *byte == b' ')
+        };
+        if keep {
+            out.push(*byte);
+        } else if *byte == b' ' && !rule.has(flag::NO_PLUS) {
+            out.push(b'+');
+        } else {
+            out.push(b'%');
+            crate::base::path::push_hex_lower(*byte, out);
+        }
+    }
+    // What was not escaped may still hold one.
+    rule.escaped.as_ref().is_some_and(|only| !only.contains(&b'?')) && text.contains(&b'?')
+}
+
+fn set_env(ex: &mut Exchange, text: &[u8]) {
+    if let Some(name) = text.strip_prefix(b"!") {
+        ex.env.unset(name);
+        return;
+    }
+    let (name, value) = match memchr::memchr(b':', text) {
+        Some(colon) => (&text[..colon], &text[colon + 1..]),
+        None => (text, &b""[..]),
+    };
+    ex.env.set(name, value);
+}
+
+/// `name:value:domain[:minutes[:path[:secure[:httponly[:samesite]]]]]`; a `;` in front makes `;` the separator.
+fn set_cookie(ex: &mut Exchange, text: &[u8]) {
+    let (separator, text) = match text {
+        [b';', rest @ ..] => (b';', rest),
+        _ => (b':', text),
+    };
+    let mut words = text.split(|byte| *byte == separator);
+    let (Some(name), Some(value), Some(domain)) = (words.next(), words.next(), words.next()) else { return };
+    if name.is_empty() || domain.is_empty() {
+        return;
+    }
+    let note = [name, b"_rewrite"].concat();
+    if ex.notes.contains(&note) {
+        return;
+    }
+    let minutes = words.next().map_or(0, integer);
+    let path = words.next().filter(|path| !path.is_empty()).unwrap_or(b"/");
+    let on = |word: Option<&[u8]>, name: &[u8]| {
+        word.is_some_and(|word| word.eq_ignore_ascii_case(b"true") || word == b"1" || word.eq_ignore_ascii_case(name))
+    };
+    let secure = on(words.next(), b"secure");
+    let http_only = on(words.next(), b"HttpOnly");
+    let same_site =
+        words.next().filter(|word| !word.is_empty() && *word != b"0" && !word.eq_ignore_ascii_case(b"false"));
+    let mut cookie = [name, b"=", value, b"; path=", path, b"; domain=", domain].concat();
+    if minutes != 0 {
+        cookie.extend_from_slice(b"; expires=");
+        let wall = SystemClock.wall().saturating_add(minutes.saturating_mul(60_000_000));
+        let mut date = Vec::new();
+        crate::base::clock::push_http_date(&mut date, wall);
+        // The old cookie specification has dashes in it.
+        for at in [7, 11] {
+            if let Some(blank) = date.get_mut(at) {
+                *blank = b'-';
+            }
+        }
+        cookie.extend_from_slice(&date);
+    }
+    if secure {
+        cookie.extend_from_slice(b"; secure");
+    }
+    if http_only {
+        cookie.extend_from_slice(b"; HttpOnly");
+    }
+    if let Some(same_site) = same_site {
+        cookie.extend_from_slice(b"; SameSite=");
+        cookie.extend_from_slice(same_site);
+    }
+    ex.err_headers_out.add(b"Set-Cookie", &cookie);
+    ex.notes.set(&note, b"1");
+}
+
+/// Notes for the fixups that follow all rules.
+async fn force_type(ex: &mut Exchange, rule: &Rule, work: &mut Work) {
+    for (text, note, lower) in [(&rule.mime, super::FORCED_TYPE, true), (&rule.handler, super::FORCED_HANDLER, true)] {
+        let Some(text) = text else { continue };
+        let mut value = Vec::new();
+        expand(ex, text, Some(rule), work, &mut value).await;
+        if lower {
+            value.make_ascii_lowercase();
+        }
+        if !value.is_empty() {
+            ex.notes.set(note, &value);
+        }
+    }
+}
+
+/// Takes the query out of the new name.
+fn split_query(ex: &mut Exchange, rule: &Rule) {
+    if absolute(&ex.filename).is_some_and(|(_, query)| !query) {
+        ex.args = None;
+        return;
+    }
+    if rule.has(flag::QUERY_DISCARD) {
+        ex.args = None;
+    }
+    let mark = if rule.has(flag::QUERY_LAST) {
+        memchr::memrchr(b'?', &ex.filename)
+    } else {
+        memchr::memchr(b'?', &ex.filename)
+    };
+    let Some(mark) = mark else { return };
+    let mut query = ex.filename.split_off(mark + 1);
+    ex.filename.pop();
+    if rule.has(flag::QUERY_APPEND) {
+        if let Some(old) = ex.args.take().filter(|old| !old.is_empty()) {
+            if !query.is_empty() {
+                query.push(b'&');
+            }
+            query.extend_from_slice(&old);
+        }
+    }
+    if query.last() == Some(&b'&') {
+        query.pop();
+    }
+    ex.args = Some(query).filter(|query| !query.is_empty());
+}
+
+/// Makes a path an absolute URL of this server.
+fn qualify(ex: &mut Exchange) {
+    if absolute(&ex.filename).is_some() {
+        return;
+    }
+    let name = std::mem::take(&mut ex.filename);
+    let mut url = Vec::with_capacity(name.len() + 64);
+    push_server_url(ex, &mut url);
+    if name.first() != Some(&b'/') {
+        url.push(b'/');
+    }
+    url.extend_from_slice(&name);
+    ex.filename = url;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn absolute_urls_are_told_by_their_scheme() {
+        assert_eq!(absolute(b"HTTP://x"), Some((7, true)));
+        assert_eq!(absolute(b"mailto:a@b"), Some((7, false)));
+        assert_eq!(absolute(b"//x"), None);
+        assert_eq!(absolute(b"/http://x"), None);
+    }
+
+    #[test]
+    fn numbers_are_read_as_far_as_they_go() {
+        assert_eq!((integer(b" 12x"), integer(b"-3"), integer(b"x"), integer(b"")), (12, -3, 0, 0));
+    }
+}

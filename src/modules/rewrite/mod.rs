@@ -1,0 +1,614 @@
+//! `mod_rewrite.c`: rules that change URLs.
+//!
+//! [`rule`] is what was read, [`text`] its texts, [`map`] the maps, [`engine`] carries a list of rules out; here are the
+//! directives and what becomes of the result in a server's and in a directory's context.
+
+mod engine;
+mod map;
+mod rule;
+mod text;
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use crate::base::path::escape_path;
+use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Place, Places, Server, Shape, Slots, latin1, row};
+use crate::logs::{self, Bytes, Level};
+use crate::modules::rows::nothing;
+use crate::modules::slot;
+use crate::pipe::{Hook, Module, Outcome, Phase, Run, Waiting, names};
+use crate::web::{Exchange, ProxyKind, Wire};
+
+use engine::{End, Ended, absolute};
+use rule::{Cond, Rule};
+
+/// The module.
+pub const MODULE: Module = Module {
+    row: ModuleRow {
+        id: "rewrite_module",
+        file: "mod_rewrite.c",
+        builtin: false,
+        directives: DIRECTIVES,
+        post_config: nothing,
+    },
+    hooks: HOOKS,
+};
+
+/// RewriteOptions as bits.
+mod option {
+    pub(super) const INHERIT: u16 = 1;
+    pub(super) const INHERIT_BEFORE: u16 = 1 << 1;
+    pub(super) const NO_SLASH: u16 = 1 << 2;
+    pub(super) const ANY_URI: u16 = 1 << 3;
+    pub(super) const MERGE_BASE: u16 = 1 << 4;
+    pub(super) const INHERIT_DOWN: u16 = 1 << 5;
+    pub(super) const INHERIT_DOWN_BEFORE: u16 = 1 << 6;
+    pub(super) const IGNORE_INHERIT: u16 = 1 << 7;
+    pub(super) const IGNORE_CONTEXT_INFO: u16 = 1 << 8;
+    pub(super) const LEGACY_PREFIX: u16 = 1 << 9;
+}
+
+/// Values per server.
+#[derive(Clone, Default)]
+pub struct RewriteServer {
+    /// RewriteEngine.
+    engine: Option<bool>,
+    /// RewriteOptions.
+    options: Option<u16>,
+    /// RewriteMap.
+    maps: Vec<Arc<map::Map>>,
+    rules: Vec<Arc<Rule>>,
+    /// Conditions that wait for their rule.
+    conds: Vec<Cond>,
+    /// The server these were written in: one without any takes no part, whatever the main server says.
+    of: usize,
+}
+
+impl Conf for RewriteServer {
+    const SLOT: usize = slot::REWRITE;
+
+    fn merge(base: &Self, add: &Self) -> Self {
+        let mut maps = add.maps.clone();
+        maps.extend(base.maps.iter().filter(|map| !add.maps.iter().any(|own| own.name == map.name)).cloned());
+        Self {
+            engine: add.engine.or(base.engine),
+            options: add.options.or(base.options),
+            maps,
+            rules: inherited(base.options, &base.rules, add.options, &add.rules),
+            conds: Vec::new(),
+            of: add.of,
+        }
+    }
+}
+
+/// Values per directory.
+#[derive(Clone, Default)]
+pub struct RewriteDir {
+    /// RewriteEngine.
+    engine: Option<bool>,
+    /// RewriteOptions.
+    options: Option<u16>,
+    /// RewriteBase.
+    base: Option<Vec<u8>>,
+    /// The section's path, with a slash at the end.
+    directory: Vec<u8>,
+    rules: Vec<Arc<Rule>>,
+    /// Conditions that wait for their rule.
+    conds: Vec<Cond>,
+}
+
+impl Conf for RewriteDir {
+    const SLOT: usize = slot::REWRITE + 1;
+
+    fn merge(base: &Self, add: &Self) -> Self {
+        let merge_base = add.options.or(base.options).unwrap_or(0) & option::MERGE_BASE != 0;
+        Self {
+            engine: add.engine.or(base.engine),
+            options: add.options.or(base.options),
+            base: add.base.clone().or_else(|| base.base.clone().filter(|_| merge_base)),
+            directory: add.directory.clone(),
+            rules: inherited(base.options, &base.rules, add.options, &add.rules),
+            conds: Vec::new(),
+        }
+    }
+}
+
+/// The rules of an inner scope, with those of the outer one where RewriteOptions of either says so.
+fn inherited(outer: Option<u16>, base: &[Arc<Rule>], inner: Option<u16>, add: &[Arc<Rule>]) -> Vec<Arc<Rule>> {
+    let own = inner.unwrap_or(0);
+    let down = if own & option::IGNORE_INHERIT != 0 { 0 } else { outer.unwrap_or(0) };
+    let join = |first: &[Arc<Rule>], second: &[Arc<Rule>]| first.iter().chain(second).cloned().collect();
+    if own & option::INHERIT != 0 || down & option::INHERIT_DOWN != 0 {
+        join(add, base)
+    } else if own & option::INHERIT_BEFORE != 0 || down & option::INHERIT_DOWN_BEFORE != 0 {
+        join(base, add)
+    } else {
+        add.to_vec()
+    }
+}
+
+/// The directives.
+#[rustfmt::skip]
+pub const DIRECTIVES: &[Directive] = &[
+    row("RewriteEngine", Places::FILEINFO, Shape::Flag, engine_on, "On or Off to enable or disable (default) the whole rewriting engine"),
+    row("RewriteOptions", Places::FILEINFO, Shape::Iterate, options, "List of option strings to set"),
+    row("RewriteBase", Places::FILEINFO, Shape::Take1, base, "the base URL of the per-directory context"),
+    row("RewriteCond", Places::FILEINFO, Shape::Raw, cond, "an input string and a to be applied regexp-pattern"),
+    row("RewriteRule", Places::FILEINFO, Shape::Raw, rewrite_rule, "an URL-applied regexp-pattern and a substitution URL"),
+    row("RewriteMap", Places::SERVER, Shape::Take23, rewrite_map, "a mapname and a filename and options"),
+];
+
+/// The hooks.
+pub const HOOKS: &[Hook] = &[
+    Hook { phase: Phase::Translate, order: -20, wants: server_rules, run: Run::Now(translate) },
+    Hook { phase: Phase::Translate, order: -20, wants: server_rules_wait, run: Run::Wait(translate_waiting) },
+    Hook { phase: Phase::Fixups, order: -20, wants: dir_rules, run: Run::Now(fixup) },
+    Hook { phase: Phase::Fixups, order: -20, wants: dir_rules_wait, run: Run::Wait(fixup_waiting) },
+    Hook { phase: Phase::Fixups, order: 10, wants: any_rules, run: Run::Now(forced) },
+    Hook { phase: Phase::Handler, order: 0, wants: any_dir_rules, run: Run::Handle(redirect) },
+];
+
+/// Note with the content type that `T=` forces.
+const FORCED_TYPE: &[u8] = b"rewrite-forced-mimetype";
+/// Note with the handler that `H=` forces.
+const FORCED_HANDLER: &[u8] = b"rewrite-forced-handler";
+/// The handler that goes on with another URL.
+const REDIRECT_HANDLER: &[u8] = b"redirect-handler";
+
+fn of_server(server: &Server) -> Option<&RewriteServer> {
+    server.get::<RewriteServer>().filter(|conf| conf.of == server.index && conf.engine == Some(true))
+}
+
+fn waits(server: &Server, rules: &[Arc<Rule>]) -> bool {
+    let maps = server.get::<RewriteServer>().map(|conf| conf.maps.as_slice()).unwrap_or_default();
+    let program = |name: &[u8]| maps.iter().any(|map| map.name == name && matches!(map.kind, map::Kind::Program(_)));
+    rules.iter().any(|rule| rule.waits(&program))
+}
+
+fn server_rules(server: &Server, _: &Slots) -> bool {
+    of_server(server).is_some_and(|conf| !conf.rules.is_empty() && !waits(server, &conf.rules))
+}
+
+fn server_rules_wait(server: &Server, _: &Slots) -> bool {
+    of_server(server).is_some_and(|conf| waits(server, &conf.rules))
+}
+
+fn of_dir(dir: &Slots) -> Option<&RewriteDir> {
+    dir.get::<RewriteDir>().filter(|conf| conf.engine == Some(true) && !conf.rules.is_empty())
+}
+
+fn dir_rules(server: &Server, dir: &Slots) -> bool {
+    of_dir(dir).is_some_and(|conf| !waits(server, &conf.rules))
+}
+
+fn dir_rules_wait(server: &Server, dir: &Slots) -> bool {
+    of_dir(dir).is_some_and(|conf| waits(server, &conf.rules))
+}
+
+fn any_dir_rules(_: &Server, dir: &Slots) -> bool {
+    of_dir(dir).is_some()
+}
+
+fn any_rules(server: &Server, dir: &Slots) -> bool {
+    of_dir(dir).is_some() || of_server(server).is_some()
+}
+
+/// Whether the directive is for the server as a whole.
+fn at_server(cmd: &Cmd<'_>) -> bool {
+    matches!(cmd.place, Place::Main | Place::VirtualHost)
+}
+
+fn server_conf<'a>(cmd: &'a mut Cmd<'_>) -> &'a mut RewriteServer {
+    let index = cmd.server.index;
+    let conf = cmd.server_conf::<RewriteServer>();
+    conf.of = index;
+    conf
+}
+
+fn dir_conf<'a>(cmd: &'a mut Cmd<'_>) -> &'a mut RewriteDir {
+    let mut path = cmd.section_path.unwrap_or_default().to_vec();
+    if path.last() != Some(&b'/') {
+        path.push(b'/');
+    }
+    let conf = cmd.dir_conf::<RewriteDir>();
+    if conf.directory.is_empty() {
+        conf.directory = path;
+    }
+    conf
+}
+
+fn engine_on(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    if at_server(cmd) {
+        server_conf(cmd).engine = Some(args.on());
+    } else {
+        dir_conf(cmd).engine = Some(args.on());
+    }
+    Ok(())
+}
+
+fn options(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    let word = args.word(0).to_ascii_lowercase();
+    let bit = match word.as_slice() {
+        b"inherit" => option::INHERIT,
+        b"inheritbefore" => option::INHERIT_BEFORE,
+        b"inheritdown" => option::INHERIT_DOWN,
+        b"inheritdownbefore" => option::INHERIT_DOWN_BEFORE,
+        b"ignoreinherit" => option::IGNORE_INHERIT,
+        b"allownoslash" => option::NO_SLASH,
+        b"allowanyuri" => option::ANY_URI,
+        b"mergebase" => option::MERGE_BASE,
+        b"ignorecontextinfo" => option::IGNORE_CONTEXT_INFO,
+        b"legacyprefixdocroot" => option::LEGACY_PREFIX,
+        _ if word.starts_with(b"maxredirects=") => {
+            let text = "AH00664: RewriteOptions: MaxRedirects option has been removed in favor of the global \
+                        LimitInternalRecursion directive and will be ignored.";
+            cmd.warn("rewrite", "warn", text.to_owned());
+            0
+        }
+        _ => return Err(format!("RewriteOptions: unknown option '{}'", latin1(args.word(0)))),
+    };
+    let options = if at_server(cmd) { &mut server_conf(cmd).options } else { &mut dir_conf(cmd).options };
+    *options = Some(options.unwrap_or(0) | bit);
+    Ok(())
+}
+
+fn base(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    if at_server(cmd) {
+        return Err("RewriteBase: only valid in per-directory config files".to_owned());
+    }
+    let word = args.word(0);
+    if word.is_empty() {
+        return Err("RewriteBase: empty URL not allowed".to_owned());
+    }
+    if word[0] != b'/' {
+        return Err("RewriteBase: argument is not a valid URL".to_owned());
+    }
+    dir_conf(cmd).base = Some(word.to_vec());
+    Ok(())
+}
+
+fn cond(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    let cond = rule::cond(cmd, args.raw)?;
+    let conds = if at_server(cmd) { &mut server_conf(cmd).conds } else { &mut dir_conf(cmd).conds };
+    conds.push(cond);
+    Ok(())
+}
+
+fn rewrite_rule(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    let conds = if at_server(cmd) { &mut server_conf(cmd).conds } else { &mut dir_conf(cmd).conds };
+    let conds = std::mem::take(conds);
+    let rule = Arc::new(rule::rule(cmd, args.raw, conds)?);
+    let rules = if at_server(cmd) { &mut server_conf(cmd).rules } else { &mut dir_conf(cmd).rules };
+    rules.push(rule);
+    Ok(())
+}
+
+fn rewrite_map(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    let map = Arc::new(map::parse(cmd, args.word(0), args.word(1))?);
+    let maps = &mut server_conf(cmd).maps;
+    maps.retain(|old| old.name != map.name);
+    maps.push(map);
+    Ok(())
+}
+
+/// Carries a list out that never has to wait.
+fn at_once<'a>(future: impl Future<Output = Outcome> + 'a) -> Outcome {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(outcome) => outcome,
+        // `wants` has looked: nothing in these rules waits.
+        Poll::Pending => Outcome::Status(500),
+    }
+}
+
+fn translate(ex: &mut Exchange) -> Outcome {
+    at_once(in_server(ex))
+}
+
+fn translate_waiting(ex: &mut Exchange) -> Waiting<'_> {
+    Box::pin(in_server(ex))
+}
+
+fn fixup(ex: &mut Exchange) -> Outcome {
+    at_once(in_dir(ex))
+}
+
+fn fixup_waiting(ex: &mut Exchange) -> Waiting<'_> {
+    Box::pin(in_dir(ex))
+}
+
+/// Scheme, name and port of this server, as `SCRIPT_URI` and redirects show them.
+fn push_server_url(ex: &Exchange, out: &mut Vec<u8>) {
+    names::push_url(ex, b"", out);
+}
+
+fn has_bad_query(ex: &Exchange) -> bool {
+    let bad = ex.args.as_ref().is_some_and(|args| args.iter().any(|byte| byte.is_ascii_control() || *byte == b' '));
+    if bad {
+        logs::error!(
+            ex,
+            Level::Error,
+            "rewrite",
+            "AH10410: Rewritten query string contains control characters or spaces"
+        );
+    }
+    bad
+}
+
+/// The query behind an absolute or `proxy:` name.
+fn append_query(ex: &mut Exchange, escape: bool) {
+    let Some(args) = ex.args.take() else { return };
+    ex.filename.push(b'?');
+    if escape {
+        escape_path(&args, &mut ex.filename)
+    } else {
+        ex.filename.extend_from_slice(&args)
+    }
+    ex.args = Some(args);
+}
+
+fn to_proxy(ex: &mut Exchange) -> Outcome {
+    if ex.proxyreq != ProxyKind::Forward {
+        ex.proxyreq = ProxyKind::Reverse;
+    }
+    ex.handler = b"proxy-server".to_vec();
+    logs::error!(ex, Level::Trace1, "rewrite", "go-ahead with proxy request {} [OK]", Bytes(&ex.filename));
+    Outcome::Ok
+}
+
+/// The answer that sends the client to the absolute URL in `filename`.
+fn to_client(ex: &mut Exchange, code: u16, no_escape: bool, query_is_new: bool) -> Outcome {
+    if !no_escape {
+        let name = std::mem::take(&mut ex.filename);
+        // Scheme and host stay as they are.
+        let start = absolute(&name).map_or(0, |(scheme, _)| scheme);
+        let path = name[start..].iter().position(|byte| *byte == b'/').map_or(name.len(), |at| start + at);
+        let path = if name.get(start.wrapping_sub(1)) == Some(&b'/') { path } else { name.len() };
+        ex.filename.extend_from_slice(&name[..path]);
+        escape_path(&name[path..], &mut ex.filename);
+    }
+    append_query(ex, !no_escape && query_is_new);
+    let target = std::mem::take(&mut ex.filename);
+    logs::error!(ex, Level::Trace1, "rewrite", "redirect to {} [REDIRECT/{}]", Bytes(&target), code);
+    ex.headers_out.set(b"Location", &target);
+    Outcome::Status(if (300..400).contains(&code) { code } else { 302 })
+}
+
+async fn in_server(ex: &mut Exchange) -> Outcome {
+    let live = ex.live.clone();
+    let Some(conf) = of_server(&live.generation.servers[ex.server]) else { return Outcome::Declined };
+    if ex.ext.get::<Ended>().is_some_and(|ended| ended.0) {
+        return Outcome::Declined;
+    }
+    let options = conf.options.unwrap_or(0);
+    if options & option::ANY_URI == 0 && ex.uri.first() != Some(&b'/') {
+        return Outcome::Declined;
+    }
+    if ex.sub_depth == 0 && ex.redirects == 0 {
+        let mut uri = Vec::new();
+        push_server_url(ex, &mut uri);
+        uri.extend_from_slice(&ex.uri);
+        ex.env.set(b"SCRIPT_URI", &uri);
+        let url = std::mem::take(&mut ex.uri);
+        ex.env.set(b"SCRIPT_URL", &url);
+        ex.uri = url;
+    }
+    let was_mapped = !ex.filename.is_empty();
+    if !was_mapped {
+        let uri = std::mem::take(&mut ex.uri);
+        ex.filename.extend_from_slice(&uri);
+        ex.uri = uri;
+    }
+    let old_args = ex.args.clone();
+    let end = engine::run(ex, &conf.rules, None).await;
+    let (no_escape, code, unsafe_prefix) = match end {
+        End::Same => {
+            if !was_mapped {
+                ex.filename.clear();
+            }
+            return Outcome::Declined;
+        }
+        End::Status(code) => return Outcome::Status(code),
+        End::Changed { no_escape, code, unsafe_prefix } => (no_escape, code, unsafe_prefix),
+    };
+    if has_bad_query(ex) {
+        return Outcome::Status(403);
+    }
+    if ex.filename.starts_with(b"proxy:") {
+        append_query(ex, false);
+        if no_escape {
+            ex.notes.set(b"proxy-nocanon", b"1");
+        }
+        ex.notes.set(b"rewrite-proxy", b"1");
+        return to_proxy(ex);
+    }
+    if absolute(&ex.filename).is_some() {
+        let new = ex.args != old_args;
+        return to_client(ex, code, no_escape, new);
+    }
+    if ex.filename.starts_with(b"passthrough:") {
+        ex.filename.drain(..b"passthrough:".len());
+        ex.uri = std::mem::take(&mut ex.filename);
+        return Outcome::Declined;
+    }
+    if options & option::NO_SLASH == 0 && ex.filename.first() != Some(&b'/') {
+        // As a path below the document root.
+        ex.filename.insert(0, b'/');
+    }
+    // A path of the file system is one whose first segment is there.
+    if !first_segment_exists(&ex.filename) {
+        let root = names::document_root(ex).to_vec();
+        let name = std::mem::take(&mut ex.filename);
+        ex.filename = root;
+        if ex.filename.last() == Some(&b'/') {
+            ex.filename.pop();
+        }
+        ex.filename.extend_from_slice(&name);
+    } else if unsafe_prefix {
+        logs::error!(
+            ex,
+            Level::Error,
+            "rewrite",
+            "AH10411: Rewritten path {} begins with a group or a variable and is one of the file system",
+            Bytes(&ex.filename)
+        );
+        return Outcome::Status(403);
+    }
+    logs::error!(ex, Level::Trace1, "rewrite", "go-ahead with {} [OK]", Bytes(&ex.filename));
+    Outcome::Ok
+}
+
+fn first_segment_exists(path: &[u8]) -> bool {
+    let inner = path.strip_prefix(b"/").unwrap_or(path);
+    let end = memchr::memchr(b'/', inner).unwrap_or(inner.len());
+    if end == 0 {
+        return false;
+    }
+    let segment = [b"/", &inner[..end]].concat();
+    std::fs::metadata(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(&segment)).is_ok()
+}
+
+async fn in_dir(ex: &mut Exchange) -> Outcome {
+    let chain = ex.chain.clone();
+    let Some(conf) = of_dir(&chain.dir) else { return Outcome::Declined };
+    if ex.proxyreq == ProxyKind::Forward || ex.ext.get::<Ended>().is_some_and(|ended| ended.0) {
+        return Outcome::Declined;
+    }
+    let directory = conf.directory.as_slice();
+    // The directory itself, without its slash: mod_dir sends the client to the name with one.
+    if directory.strip_suffix(b"/") == Some(ex.filename.as_slice()) {
+        return Outcome::Declined;
+    }
+    if !text::follows_links(ex) {
+        logs::error!(
+            ex,
+            Level::Error,
+            "rewrite",
+            "AH00670: Options FollowSymLinks and SymLinksIfOwnerMatch are both off, so the RewriteRule directive is \
+             also forbidden due to its similar ability to circumvent directory restrictions : {}",
+            Bytes(&ex.filename)
+        );
+        return Outcome::Status(403);
+    }
+    let (old_name, old_args) = (ex.filename.clone(), ex.args.clone());
+    if ex.filename.is_empty() {
+        let uri = ex.uri.clone();
+        ex.filename = uri;
+    }
+    let end = engine::run(ex, &conf.rules, Some(directory)).await;
+    let (no_escape, code) = match end {
+        End::Same => {
+            ex.filename = old_name;
+            return Outcome::Declined;
+        }
+        End::Status(code) => {
+            ex.filename = old_name;
+            return Outcome::Status(code);
+        }
+        End::Changed { no_escape, code, .. } => (no_escape, code),
+    };
+    if has_bad_query(ex) {
+        return Outcome::Status(403);
+    }
+    if ex.filename.starts_with(b"proxy:") {
+        append_query(ex, false);
+        if no_escape {
+            ex.notes.set(b"proxy-nocanon", b"1");
+        }
+        ex.notes.set(b"rewrite-proxy", b"1");
+        return to_proxy(ex);
+    }
+    if let Some((scheme, _)) = absolute(&ex.filename) {
+        // Behind the host, the directory's prefix is what RewriteBase stands for.
+        if let Some(base) = &conf.base {
+            let slash = ex.filename[scheme..].iter().position(|byte| *byte == b'/').map(|at| scheme + at);
+            if let Some(slash) = slash.filter(|slash| ex.filename[*slash..].starts_with(directory)) {
+                ex.filename.splice(slash..slash + directory.len(), with_slash(base));
+            }
+        }
+        let new = ex.args != old_args;
+        return to_client(ex, code, no_escape, new);
+    }
+    if ex.filename.starts_with(b"passthrough:") {
+        ex.filename.drain(..b"passthrough:".len());
+    }
+    if ex.filename.first() != Some(&b'/') {
+        return Outcome::Status(400);
+    }
+    if ex.filename == old_name && ex.args == old_args {
+        logs::error!(
+            ex,
+            Level::Trace1,
+            "rewrite",
+            "initial URL equal rewritten URL: {} [IGNORING REWRITE]",
+            Bytes(&ex.filename)
+        );
+        return Outcome::Ok;
+    }
+    match &conf.base {
+        Some(base) => {
+            if ex.filename.starts_with(directory) {
+                ex.filename.splice(..directory.len(), with_slash(base));
+            }
+        }
+        None => strip_root(ex, conf),
+    }
+    if let Some(path) = Some(std::mem::take(&mut ex.filename)) {
+        ex.internal_redirect.clear();
+        escape_path(&path, &mut ex.internal_redirect);
+        if let Some(args) = &ex.args {
+            ex.internal_redirect.push(b'?');
+            ex.internal_redirect.extend_from_slice(args);
+        }
+        ex.filename = b"redirect:".to_vec();
+        ex.filename.extend_from_slice(&path);
+    }
+    logs::error!(
+        ex,
+        Level::Trace1,
+        "rewrite",
+        "internal redirect with {} [INTERNAL REDIRECT]",
+        Bytes(&ex.internal_redirect)
+    );
+    ex.handler = REDIRECT_HANDLER.to_vec();
+    Outcome::Ok
+}
+
+fn with_slash(base: &[u8]) -> Vec<u8> {
+    let mut base = base.to_vec();
+    if base.last() != Some(&b'/') {
+        base.push(b'/');
+    }
+    base
+}
+
+/// A path below the document root (or the target of an Alias) becomes the URL path that leads there.
+fn strip_root(ex: &mut Exchange, conf: &RewriteDir) {
+    let ignore = conf.options.unwrap_or(0) & option::IGNORE_CONTEXT_INFO != 0;
+    let context = ex.ext.get::<names::Context>().filter(|context| !ignore && !context.root.is_empty()).cloned();
+    let (root, prefix) = match &context {
+        Some(context) => (context.root.as_slice(), context.prefix.as_slice()),
+        None => (names::document_root(ex), &b""[..]),
+    };
+    let root = root.strip_suffix(b"/").unwrap_or(root);
+    let below = ex.filename.strip_prefix(root).filter(|rest| rest.first() == Some(&b'/'));
+    if let Some(rest) = below {
+        let prefix = prefix.strip_suffix(b"/").unwrap_or(prefix);
+        ex.filename = [prefix, rest].concat();
+    }
+}
+
+/// What `T=` and `H=` said, once all rules are through.
+fn forced(ex: &mut Exchange) -> Outcome {
+    if let Some(kind) = ex.notes.get(FORCED_TYPE) {
+        kind.clone_into(&mut ex.content_type);
+    }
+    if let Some(handler) = ex.notes.get(FORCED_HANDLER) {
+        handler.clone_into(&mut ex.handler);
+    }
+    Outcome::Ok
+}
+
+fn redirect<'a>(ex: &'a mut Exchange, _: &'a mut dyn Wire) -> Waiting<'a> {
+    Box::pin(async move { if ex.handler == REDIRECT_HANDLER { Outcome::Redirect } else { Outcome::Declined } })
+}
