@@ -152,7 +152,7 @@ pub struct Section {
     /// Values *as set* inside.
     pub conf: Slots,
     /// `<Files>` and `<If>` nested inside, in file order.
-    pub inner: Vec<Arc<Section>>,
+    pub inner: Vec<Arc<Self>>,
     /// Where it was opened.
     pub at: Position,
 }

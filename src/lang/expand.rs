@@ -26,7 +26,7 @@ pub struct Node {
     /// Where it stands.
     pub span: Span,
     /// What is inside a section.
-    pub children: Vec<Node>,
+    pub children: Vec<Self>,
 }
 
 /// Why reading failed.

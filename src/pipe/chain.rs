@@ -83,7 +83,7 @@ impl Chains {
     }
 
     fn new(generation: &Generation, modules: &[&'static Module]) -> Self {
-        let loaded = |id: &str| generation.globals.modules.iter().any(|other| *other == id);
+        let loaded = |id: &str| generation.globals.modules.contains(&id);
         let mut hooks: [Vec<Hook>; Phase::COUNT] = Default::default();
         for module in modules.iter().filter(|module| module.row.builtin || loaded(module.row.id)) {
             for hook in module.hooks {

@@ -103,10 +103,10 @@ pub(super) fn choose_server(ex: &mut Exchange) -> Result<(), u16> {
     let live = ex.live.clone();
     let names = live.generation.select.names(ex.conn.local);
     if ex.hostname.is_empty() {
-        if given_path(ex) {
-            if let Some(server) = names.and_then(|names| names.find_path(&ex.uri)) {
-                ex.server = server;
-            }
+        if given_path(ex)
+            && let Some(server) = names.and_then(|names| names.find_path(&ex.uri))
+        {
+            ex.server = server;
         }
         return Ok(());
     }

@@ -20,7 +20,7 @@ pub fn push_content_type(ex: &Exchange, out: &mut Vec<u8>) {
 fn wants_charset(media: &[u8]) -> bool {
     let (name, parameters) = media.split_at(memchr::memchr(b';', media).unwrap_or(media.len()));
     NEEDS_CHARSET.iter().any(|known| known.eq_ignore_ascii_case(name.trim_ascii_end()))
-        && !parameters.split(|byte| *byte == b';').any(|part| has_charset(part))
+        && !parameters.split(|byte| *byte == b';').any(has_charset)
 }
 
 fn has_charset(parameter: &[u8]) -> bool {

@@ -45,11 +45,12 @@ fn send_head(ex: &mut Exchange, wire: &mut dyn Wire, computed: Option<u64>) {
             run(ex);
         }
     }
-    if let Some(length) = computed.filter(|_| !ex.response.broken_body) {
-        if !ex.headers_out.contains(b"Content-Length") && !ex.err_headers_out.contains(b"Content-Length") {
-            let mut text = [0; 20];
-            ex.headers_out.add(b"Content-Length", decimal(length, &mut text));
-        }
+    if let Some(length) = computed.filter(|_| !ex.response.broken_body)
+        && !ex.headers_out.contains(b"Content-Length")
+        && !ex.err_headers_out.contains(b"Content-Length")
+    {
+        let mut text = [0; 20];
+        ex.headers_out.add(b"Content-Length", decimal(length, &mut text));
     }
     if !sendable(ex) {
         replace(ex);

@@ -42,12 +42,12 @@ fn begin(ex: &mut Exchange, wire: &mut dyn Wire) -> Result<(), u16> {
     let timeout = ex.server().rec.timeout.unwrap_or(60);
     wire.set_timeout(Duration::from_secs(u64::from(timeout)));
     chosen?;
-    if let Some(expect) = ex.headers_in.get(b"Expect").filter(|expect| !expect.is_empty()) {
-        if !expect.eq_ignore_ascii_case(b"100-continue") {
-            let text = "AH00570: client sent an unrecognized expectation value of Expect:";
-            logs::error!(ex, Level::Info, "http", "{} {}", text, Bytes(expect));
-            return Err(417);
-        }
+    if let Some(expect) = ex.headers_in.get(b"Expect").filter(|expect| !expect.is_empty())
+        && !expect.eq_ignore_ascii_case(b"100-continue")
+    {
+        let text = "AH00570: client sent an unrecognized expectation value of Expect:";
+        logs::error!(ex, Level::Info, "http", "{} {}", text, Bytes(expect));
+        return Err(417);
     }
     Ok(())
 }

@@ -248,10 +248,12 @@ async fn carry_out(ex: &mut Exchange, rule: &Rule, dir: Option<&[u8]>, work: &mu
         return if rule.has(flag::STATUS) { Step::Status(rule.code) } else { Step::NoChange };
     }
     let proxied = ex.filename.starts_with(b"proxy:");
-    if let Some(dir) = dir {
-        if !proxied && new.first() != Some(&b'/') && absolute(new).is_none() {
-            new.splice(..0, dir.iter().copied());
-        }
+    if let Some(dir) = dir
+        && !proxied
+        && new.first() != Some(&b'/')
+        && absolute(new).is_none()
+    {
+        new.splice(..0, dir.iter().copied());
     }
     new.clone_into(&mut ex.filename);
     split_query(ex, rule);
@@ -605,13 +607,13 @@ fn split_query(ex: &mut Exchange, rule: &Rule) {
     let Some(mark) = mark else { return };
     let mut query = ex.filename.split_off(mark + 1);
     ex.filename.pop();
-    if rule.has(flag::QUERY_APPEND) {
-        if let Some(old) = ex.args.take().filter(|old| !old.is_empty()) {
-            if !query.is_empty() {
-                query.push(b'&');
-            }
-            query.extend_from_slice(&old);
+    if rule.has(flag::QUERY_APPEND)
+        && let Some(old) = ex.args.take().filter(|old| !old.is_empty())
+    {
+        if !query.is_empty() {
+            query.push(b'&');
         }
+        query.extend_from_slice(&old);
     }
     if query.last() == Some(&b'&') {
         query.pop();

@@ -151,10 +151,10 @@ fn lines_of(ex: &Exchange, file: &Path) -> Option<Rc<Lines>> {
             return None;
         }
     };
-    if let Some((read, lines)) = files.0.borrow().get(file) {
-        if *read == changed {
-            return Some(lines.clone());
-        }
+    if let Some((read, lines)) = files.0.borrow().get(file)
+        && *read == changed
+    {
+        return Some(lines.clone());
     }
     let text = std::fs::read(file).ok()?;
     let lines = Rc::new(read_lines(&text));

@@ -16,7 +16,7 @@ pub(super) enum Part {
     /// `%{NAME}`.
     Var(Var),
     /// `${map:key|default}`.
-    Map { map: Vec<u8>, key: Vec<Part>, default: Vec<Part> },
+    Map { map: Vec<u8>, key: Vec<Self>, default: Vec<Self> },
 }
 
 /// A variable.
@@ -35,9 +35,9 @@ pub(super) enum Var {
     /// `SERVER_ADDR`.
     ServerAddr,
     /// `LA-U:`: as it will be once the URL has been mapped.
-    AheadUrl(Box<Var>),
+    AheadUrl(Box<Self>),
     /// `LA-F:`: as it would be for the file.
-    AheadFile(Box<Var>),
+    AheadFile(Box<Self>),
     /// Anything else is empty.
     Unknown,
 }
