@@ -64,9 +64,6 @@ fn send_head(ex: &mut Exchange, wire: &mut dyn Wire, computed: Option<u64>) {
         ex.close = true;
     }
     let keep_alive = compose(ex, plan(&chain).banner(), &mut fields, &mut text);
-    if ex.status == 304 {
-        only_of_not_modified(&mut fields);
-    }
     ex.response.fields = fields;
     text.clear();
     ex.response.buffers[0] = text;
@@ -195,7 +192,7 @@ fn entity_fields(ex: &Exchange, fields: &mut Table, text: &mut Vec<u8>) {
         let others = others.filter(|language| !language.is_empty() && !named(language));
         for language in ex.content_languages.iter().map(Vec::as_slice).chain(others) {
             if !text.is_empty() {
-                text.extend_from_slice(b", ");
+                text.push(b',');
             }
             text.extend_from_slice(language);
         }
@@ -269,32 +266,6 @@ fn merge_vary(fields: &mut Table) {
         joined.extend_from_slice(name);
     }
     fields.set(b"Vary", &joined);
-}
-
-/// The fields of a 304, in the order in which httpd names them.
-const NOT_MODIFIED: &[&[u8]] = &[
-    b"Connection",
-    b"Keep-Alive",
-    b"ETag",
-    b"Content-Location",
-    b"Expires",
-    b"Cache-Control",
-    b"Vary",
-    b"Warning",
-    b"WWW-Authenticate",
-    b"Proxy-Authenticate",
-    b"Set-Cookie",
-    b"Set-Cookie2",
-];
-
-fn only_of_not_modified(fields: &mut Table) {
-    let mut kept = Table::default();
-    for name in [b"Date".as_slice(), b"Server"].iter().chain(NOT_MODIFIED) {
-        for (name, value) in fields.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name)) {
-            kept.add(name, value);
-        }
-    }
-    *fields = kept;
 }
 
 /// Whether all fields may stand in a head: names are tokens, values hold no control characters.

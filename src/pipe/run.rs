@@ -281,14 +281,20 @@ fn nobody(ex: &Exchange, what: &str) -> Outcome {
 
 /// Filters and the handler.
 async fn handle(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
-    if ex.handler.is_empty() && !ex.content_type.is_empty() {
+    let by_type = ex.handler.is_empty();
+    if by_type && !ex.content_type.is_empty() {
         // A handler may be asked for by the type's name.
         let end = memchr::memchr(b';', &ex.content_type).unwrap_or(ex.content_type.len());
         ex.handler.extend_from_slice(ex.content_type.get(..end).unwrap_or_default().trim_ascii());
         ex.handler.make_ascii_lowercase();
     }
     all(ex, Phase::InsertFilter).await;
-    match ask_handlers(ex, wire).await {
+    let outcome = ask_handlers(ex, wire).await;
+    if by_type && outcome != Outcome::Redirect {
+        // Only for the asking: the log shows none.
+        ex.handler.clear();
+    }
+    match outcome {
         Outcome::Declined => {
             if !ex.handler.is_empty() {
                 let text = "AH00522: handler";
