@@ -8,7 +8,7 @@ use super::canon::canonical;
 use super::respond::proxy_error;
 use super::spec::{Choice, Forward, Scheme};
 use super::worker::{Backends, Balancer, Worker, WorkerState};
-use super::{Attempt, http1};
+use super::{Attempt, ajp, http1};
 use crate::base::clock::{Clock, SystemClock};
 use crate::config::core::{CoreServer, Trace};
 use crate::logs::{self, Bytes, Level};
@@ -149,6 +149,7 @@ async fn balanced(
             Attempt { backends, worker, balancer: Some(balancer), policy: &to.policy, url, target: target(url) };
         let outcome = attempt_once(ex, wire, &attempt).await;
         match outcome {
+            Outcome::Status(500 | 503) if ex.notes.contains(b"proxy-error-override") => {}
             // What cannot be said better: the member is at fault, and only 503 lets another one try.
             Outcome::Status(500) => {
                 worker.state.fail(SystemClock.wall());
@@ -204,7 +205,8 @@ fn target(url: &[u8]) -> &[u8] {
 async fn attempt_once(ex: &mut Exchange, wire: &mut dyn Wire, attempt: &Attempt<'_>) -> Outcome {
     match attempt.worker.spec.scheme {
         Scheme::Http => http1::exchange(ex, wire, attempt).await,
-        Scheme::Ajp | Scheme::Https | Scheme::Other => {
+        Scheme::Ajp => ajp::exchange(ex, wire, attempt).await,
+        Scheme::Https | Scheme::Other => {
             let (url, scheme) = (Bytes(&ex.uri), &attempt.worker.spec.scheme_text);
             logs::error!(
                 ex,

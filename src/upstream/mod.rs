@@ -8,8 +8,6 @@
 //! exchange, and lets [`respond`] send it. The connection is given back ([`pool::Link::keep`]) as soon as the response
 //! has been read, and closed when it is dropped.
 
-// `forward` calls it as soon as it is filled.
-#[allow(dead_code)]
 mod ajp;
 mod balancer;
 pub mod canon;

@@ -7,9 +7,9 @@
 //! `Outcome::Status`; afterwards with `pipe::abort`.
 
 use super::Attempt;
-use crate::logs::{self, Level};
+use crate::logs::{self, Errno, Level};
 use crate::pipe::{self, Outcome};
-use crate::web::{Exchange, Wire};
+use crate::web::{BodyFault, Exchange, Wire};
 
 /// What becomes of the backend's response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub fn map(ex: &mut Exchange, attempt: &Attempt<'_>) -> Verdict {
             ex.err_headers_out.add(b"WWW-Authenticate", value);
         }
         ex.content_type.clear();
+        // The member is not at fault, whatever the status.
+        ex.notes.set(b"proxy-error-override", b"1");
         return Verdict::Replace(Outcome::Status(status));
     }
     Verdict::Send
@@ -75,4 +77,24 @@ pub fn proxy_error(ex: &mut Exchange, status: u16, reason: &str) -> Outcome {
     let uri = logs::Bytes(&ex.uri);
     logs::error!(ex, Level::Error, "proxy", "AH00898: {reason} returned by {uri}");
     Outcome::Status(status)
+}
+
+/// How reading a request's body failed, as the log shows it.
+pub(super) fn errno_of(fault: BodyFault) -> Errno {
+    match fault {
+        // httpd shows its own codes here: a filter has answered, the end came early.
+        BodyFault::Malformed | BodyFault::TooLarge => Errno(-102),
+        BodyFault::Timeout => Errno::TIMEUP,
+        BodyFault::Gone => Errno::INCOMPLETE,
+    }
+}
+
+/// The answer to a request whose body could not be read.
+pub(super) fn answer_to(ex: &mut Exchange, fault: BodyFault) -> Outcome {
+    match fault {
+        BodyFault::Malformed | BodyFault::TooLarge => pipe::body_fault(ex, fault),
+        BodyFault::Timeout => Outcome::Status(408),
+        // A client that only ended its sending direction still reads.
+        BodyFault::Gone => Outcome::Status(400),
+    }
 }

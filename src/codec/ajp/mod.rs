@@ -65,6 +65,12 @@ pub enum Error {
     /// No readable status in SEND_HEADERS.
     #[error("no status")]
     Status,
+    /// Fewer headers than announced.
+    #[error("fewer headers than announced")]
+    HeaderCount,
+    /// A body packet without room for a chunk.
+    #[error("no room for a chunk")]
+    NoChunk,
     /// A header's name cannot be read.
     #[error("unreadable header name")]
     HeaderName,

@@ -37,8 +37,10 @@ impl<'a> Reply<'a> {
         match from.u8()? {
             SEND_BODY_CHUNK => chunk(from).map(Self::Chunk),
             SEND_HEADERS => SendHeaders::decode(from).map(Self::Headers),
-            END_RESPONSE => Ok(Self::End { reuse: from.u8()? != 0 }),
-            GET_BODY_CHUNK => from.u16().map(Self::GetBody),
+            // Without its flag it ends the response all the same, and the connection with it.
+            END_RESPONSE => Ok(Self::End { reuse: from.u8().is_ok_and(|flag| flag != 0) }),
+            // httpd does not look at the number.
+            GET_BODY_CHUNK => Ok(Self::GetBody(from.u16().unwrap_or(u16::MAX))),
             CPONG => Ok(Self::Cpong),
             other => Err(Error::Type(other)),
         }
@@ -48,7 +50,7 @@ impl<'a> Reply<'a> {
 /// Length, data and one byte behind them must be the whole packet.
 fn chunk(mut from: Reader<'_>) -> Result<&[u8], Error> {
     let said = usize::from(from.u16()?);
-    let held = from.0.len().checked_sub(1).ok_or(Error::Short)?;
+    let held = from.0.len().checked_sub(1).ok_or(Error::NoChunk)?;
     if said != held {
         return Err(Error::Chunk { said, held });
     }
@@ -92,7 +94,8 @@ fn header<'a>(from: &mut Reader<'a>) -> Result<(&'a [u8], &'a [u8]), Error> {
             from.u16()?;
             names::response_header_name(code).ok_or(Error::Header(code))?
         }
-        _ => from.text().map_err(|_| Error::HeaderName)?,
+        Some(_) => from.text().map_err(|_| Error::HeaderName)?,
+        None => return Err(Error::HeaderCount),
     };
     Ok((name, from.text().map_err(|_| Error::HeaderValue)?))
 }

@@ -206,19 +206,21 @@ fn malformed_replies_are_told_apart() {
         (b"\x07", Error::Type(7)),
         (b"\x03\x00\x02a\x00", Error::Chunk { said: 2, held: 1 }),
         (b"\x03\x00\x01a", Error::Chunk { said: 1, held: 0 }),
-        (b"\x03\x00\x00", Error::Short),
+        (b"\x03\x00\x00", Error::NoChunk),
+        (b"\x03\x00", Error::Short),
+        (b"\x04\x00\xc8\xff\xff\x00\x01", Error::HeaderCount),
         (b"\x04\x00\xc8\x00\x02OK\x01\x00\x00", Error::Unterminated),
         (b"\x04\x00\xc8\xff\xff\x00\x01\xa0\x0c\x00\x00\x00", Error::Header(0xa00c)),
         (b"\x04\x00", Error::Status),
         (b"\x04\x00\xc8\xff\xff\x00\x01\x00\x05ab", Error::HeaderName),
         (b"\x04\x00\xc8\xff\xff\x00\x01\xa0\x01\xff\xff", Error::HeaderValue),
-        (b"\x04\x00\xc8\xff\xff\xff\xff", Error::HeaderName),
-        (b"\x05", Error::Short),
-        (b"\x06\x01", Error::Short),
+        (b"\x04\x00\xc8\xff\xff\xff\xff\x00", Error::HeaderCount),
     ] {
         assert_eq!(Reply::decode(payload), Err(want), "{}", payload.escape_ascii());
     }
     assert_eq!(Reply::decode(b"\x03\x00\x00\x00"), Ok(Reply::Chunk(b"")));
+    assert_eq!(Reply::decode(b"\x05"), Ok(Reply::End { reuse: false }));
+    assert_eq!(Reply::decode(b"\x05\x01\x00"), Ok(Reply::End { reuse: true }));
 }
 
 #[test]

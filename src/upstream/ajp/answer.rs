@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use super::receive::{self, Failure, OVERFLOW};
 use super::{MODULE, Peer, encode, log, packet_size};
-use crate::codec::ajp::{Reply, SendHeaders, push_end_of_body};
+use crate::codec::ajp::{HEADER, Reply, SendHeaders, push_end_of_body};
 use crate::logs::{self, Errno, Level, OfServer};
 use crate::pipe::{self, Outcome};
 use crate::upstream::pool::Link;
@@ -55,12 +55,14 @@ enum Step {
     Bad(Failure),
     /// The client is gone.
     Gone,
+    /// The response's fields cannot be sent; an error page went out in its place.
+    Unsendable,
     /// The client's body cannot be read.
     Unreadable(BodyFault),
 }
 
 /// Runs the exchange. `replay` says that a connection found closed before its first byte is nobody's fault.
-pub(super) async fn exchange(
+pub(super) async fn run(
     ex: &mut Exchange,
     wire: &mut dyn Wire,
     attempt: &Attempt<'_>,
@@ -92,10 +94,13 @@ pub(super) async fn exchange(
             first = Some(poll_fn(|cx| encode::poll_body(cx, wire, max, &mut link.lane().output)).await);
         }
         match first {
-            Some(Ok(1..)) => progress.sent_body = true,
+            Some(Ok(n @ 1..)) => {
+                progress.sent_body = true;
+                link.account(n, 0);
+            }
             Some(Err(fault)) => {
                 logs::error!(ex, Level::Debug, MODULE, "AH00871: ap_get_brigade failed");
-                return Outcome::Status(status_of(fault)).into();
+                return respond::answer_to(ex, fault).into();
             }
             _ => {
                 logs::error!(ex, Level::Debug, MODULE, "AH00877: read zero bytes, expecting some");
@@ -105,6 +110,13 @@ pub(super) async fn exchange(
     }
     if let Err(error) = link.send().await {
         return not_sent(ex, worker, &error, replay, progress.sent_body);
+    }
+    if let Some(coding) = ex.headers_in.get(b"Transfer-Encoding")
+        && !coding.eq_ignore_ascii_case(b"chunked")
+    {
+        let coding = logs::Bytes(coding);
+        logs::error!(ex, Level::Error, MODULE, "AH10396: {coding} Transfer-Encoding is not supported");
+        return Outcome::Status(500).into();
     }
     if let Err(error) = receive::first_byte(&mut link).await {
         if replay && error.kind() != io::ErrorKind::TimedOut {
@@ -167,14 +179,13 @@ async fn packets(
                 pipe::abort(ex, wire);
                 return Outcome::Done;
             }
+            Step::Unsendable => {
+                drop(link);
+                return end(ex, wire).await;
+            }
             Step::Unreadable(fault) => {
-                logs::error!(ex, Level::Debug, MODULE, "AH00880: ap_get_brigade failed");
-                if ex.head_sent {
-                    pipe::abort(ex, wire);
-                    return Outcome::Done;
-                }
-                forget_response(ex);
-                return Outcome::Status(status_of(fault));
+                drop(link);
+                return unreadable(ex, wire, fault).await;
             }
         }
     }
@@ -215,10 +226,13 @@ async fn obey(
             Step::Next
         }
         Ok(Reply::Chunk(data)) => {
-            let early = std::mem::take(&mut progress.early);
-            if !early.is_empty() && pipe::data(ex, wire, &early).await.is_err() {
-                return Step::Gone;
-            }
+            let mut early = std::mem::take(&mut progress.early);
+            let data = if early.is_empty() {
+                data
+            } else {
+                early.extend_from_slice(data);
+                &early
+            };
             let flush = data.is_empty() || attempt.worker.spec.flush_packets == FlushPackets::On;
             if data.is_empty() {
                 pipe::head(ex, wire, None);
@@ -226,6 +240,10 @@ async fn obey(
                 logs::error!(ex, Level::Debug, MODULE, Errno::from(&error) => "AH00887: error processing body.");
                 return Step::Gone;
             }
+            if ex.response.replaced {
+                return Step::Unsendable;
+            }
+            link.account(0, data.len());
             let more = link.input().len() > len;
             let flush = flush || (!more && pauses(attempt, link).await);
             if flush && pipe::flush(ex, wire).await.is_err() {
@@ -236,6 +254,7 @@ async fn obey(
         Ok(Reply::GetBody(_)) => send_body(ex, wire, link, max, progress).await,
         Ok(Reply::End { reuse }) => Step::End { reuse },
         Ok(Reply::Cpong) => Step::Bad(Failure::BAD),
+        Err(_) if len == HEADER => Step::Bad(receive::empty(ex)),
         Err(error) => Step::Bad(receive::bad_contents(ex, error)),
     }
 }
@@ -258,7 +277,10 @@ async fn send_body(ex: &Exchange, wire: &mut dyn Wire, link: &mut Link, max: usi
         let output = &mut link.lane().output;
         match poll_fn(|cx| encode::poll_body(cx, wire, max, output)).await {
             Ok(0) => progress.body_over = true,
-            Ok(_) => progress.sent_body = true,
+            Ok(n) => {
+                progress.sent_body = true;
+                link.account(n, 0);
+            }
             Err(fault) => return Step::Unreadable(fault),
         }
     }
@@ -278,7 +300,10 @@ async fn send_body(ex: &Exchange, wire: &mut dyn Wire, link: &mut Link, max: usi
 fn take_head(ex: &mut Exchange, head: &SendHeaders<'_>) {
     forget_response(ex);
     ex.status = head.status;
-    if let Some(reason) = head.reason {
+    // A reason that cannot stand in a status line gives way to the standard one.
+    if let Some(reason) = head.reason
+        && text(reason).iter().all(|byte| *byte >= b' ' && *byte != 0x7f)
+    {
         crate::codec::http1::write::push_decimal(&mut ex.status_line, u64::from(head.status));
         ex.status_line.push(b' ');
         ex.status_line.extend_from_slice(text(reason));
@@ -301,11 +326,12 @@ fn take_head(ex: &mut Exchange, head: &SendHeaders<'_>) {
 
 /// As httpd reads it: up to the first zero byte.
 fn text(bytes: &[u8]) -> &[u8] {
-    bytes.split(|byte| *byte == 0).next().unwrap_or_default()
+    memchr::memchr(0, bytes).and_then(|end| bytes.get(..end)).unwrap_or(bytes)
 }
 
 /// The response is complete: what is still held back of it goes out.
 async fn finish(ex: &mut Exchange, wire: &mut dyn Wire, attempt: &Attempt<'_>, progress: &mut Progress) -> Outcome {
+    // With the reuse flag off httpd leaves out the page as well; we send it.
     if let Some(outcome) = progress.replaced {
         return outcome;
     }
@@ -316,18 +342,41 @@ async fn finish(ex: &mut Exchange, wire: &mut dyn Wire, attempt: &Attempt<'_>, p
         }
     }
     let early = std::mem::take(&mut progress.early);
-    let mut sent = Ok(());
     if !early.is_empty() {
         pipe::head(ex, wire, Some(early.len() as u64));
-        sent = pipe::data(ex, wire, &early).await;
+        // A client that went away is found by what follows.
+        let _ = pipe::data(ex, wire, &early).await;
     }
-    if sent.is_ok() {
-        sent = pipe::finish(ex, wire).await;
-    }
-    if let Err(error) = sent {
+    end(ex, wire).await
+}
+
+/// Ends what goes to the client.
+async fn end(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
+    if let Err(error) = pipe::finish(ex, wire).await {
         logs::error!(ex, Level::Debug, MODULE, Errno::from(&error) => "AH00888: error processing end");
+    } else if ex.response.replaced {
+        client_failed(ex, Errno(0));
     }
     Outcome::Done
+}
+
+/// The client's body broke off or is malformed: what was sent of the response is ended in order.
+async fn unreadable(ex: &mut Exchange, wire: &mut dyn Wire, fault: BodyFault) -> Outcome {
+    logs::error!(ex, Level::Debug, MODULE, "AH00880: ap_get_brigade failed");
+    client_failed(ex, respond::errno_of(fault));
+    if ex.head_sent {
+        ex.close = true;
+        wire.close();
+        let _ = pipe::finish(ex, wire).await;
+        return Outcome::Done;
+    }
+    forget_response(ex);
+    respond::answer_to(ex, fault)
+}
+
+fn client_failed(ex: &Exchange, errno: Errno) {
+    let (ip, port) = (logs::Bytes(&ex.client_ip), ex.client_port);
+    log(ex, Level::Error, errno, format_args!("AH02822: dialog with client {ip}:{port} failed"));
 }
 
 fn forget_response(ex: &mut Exchange) {
@@ -398,6 +447,10 @@ async fn failed(
         return Outcome::Done;
     }
     forget_response(ex);
+    if progress.replaced.is_some() {
+        ex.notes.unset(b"proxy-error-override");
+        ex.err_headers_out.unset(b"WWW-Authenticate");
+    }
     if !progress.sent_body && may_retry(ex) {
         return Outcome::Status(503);
     }
@@ -411,12 +464,4 @@ async fn failed(
 /// httpd's rule for asking another member: an idempotent method, and no query.
 fn may_retry(ex: &Exchange) -> bool {
     ex.args.is_none() && super::is_idempotent(&ex.method)
-}
-
-fn status_of(fault: BodyFault) -> u16 {
-    match fault {
-        BodyFault::Malformed | BodyFault::Gone => 400,
-        BodyFault::Timeout => 408,
-        BodyFault::TooLarge => 413,
-    }
 }

@@ -1,6 +1,6 @@
 //! The AJP/1.3 backend.
 //!
-//! One request: [`send`] borrows a connection (CPING first, where `ping=` asks for it), [`encode`] puts the request into
+//! One request: [`exchange`] borrows a connection (CPING first, where `ping=` asks for it), [`encode`] puts the request into
 //! the connection's output, the first piece of a body of known length goes with it, and [`answer`] obeys the
 //! container's packets until END_RESPONSE. Nothing of the response leaves before its body begins: a container that
 //! fails until then costs no more than the attempt.
@@ -20,7 +20,7 @@ use crate::pipe::Outcome;
 use crate::web::{BodyKind, Exchange, Wire};
 
 /// Sends the request to the worker and its response to the client.
-pub(super) async fn send(ex: &mut Exchange, wire: &mut dyn Wire, attempt: &Attempt<'_>) -> Outcome {
+pub(super) async fn exchange(ex: &mut Exchange, wire: &mut dyn Wire, attempt: &Attempt<'_>) -> Outcome {
     let worker = attempt.worker;
     let sends_body = wire.body_kind() != BodyKind::None;
     // A connection that may be closed is only tried where the request could be sent once more.
@@ -52,16 +52,17 @@ pub(super) async fn send(ex: &mut Exchange, wire: &mut dyn Wire, attempt: &Attem
             link.set_timeout(timeout);
         }
         let replay = link.reused() && !fresh && !certain && worker.spec.ping.is_none();
-        match answer::exchange(ex, wire, attempt, link, replay).await {
+        match answer::run(ex, wire, attempt, link, replay).await {
             answer::Done::Outcome(outcome) => return outcome,
             answer::Done::Stale => fresh = true,
         }
     }
 }
 
-/// The packet size of both directions: the server's `ProxyIOBufferSize`, within what AJP allows.
+/// The packet size of both directions: `iobuffersize` or `ProxyIOBufferSize`, within what AJP allows.
 fn packet_size(attempt: &Attempt<'_>) -> usize {
-    attempt.policy.io_buffer.clamp(PACKET_SIZE, MAX_PACKET_SIZE).next_multiple_of(1024)
+    let size = attempt.worker.spec.io_buffer.unwrap_or(attempt.policy.io_buffer);
+    size.clamp(PACKET_SIZE, MAX_PACKET_SIZE).next_multiple_of(1024)
 }
 
 /// Methods that do the same when done twice.

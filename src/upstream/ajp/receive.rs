@@ -15,20 +15,16 @@ pub(super) struct Failure {
     pub(super) errno: Errno,
     /// Nothing came in time.
     pub(super) timed_out: bool,
-    /// The connection ended before the first byte of a packet.
-    pub(super) ended: bool,
 }
 
 impl Failure {
     /// A packet that came and is wrong.
-    pub(super) const BAD: Self = Self { errno: Errno(0), timed_out: false, ended: false };
+    pub(super) const BAD: Self = Self { errno: Errno(0), timed_out: false };
     /// A packet whose contents are wrong.
     pub(super) const BAD_CONTENTS: Self = Self { errno: BAD_HEADER, ..Self::BAD };
 }
 
 /// httpd's own statuses for what happens on an AJP connection.
-const BAD_SIGNATURE: Errno = Errno(120_004);
-const TOO_BIG: Errno = Errno(120_005);
 const NO_HEADER: Errno = Errno(120_006);
 const BAD_HEADER: Errno = Errno(120_007);
 const BAD_MESSAGE: Errno = Errno(120_008);
@@ -57,12 +53,8 @@ pub(super) fn payload(link: &Link, len: usize) -> &[u8] {
     link.input().get(HEADER..len).unwrap_or_default()
 }
 
-/// Whether a connection broke, rather than staying silent.
-fn is_end(error: &io::Error) -> bool {
-    error.kind() != io::ErrorKind::TimedOut
-}
-
-/// The failure of a read, not logged yet: a connection that waited in the pool may break without anybody's fault.
+/// Waits for the first bytes of an answer. Its failure is not logged yet: a connection that waited in the pool may have
+/// been closed without anybody's fault.
 pub(super) async fn first_byte(link: &mut Link) -> Result<(), io::Error> {
     if !link.input().is_empty() {
         return Ok(());
@@ -78,25 +70,25 @@ pub(super) async fn first_byte(link: &mut Link) -> Result<(), io::Error> {
 pub(super) fn broken(ex: &Exchange, got: &[u8], error: &io::Error) -> Failure {
     let server = OfServer(&ex.live, ex.server);
     let errno = Errno::from(error);
-    let timed_out = !is_end(error);
+    let timed_out = error.kind() == io::ErrorKind::TimedOut;
     let shown = |other| if timed_out { Errno::TIMEUP } else { other };
     match got {
         [_, _, high, low, ..] => {
             let length = u16::from_be_bytes([*high, *low]);
             logs::error!(server, Level::Error, MODULE, errno =>
                 "AH01032: ajp_ilink_receive() error while receiving message body of length {length}");
-            Failure { errno: shown(BAD_MESSAGE), timed_out, ended: false }
+            Failure { errno: shown(BAD_MESSAGE), timed_out }
         }
         _ => {
             logs::error!(server, Level::Error, MODULE, errno => "AH01030: ajp_ilink_receive() can't receive header");
-            Failure { errno: shown(NO_HEADER), timed_out, ended: got.is_empty() && !timed_out }
+            Failure { errno: shown(NO_HEADER), timed_out }
         }
     }
 }
 
 fn bad_header(ex: &Exchange, error: Error) -> Failure {
     let server = OfServer(&ex.live, ex.server);
-    let errno = match error {
+    match error {
         Error::TooLarge { length, max } => {
             logs::error!(
                 server,
@@ -105,7 +97,6 @@ fn bad_header(ex: &Exchange, error: Error) -> Failure {
                 "AH01081: ajp_msg_check_header() incoming message is too big {}, max is {max}",
                 length - HEADER
             );
-            TOO_BIG
         }
         Error::Signature(first, second) => {
             logs::error!(
@@ -114,23 +105,44 @@ fn bad_header(ex: &Exchange, error: Error) -> Failure {
                 MODULE,
                 "AH01080: ajp_msg_check_header() got bad signature {first:02x}{second:02x}"
             );
-            BAD_SIGNATURE
         }
-        _ => BAD_HEADER,
-    };
-    logs::error!(server, Level::Error, MODULE, errno => "AH01031: ajp_ilink_receive() received bad header");
-    Failure { errno: BAD_HEADER, timed_out: false, ended: false }
+        _ => {}
+    }
+    logs::error!(server, Level::Error, MODULE, "AH01031: ajp_ilink_receive() received bad header");
+    Failure { errno: BAD_HEADER, timed_out: false }
 }
 
 /// Logs why a packet cannot be read.
 pub(super) fn bad_contents(ex: &Exchange, error: Error) -> Failure {
-    let text = match error {
-        Error::Status => "AH00983: ajp_unmarshal_response: Null status",
-        Error::HeaderName => "AH00985: ajp_unmarshal_response: Null header name",
-        Error::HeaderValue => "AH00986: ajp_unmarshal_response: Null header value",
+    let short = |call: &str| {
+        let server = OfServer(&ex.live, ex.server);
+        logs::error!(server, Level::Error, MODULE, "AH03229: {call}(): BufferOverflowException");
+        Failure { errno: OVERFLOW, ..Failure::BAD }
+    };
+    match error {
+        Error::Status => {
+            let failure = short("ajp_msg_get_uint16");
+            logs::error!(ex, Level::Error, MODULE, "AH00983: ajp_unmarshal_response: Null status");
+            failure
+        }
+        Error::HeaderCount => short("ajp_msg_peek_uint16"),
+        Error::HeaderName => {
+            let failure = short("ajp_msg_get_string");
+            logs::error!(ex, Level::Error, MODULE, "AH00985: ajp_unmarshal_response: Null header name");
+            failure
+        }
+        Error::HeaderValue => {
+            let failure = short("ajp_msg_get_string");
+            logs::error!(ex, Level::Error, MODULE, "AH00986: ajp_unmarshal_response: Null header value");
+            failure
+        }
         Error::Header(code) => {
             logs::error!(ex, Level::Error, MODULE, "AH00984: ajp_unmarshal_response: No such sc ({code:08x})");
-            return Failure::BAD_CONTENTS;
+            Failure::BAD_CONTENTS
+        }
+        Error::NoChunk => {
+            logs::error!(ex, Level::Error, MODULE, "AH10546: ajp_parse_data: Message too small");
+            Failure::BAD_CONTENTS
         }
         Error::Chunk { said, held } => {
             logs::error!(
@@ -139,12 +151,18 @@ pub(super) fn bad_contents(ex: &Exchange, error: Error) -> Failure {
                 MODULE,
                 "AH00998: ajp_parse_data: Wrong chunk length. Length of chunk is {said}, expected length is {held}."
             );
-            return Failure::BAD_CONTENTS;
+            Failure::BAD_CONTENTS
         }
-        Error::Short => "AH10546: ajp_parse_data: Message too small",
         // httpd says nothing more of a type it does not know.
-        _ => return Failure::BAD,
-    };
-    logs::error!(ex, Level::Error, MODULE, "{text}");
-    Failure::BAD_CONTENTS
+        Error::Type(_) => Failure::BAD,
+        _ => short("ajp_msg_get_string"),
+    }
+}
+
+/// Logs a packet without any payload; httpd does not get so far as to look for a type in it.
+pub(super) fn empty(ex: &Exchange) -> Failure {
+    let server = OfServer(&ex.live, ex.server);
+    logs::error!(server, Level::Error, MODULE, "AH03229: ajp_msg_peek_uint8(): BufferOverflowException 4 4");
+    logs::error!(ex, Level::Error, MODULE, "AH00993: ajp_read_header: ajp_msg_peek_uint8 failed");
+    Failure { errno: OVERFLOW, ..Failure::BAD }
 }

@@ -7,10 +7,11 @@ use std::task::Poll;
 use super::super::Attempt;
 use super::super::forward::Text;
 use super::super::link::Link;
+use super::super::respond;
 use super::super::spec::Endpoint;
 use super::request::Announced;
 use crate::codec::http1::write::{CHUNK_END, LAST_CHUNK, push_chunk_start};
-use crate::logs::{self, Bytes, Errno, Level};
+use crate::logs::{self, Bytes, Level};
 use crate::pipe::{self, Outcome};
 use crate::web::{BodyFault, BodyKind, Exchange, Wire};
 
@@ -53,26 +54,6 @@ pub(super) enum SendFault {
     Client(BodyFault),
     /// The backend's part failed.
     Backend(io::Error),
-}
-
-/// How reading a request's body failed, as the log shows it.
-pub(super) fn errno_of(fault: BodyFault) -> Errno {
-    match fault {
-        // httpd shows its own codes here: a filter has answered, the end came early.
-        BodyFault::Malformed | BodyFault::TooLarge => Errno(-102),
-        BodyFault::Timeout => Errno::TIMEUP,
-        BodyFault::Gone => Errno::INCOMPLETE,
-    }
-}
-
-/// The answer to a request whose body could not be read.
-pub(super) fn answer_to(ex: &mut Exchange, fault: BodyFault) -> Outcome {
-    match fault {
-        BodyFault::Malformed | BodyFault::TooLarge => pipe::body_fault(ex, fault),
-        BodyFault::Timeout => Outcome::Status(408),
-        // A client that only ended its sending direction still reads.
-        BodyFault::Gone => Outcome::Status(400),
-    }
 }
 
 impl Outgoing {
@@ -136,12 +117,12 @@ impl Outgoing {
         this.held = Text::take();
         let most = if known_length && kind == BodyKind::Stream { SPOOL_MAX } else { PREFETCH };
         if let Err(fault) = this.read(wire, most).await {
-            let errno = errno_of(fault);
+            let errno = respond::errno_of(fault);
             let (peer, host) = (Shown(attempt), &attempt.worker.spec.host);
             let client = Bytes(&ex.client_ip);
             logs::error!(ex, Level::Error, "proxy", errno =>
                 "AH01095: prefetch request body failed to {peer} ({host}) from {client} ()");
-            return Err(answer_to(ex, fault));
+            return Err(respond::answer_to(ex, fault));
         }
         this.place = Place::Streaming;
         if wire.body_done() {

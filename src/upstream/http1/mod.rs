@@ -13,13 +13,13 @@ use std::io;
 
 use super::link::Link;
 use super::pool::{self, LendError, Wanted};
-use super::respond::proxy_error;
+use super::respond::{self, proxy_error};
 use super::{Attempt, spec};
 use crate::codec::http1::{BadHeader, ResponseError, Status, parse_response};
 use crate::logs::{self, Bytes, Errno, Level};
 use crate::pipe::{self, Outcome};
 use crate::web::{BodyKind, Exchange, ProxyKind, Wire};
-use body::{Outgoing, SendFault, Shown, answer_to, errno_of};
+use body::{Outgoing, SendFault, Shown};
 use request::{Manner, push_head};
 
 /// The most interim responses before the final one.
@@ -242,11 +242,11 @@ impl Talk<'_> {
         let spec = &self.attempt.worker.spec;
         match fault {
             Fault::Send(SendFault::Client(fault)) => {
-                let errno = errno_of(*fault);
+                let errno = respond::errno_of(*fault);
                 let (peer, host, client) = (Shown(self.attempt), &spec.host, Bytes(&ex.client_ip));
                 logs::error!(ex, Level::Error, "proxy", errno =>
                     "AH02608: read request body failed to {peer} ({host}) from {client} ()");
-                answer_to(ex, *fault)
+                respond::answer_to(ex, *fault)
             }
             Fault::Send(SendFault::Backend(error)) => {
                 let (peer, host, client) = (Shown(self.attempt), &spec.host, Bytes(&ex.client_ip));
