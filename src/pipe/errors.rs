@@ -12,16 +12,13 @@ use crate::web::{BodyFault, Exchange, ProxyKind, Wire, status};
 
 /// What becomes of a request whose body could not be read; notes that the connection ends with the answer.
 pub fn body_fault(ex: &mut Exchange, fault: BodyFault) -> Outcome {
-    ex.response.broken_body = true;
+    ex.response.broken_body = matches!(fault, BodyFault::Malformed | BodyFault::TooLarge);
     ex.close = true;
     match fault {
-        BodyFault::Malformed => Outcome::Status(400),
+        // A client that has ended its side may still read the answer.
+        BodyFault::Malformed | BodyFault::Gone => Outcome::Status(400),
         BodyFault::Timeout => Outcome::Status(408),
         BodyFault::TooLarge => Outcome::Status(413),
-        BodyFault::Gone => {
-            ex.conn.aborted.set(true);
-            Outcome::Status(400)
-        }
     }
 }
 

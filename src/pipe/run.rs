@@ -46,7 +46,7 @@ fn begin(ex: &mut Exchange, wire: &mut dyn Wire) -> Result<(), u16> {
         && !expect.eq_ignore_ascii_case(b"100-continue")
     {
         let text = "AH00570: client sent an unrecognized expectation value of Expect:";
-        logs::error!(ex, Level::Info, "http", "{} {}", text, Bytes(expect));
+        logs::error!(ex, Level::Info, "core", "{} {}", text, Bytes(expect));
         return Err(417);
     }
     Ok(())

@@ -13,7 +13,7 @@ use super::threads::Thread;
 use super::wire::{Expect, Http1, IN_SIZE, Incoming, Trouble};
 use crate::base::clock::{Clock, SystemClock};
 use crate::codec::http1::head::Severity;
-use crate::codec::http1::{Chunked, RequestBody, RequestError, RequestHead, Status, parse_request, request_body};
+use crate::codec::http1::{BodyError, Chunked, RequestBody, RequestError, RequestHead, Status, parse_request, request_body};
 use crate::logs::{self, Bytes, Errno, Level, OfConn};
 use crate::pipe;
 use crate::web::{BodyFault, Conn, Exchange, Wire};
@@ -98,7 +98,7 @@ async fn request(
     wire.next();
     wire.timeout = front.timeout;
     wire.hold_most = front.hold_most;
-    let read = read_head(front, conn.keepalives.get(), head, wire).await;
+    let read = read_head(front, head, wire).await;
     if let Head::Nothing | Head::Ended = read {
         if poll_fn(|cx| wire.poll_out(cx)).await.is_err() || matches!(read, Head::Ended) {
             return Some(After::Close);
@@ -119,7 +119,13 @@ async fn request(
             if !error.detail().is_empty() {
                 ex.notes.set(b"error-notes", error.detail().as_bytes());
             }
-            wire.bytes_in += wire.input.bytes().len() as u64;
+            if ex.assbackwards || ex.protocol.is_empty() || head.version.major == 0 {
+                // Whatever it was, it is answered as if it had been this.
+                ex.protocol.clear();
+                ex.protocol.extend_from_slice(b"HTTP/1.0");
+                (ex.proto_num, ex.assbackwards) = (1000, false);
+            }
+            wire.bytes_in += head.read().min(wire.input.bytes().len()) as u64;
             wire.input.start = wire.input.end;
             pipe::refuse(ex, wire, error.status()).await;
             true
@@ -137,7 +143,7 @@ async fn request(
                     let mut text = Vec::new();
                     error.push_log(&ex.unparsed_uri, &mut text);
                     logs::error!(ex, Level::Debug, "core", "{}", Bytes(&text));
-                    pipe::refuse(ex, wire, error_status()).await;
+                    pipe::refuse(ex, wire, 400).await;
                 }
             }
             true
@@ -173,13 +179,8 @@ async fn request(
     None
 }
 
-/// A body that cannot be framed.
-fn error_status() -> u16 {
-    400
-}
-
 /// Reads until the head is whole.
-async fn read_head(front: &Front, keepalives: u32, head: &mut RequestHead, wire: &mut Http1<'_>) -> Head {
+async fn read_head(front: &Front, head: &mut RequestHead, wire: &mut Http1<'_>) -> Head {
     let mut stage = None;
     loop {
         if !wire.input.is_empty() {
@@ -217,7 +218,6 @@ async fn read_head(front: &Front, keepalives: u32, head: &mut RequestHead, wire:
                 if stage.as_mut().is_some_and(|stage| stage.deadline() <= tokio::time::Instant::now()) {
                     wire.trouble = Some(Trouble::Slow);
                 }
-                let _ = keepalives;
                 return Head::Late;
             }
             Some(Err(error)) if error.kind() == io::ErrorKind::OutOfMemory => {
@@ -336,6 +336,9 @@ fn log_refusal(ex: &Exchange, error: &RequestError, head: &RequestHead, buf: &[u
 fn log_trouble(ex: &Exchange, wire: &mut Http1<'_>) {
     match wire.trouble.take() {
         None => {}
+        Some(Trouble::Chunk(BodyError::TooLarge)) => {
+            logs::error!(ex, Level::Info, "http", Errno(28) => "AH01590: Error reading/parsing chunk (overflow) ");
+        }
         Some(Trouble::Chunk(_)) => {
             logs::error!(ex, Level::Info, "http", Errno(22) => "AH01590: Error reading/parsing chunk  ");
         }
@@ -343,7 +346,7 @@ fn log_trouble(ex: &Exchange, wire: &mut Http1<'_>) {
             let limit = wire.limit;
             logs::error!(
                 ex,
-                Level::Error,
+                Level::Info,
                 "http",
                 "AH01588: Requested content-length of {length} is larger than the configured limit of {limit}"
             );
@@ -352,7 +355,7 @@ fn log_trouble(ex: &Exchange, wire: &mut Http1<'_>) {
             let limit = wire.limit;
             logs::error!(
                 ex,
-                Level::Error,
+                Level::Info,
                 "http",
                 "AH01591: Read content length of {length} is larger than the configured limit of {limit}"
             );

@@ -115,7 +115,9 @@ pub(super) struct Http1<'a> {
     pub(super) head_out: bool,
     pub(super) keep_alive: bool,
     pub(super) aborted: bool,
-    /// The socket failed or ended.
+    /// The client sends nothing more.
+    pub(super) ended: bool,
+    /// The socket failed.
     pub(super) gone: bool,
     /// Responses that wait in `out` because more requests are here already.
     held: u32,
@@ -148,6 +150,7 @@ impl<'a> Http1<'a> {
             head_out: false,
             keep_alive: false,
             aborted: false,
+            ended: false,
             gone: false,
             held: 0,
             hold_most: 0,
@@ -196,8 +199,10 @@ impl<'a> Http1<'a> {
                 if let Ok(n) = read {
                     self.input.end += n;
                 }
-                if !matches!(read, Ok(n) if n > 0) {
-                    self.gone = true;
+                match read {
+                    Ok(0) => self.ended = true,
+                    Err(_) => self.gone = true,
+                    Ok(_) => {}
                 }
                 Poll::Ready(read)
             }
@@ -300,6 +305,9 @@ impl<'a> Http1<'a> {
                 let step = decoder.decode(self.input.buf.get(from..self.input.end).unwrap_or_default());
                 let step = step.map_err(|error| {
                     self.trouble = Some(Trouble::Chunk(error));
+                    let rest = self.input.buf.get(from..self.input.end).unwrap_or_default();
+                    let line = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+                    self.bytes_in += line as u64;
                     if error == BodyError::TooLarge { BodyFault::TooLarge } else { BodyFault::Malformed }
                 })?;
                 self.input.start += step.consumed;
@@ -359,7 +367,7 @@ impl Wire for Http1<'_> {
                 }
                 return Poll::Ready(Ok(n));
             }
-            if self.gone {
+            if self.gone || self.ended {
                 return Poll::Ready(Err(BodyFault::Gone));
             }
             if self.has_output() {

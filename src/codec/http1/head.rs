@@ -354,6 +354,11 @@ impl RequestHead {
         }
     }
 
+    /// How far the buffer was read when the head was refused: through the line that was at fault.
+    pub fn read(&self) -> usize {
+        self.lines.pos.max(self.block.cursor.pos)
+    }
+
     /// What an end of the connection means here: nothing to answer before the request line is whole, an error after.
     pub fn end(&self, buf: &[u8]) -> Option<RequestError> {
         (self.stage == Stage::Fields).then(|| RequestError::EndInFields(self.block.unfinished(buf)))

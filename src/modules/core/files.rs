@@ -123,7 +123,7 @@ fn serve<'a>(ex: &'a mut Exchange, wire: &'a mut dyn Wire) -> Waiting<'a> {
     Box::pin(async move {
         pipe::allow(ex, &[b"GET", b"POST", b"OPTIONS"]);
         if let Err(fault) = discard(wire).await {
-            return refuse_body(ex, fault);
+            return pipe::body_fault(ex, fault);
         }
         match ex.method.as_slice() {
             b"GET" | b"HEAD" | b"POST" => match open(ex) {
@@ -172,20 +172,6 @@ pub(crate) async fn discard(wire: &mut dyn Wire) -> Result<(), BodyFault> {
         }
     }
     Ok(())
-}
-
-/// The answer to a body that could not be read.
-pub(crate) fn refuse_body(ex: &mut Exchange, fault: BodyFault) -> Outcome {
-    match fault {
-        BodyFault::Malformed => Outcome::Status(400),
-        BodyFault::Timeout => Outcome::Status(408),
-        BodyFault::TooLarge => Outcome::Status(413),
-        BodyFault::Gone => {
-            ex.conn.aborted.set(true);
-            ex.close = true;
-            Outcome::Done
-        }
-    }
 }
 
 /// A response was written, or its client went away: there is nothing left to say either way.

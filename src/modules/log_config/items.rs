@@ -185,6 +185,9 @@ fn query(line: &Line<'_>, _: &[u8], out: &mut Vec<u8>) -> Option<()> {
 /// The request line as received, but for a password in an absolute target.
 fn request_line(line: &Line<'_>, _: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let whole = line.original.map_or(&line.ex.the_request, |old| &old.the_request);
+    if whole.is_empty() {
+        return None;
+    }
     match without_password(whole) {
         Some(safe) => push_log_item(out, &safe),
         None => push_log_item(out, whole),
