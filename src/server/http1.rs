@@ -13,7 +13,9 @@ use super::threads::Thread;
 use super::wire::{Expect, Http1, IN_SIZE, Incoming, Trouble};
 use crate::base::clock::{Clock, SystemClock};
 use crate::codec::http1::head::Severity;
-use crate::codec::http1::{BodyError, Chunked, RequestBody, RequestError, RequestHead, Status, parse_request, request_body};
+use crate::codec::http1::{
+    BodyError, Chunked, RequestBody, RequestError, RequestHead, Status, parse_request, request_body,
+};
 use crate::logs::{self, Bytes, Errno, Level, OfConn};
 use crate::pipe;
 use crate::web::{BodyFault, Conn, Exchange, Wire};
