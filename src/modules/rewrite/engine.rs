@@ -479,11 +479,12 @@ fn find_map(ex: &Exchange, name: &[u8]) -> Option<std::sync::Arc<map::Map>> {
     conf.maps.iter().find(|map| map.name == name).cloned()
 }
 
-/// Appends a group; says whether it brought a question mark along.
+/// Appends a group; says whether it brought a question mark along, which would make a query of what was a path.
 fn group_into(text: &[u8], rule: Option<&Rule>, out: &mut Vec<u8>) -> bool {
+    let in_path = !out.contains(&b'?');
     let Some(rule) = rule.filter(|rule| rule.has(flag::ESCAPE_GROUPS | flag::ESCAPE_CONTROLS)) else {
         out.extend_from_slice(text);
-        return rule.is_some() && text.contains(&b'?');
+        return in_path && text.contains(&b'?');
     };
     for byte in text {
         let keep = if rule.has(flag::ESCAPE_GROUPS) {
@@ -508,7 +509,7 @@ fn group_into(text: &[u8], rule: Option<&Rule>, out: &mut Vec<u8>) -> bool {
         }
     }
     // What was not escaped may still hold one.
-    rule.escaped.as_ref().is_some_and(|only| !only.contains(&b'?')) && text.contains(&b'?')
+    in_path && rule.escaped.as_ref().is_some_and(|only| !only.contains(&b'?')) && text.contains(&b'?')
 }
 
 fn set_env(ex: &mut Exchange, text: &[u8]) {

@@ -322,7 +322,11 @@ fn push_server_url(ex: &Exchange, out: &mut Vec<u8>) {
     names::push_url(ex, b"", out);
 }
 
-fn has_bad_query(ex: &Exchange) -> bool {
+/// Whether the new query could not be sent on. That of a redirect is escaped, unless `NE` forbids it.
+fn has_bad_query(ex: &Exchange, no_escape: bool) -> bool {
+    if !no_escape && absolute(&ex.filename).is_some() {
+        return false;
+    }
     let bad = ex.args.as_ref().is_some_and(|args| args.iter().any(|byte| byte.is_ascii_control() || *byte == b' '));
     if bad {
         logs::error!(
@@ -411,7 +415,7 @@ async fn in_server(ex: &mut Exchange) -> Outcome {
         End::Status(code) => return Outcome::Status(code),
         End::Changed { no_escape, code, unsafe_prefix } => (no_escape, code, unsafe_prefix),
     };
-    if has_bad_query(ex) {
+    if has_bad_query(ex, no_escape) {
         return Outcome::Status(403);
     }
     if ex.filename.starts_with(b"proxy:") {
@@ -435,8 +439,8 @@ async fn in_server(ex: &mut Exchange) -> Outcome {
         // As a path below the document root.
         ex.filename.insert(0, b'/');
     }
-    // A path of the file system is one whose first segment is there.
-    if !first_segment_exists(&ex.filename) {
+    // A path of the file system is one whose first segment is there, unless the client had the choice.
+    if unsafe_prefix || !first_segment_exists(&ex.filename) {
         let root = names::document_root(ex).to_vec();
         let name = std::mem::take(&mut ex.filename);
         ex.filename = root;
@@ -444,15 +448,6 @@ async fn in_server(ex: &mut Exchange) -> Outcome {
             ex.filename.pop();
         }
         ex.filename.extend_from_slice(&name);
-    } else if unsafe_prefix {
-        logs::error!(
-            ex,
-            Level::Error,
-            "rewrite",
-            "AH10411: Rewritten path {} begins with a group or a variable and is one of the file system",
-            Bytes(&ex.filename)
-        );
-        return Outcome::Status(403);
     }
     logs::error!(ex, Level::Trace1, "rewrite", "go-ahead with {} [OK]", Bytes(&ex.filename));
     Outcome::Ok
@@ -507,7 +502,7 @@ async fn in_dir(ex: &mut Exchange) -> Outcome {
         }
         End::Changed { no_escape, code, .. } => (no_escape, code),
     };
-    if has_bad_query(ex) {
+    if has_bad_query(ex, no_escape) {
         return Outcome::Status(403);
     }
     if ex.filename.starts_with(b"proxy:") {

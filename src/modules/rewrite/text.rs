@@ -203,9 +203,13 @@ pub(super) fn waits(parts: &[Part], programs: &dyn Fn(&[u8]) -> bool) -> bool {
     })
 }
 
-/// Whether it begins with something that the client may have chosen.
+/// Whether it begins with something that the client may have chosen, a slash in front or not.
 pub(super) fn begins_variable(parts: &[Part]) -> bool {
-    !matches!(parts.first(), Some(Part::Text(_)) | None)
+    match parts {
+        [Part::Text(text), next, ..] if text == b"/" => !matches!(next, Part::Text(_)),
+        [first, ..] => !matches!(first, Part::Text(_)),
+        [] => false,
+    }
 }
 
 /// Whether DocumentRoot and the like may follow links here.
