@@ -13,7 +13,7 @@ use super::errno::Errno;
 use super::level::{Level, LogLevels, level_of};
 use crate::base::clock::{Clock, SystemClock};
 use crate::config::Server;
-use crate::web::{Conn, Exchange, LineSink, Live};
+use crate::web::{Conn, Exchange, LineSink, Live, LogId};
 
 /// Something an entry can be about.
 pub trait Source {
@@ -195,16 +195,17 @@ fn write(entry: &Entry<'_>, line: &mut Vec<u8>) {
 
 /// Makes the ids of the connection and the request if these are their first entries, and calls `first` then.
 fn give_ids(subject: &Subject<'_>, mut first: impl FnMut(bool)) {
-    let mut give = |cell: Option<&OnceCell<[u8; 11]>>, of_request: bool| {
+    let mut give = |cell: Option<&OnceCell<LogId>>, own: Option<LogId>, of_request: bool| {
         if let Some(cell) = cell
             && cell.get().is_none()
         {
-            let _ = cell.set(new_id());
+            let _ = cell.set(own.unwrap_or_else(|| LogId::new(&new_id())));
             first(of_request);
         }
     };
-    give(subject.conn.map(|conn| &conn.log_id), false);
-    give(subject.request.map(|request| &request.log_id), true);
+    give(subject.conn.map(|conn| &conn.log_id), None, false);
+    let unique = subject.request.and_then(|request| request.unique_id);
+    give(subject.request.map(|request| &request.log_id), unique, true);
 }
 
 /// Eight bytes in base64: time, process and a counter.

@@ -9,7 +9,7 @@ use super::entry::{Entry, LINE_MAX, thread_id};
 use super::error::push_process_name;
 use super::text::{push_error_item, push_u64};
 use crate::base::clock::{ErrorTime, push_error_time};
-use crate::web::Exchange;
+use crate::web::{Exchange, LogId};
 
 /// A compiled `ErrorLogFormat`.
 #[derive(Clone, Debug, Default)]
@@ -263,7 +263,7 @@ fn log_id(entry: &Entry<'_>, arg: Option<&[u8]>, out: &mut Vec<u8>) {
         Some(b"C") => of_conn.filter(|_| entry.subject.request.is_none()),
         _ => of_request,
     };
-    out.extend_from_slice(id.map(|id| &id[..]).unwrap_or_default());
+    out.extend_from_slice(id.map(LogId::text).unwrap_or_default());
 }
 
 fn time(entry: &Entry<'_>, arg: Option<&[u8]>, out: &mut Vec<u8>) {

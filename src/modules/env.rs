@@ -123,7 +123,7 @@ fn set_vars(ex: &mut Exchange) -> Outcome {
 mod tests {
     use super::*;
     use crate::config::{Server, Slots};
-    use crate::web::sample;
+    use crate::web::testing;
 
     #[test]
     fn inner_scopes_add_replace_and_remove() {
@@ -138,7 +138,10 @@ mod tests {
         assert_eq!(merged.vars, [(b"A".to_vec(), b"2".to_vec()), (b"C".to_vec(), Vec::new())]);
         let mut dir = Slots::default();
         *dir.get_mut::<EnvDir>() = merged;
-        let mut ex = sample::exchange(vec![Server { dir, ..Server::default() }], Vec::new());
+        let mut ex = testing::exchange(
+            &testing::live(vec![Server { dir, ..Server::default() }], &[]),
+            "GET / HTTP/1.1\nHost: x",
+        );
         ex.env.set(b"A", b"earlier");
         assert_eq!(set_vars(&mut ex), Outcome::Ok);
         assert_eq!((ex.env.get(b"A"), ex.env.get(b"c")), (Some(&b"earlier"[..]), Some(&b""[..])));

@@ -94,47 +94,42 @@ fn read_timeout(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
 
 /// `5`, `5-10,MinRate=500`, `5,MinRate=500`.
 fn parse(text: &[u8]) -> Result<Rate, String> {
-    let (seconds, mut rest) = number(text)?;
-    let mut rate = Rate { timeout: Duration::from_secs(seconds), most: None, min_rate: 0 };
-    let mut range = false;
-    if let Some(behind) = rest.strip_prefix(b"-") {
-        let (most, behind) = number(behind)?;
-        rest = behind;
-        range = true;
-        if most < seconds {
-            rate.min_rate = 0;
-        }
-        rate.most = Some(Duration::from_secs(most));
-    }
-    if rest.is_empty() {
-        if range {
+    const RATE: &[u8] = b",minrate=";
+    let seconds = |text: &[u8]| number(text).map(|number| Duration::from_secs(number.into()));
+    let Some(at) = text.windows(RATE.len()).position(|part| part.eq_ignore_ascii_case(RATE)) else {
+        if text.contains(&b'-') {
             return Err("Must set MinRate option if using timeout range".to_owned());
         }
-        return Ok(rate);
-    }
-    let name = rest.get(..9).filter(|name| name.eq_ignore_ascii_case(b",minrate="));
-    let Some(name) = name else { return Err(format!("Cannot parse '{}'", latin1(rest))) };
-    let (min_rate, behind) = number(rest.get(name.len()..).unwrap_or_default())?;
-    if !behind.is_empty() {
-        return Err(format!("Cannot parse '{}'", latin1(behind)));
-    }
+        return Ok(Rate { timeout: seconds(text)?, most: None, min_rate: 0 });
+    };
+    let (range, rest) = text.split_at(at);
+    let min_rate = number(rest.get(RATE.len()..).unwrap_or_default())?;
     if min_rate == 0 {
         return Err("Minimum data rate must be larger than 0".to_owned());
     }
-    if rate.most.is_some_and(|most| most < rate.timeout) {
+    let dash = memchr::memchr(b'-', range).unwrap_or(range.len());
+    let (first, most) = range.split_at(dash);
+    let most = most.get(1..).map(seconds).transpose()?.filter(|most| !most.is_zero());
+    let timeout = seconds(first)?;
+    if most.is_some_and(|most| most <= timeout) {
         return Err("Maximum timeout must be larger than initial timeout".to_owned());
     }
-    rate.min_rate = u32::try_from(min_rate).unwrap_or(u32::MAX);
-    Ok(rate)
+    Ok(Rate { timeout, most, min_rate })
 }
 
-/// The number at the start, and what follows it.
-fn number(text: &[u8]) -> Result<(u64, &[u8]), String> {
-    if !text.first().is_some_and(u8::is_ascii_digit) {
+/// The number that the text is.
+fn number(text: &[u8]) -> Result<u32, String> {
+    let (number, rest) = leading_integer(text);
+    if rest.len() == text.len() {
         return Err(format!("Value '{}' not numerical", latin1(text)));
     }
-    let (value, rest) = leading_integer(text);
-    Ok((value.and_then(|value| u64::try_from(value).ok()).unwrap_or(u64::from(u32::MAX)), rest))
+    if !rest.is_empty() {
+        return Err(format!("Cannot parse '{}'", latin1(rest)));
+    }
+    match number {
+        Some(number) if number < 0 => Err("Value must be non-negative".to_owned()),
+        number => Ok(number.and_then(|number| u32::try_from(number).ok()).unwrap_or(u32::MAX)),
+    }
 }
 
 #[cfg(test)]
@@ -148,7 +143,14 @@ mod tests {
         assert_eq!(said("20,minrate=500"), Ok(BODY));
         assert_eq!(said("0").map(|rate| rate.timeout), Ok(Duration::ZERO));
         let error = |text: &str| said(text).unwrap_err();
-        assert_eq!(error("20-10"), "Must set MinRate option if using timeout range");
+        for range in ["20-10", "-1", "20-"] {
+            assert_eq!(error(range), "Must set MinRate option if using timeout range");
+        }
+        for range in ["20-10,MinRate=1", "20-20,MinRate=1"] {
+            assert_eq!(error(range), "Maximum timeout must be larger than initial timeout");
+        }
+        assert_eq!(error("20,MinRate="), "Value '' not numerical");
+        assert_eq!(error("5-6-7,MinRate=1"), "Cannot parse '-7'");
         assert_eq!(error("x"), "Value 'x' not numerical");
         assert_eq!(error("20,minrate=x"), "Value 'x' not numerical");
         assert_eq!(error("20,bogus=1"), "Cannot parse ',bogus=1'");

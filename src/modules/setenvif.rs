@@ -353,7 +353,7 @@ impl Change {
 mod tests {
     use super::*;
     use crate::config::{Globals, Position, Server, Slots};
-    use crate::web::sample;
+    use crate::web::testing;
 
     fn with_cmd<T>(name: &str, server: &mut Server, use_cmd: impl FnOnce(&mut Cmd<'_>) -> T) -> T {
         let directive = DIRECTIVES.iter().find(|row| row.name == name).unwrap();
@@ -411,7 +411,8 @@ mod tests {
         ] {
             set(&mut server, name, args).expect(args);
         }
-        let mut ex = sample::exchange(vec![server], Vec::new());
+        let mut ex = testing::exchange(&testing::live(vec![server], &[]), "GET / HTTP/1.1\nHost: x");
+        ex.uri = b"/".to_vec();
         ex.headers_in.add(b"X-Foo", b"foo");
         ex.headers_in.add(b"X-Bar", b"bar");
         let hook = HOOKS.iter().find(|hook| hook.phase == Phase::PostRead).unwrap();

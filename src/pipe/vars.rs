@@ -15,7 +15,7 @@ use super::names;
 use crate::base::clock::{Clock as _, SystemClock, local_time, parse_http_date, push_strftime};
 use crate::expr::{EvalError, Expr, FileTest, Lookup, Scratch, Template, Var, Vars};
 use crate::logs::text::push_u64;
-use crate::web::Exchange;
+use crate::web::{Exchange, LogId};
 
 thread_local! {
     /// Memory of evaluations, lent to one at a time.
@@ -49,9 +49,9 @@ fn on_off(value: bool, out: &mut Vec<u8>) {
     out.extend_from_slice(if value { b"on" } else { b"off" });
 }
 
-fn log_id(id: &std::cell::OnceCell<[u8; 11]>, out: &mut Vec<u8>) {
+fn log_id(id: &std::cell::OnceCell<LogId>, out: &mut Vec<u8>) {
     if let Some(id) = id.get() {
-        out.extend_from_slice(id);
+        out.extend_from_slice(id.text());
     }
 }
 

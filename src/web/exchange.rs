@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use super::chain::Chain;
 use super::filter::BodyFilter;
-use super::live::{Conn, Live};
+use super::live::{Conn, Live, LogId};
 use super::response::Response;
 use super::table::Table;
 use crate::config::{Conf, Server};
@@ -124,7 +124,9 @@ pub struct Exchange {
     /// Response must not be cached: add Expires as httpd does.
     pub no_cache: bool,
     /// Error log id (`%L`), made with the request's first entry there.
-    pub log_id: OnceCell<[u8; 11]>,
+    pub log_id: OnceCell<LogId>,
+    /// Id by mod_unique_id, which then is the error log's too.
+    pub unique_id: Option<LogId>,
     /// Microseconds since 1970 when the request line was read.
     pub started_micros: i64,
     /// The same moment on the monotonic clock.
@@ -296,6 +298,7 @@ impl Exchange {
             finished: false,
             no_cache: false,
             log_id: OnceCell::new(),
+            unique_id: None,
             started_micros: 0,
             started: Instant::now(),
             first_byte: None,
@@ -367,6 +370,7 @@ impl Exchange {
         self.finished = false;
         self.no_cache = false;
         self.log_id.take();
+        self.unique_id = None;
         self.first_byte = None;
         self.original = None;
         self.redirects = 0;

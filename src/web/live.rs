@@ -58,6 +58,30 @@ impl Live {
     }
 }
 
+/// Id of a request or a connection in the error log: 11 characters, or the 27 of mod_unique_id.
+#[derive(Clone, Copy, Debug)]
+pub struct LogId {
+    text: [u8; 27],
+    len: u8,
+}
+
+impl LogId {
+    /// The first 27 bytes of `text`.
+    pub fn new(text: &[u8]) -> Self {
+        let mut id = Self { text: [0; 27], len: 0 };
+        for (place, byte) in id.text.iter_mut().zip(text) {
+            *place = *byte;
+            id.len += 1;
+        }
+        id
+    }
+
+    /// The text.
+    pub fn text(&self) -> &[u8] {
+        self.text.get(..usize::from(self.len)).unwrap_or_default()
+    }
+}
+
 /// One client connection.
 pub struct Conn {
     /// Number of the connection in this process.
@@ -79,5 +103,5 @@ pub struct Conn {
     /// The client went away.
     pub aborted: Cell<bool>,
     /// Error log id (`%{c}L`), made with the connection's first entry there.
-    pub log_id: OnceCell<[u8; 11]>,
+    pub log_id: OnceCell<LogId>,
 }

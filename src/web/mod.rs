@@ -8,8 +8,6 @@ mod exchange;
 mod filter;
 mod live;
 mod response;
-#[cfg(test)]
-pub(crate) mod sample;
 pub mod status;
 mod table;
 #[cfg(test)]
@@ -19,7 +17,7 @@ mod wire;
 pub use chain::Chain;
 pub use exchange::{Exchange, Ext, Handler, Matched, ProxyKind, Snapshot};
 pub use filter::BodyFilter;
-pub use live::{Conn, LineSink, Live};
+pub use live::{Conn, LineSink, Live, LogId};
 pub use response::{Prior, Response};
 pub use table::Table;
 pub use wire::{BodyFault, BodyKind, Framing, HeadOut, Tunnel, Wire};

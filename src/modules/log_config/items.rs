@@ -158,11 +158,11 @@ fn peer(line: &Line<'_>, _: &[u8], out: &mut Vec<u8>) -> Option<()> {
 }
 
 fn log_id(line: &Line<'_>, _: &[u8], out: &mut Vec<u8>) -> Option<()> {
-    line.ex.log_id.get().map(|id| out.extend_from_slice(id))
+    line.ex.log_id.get().map(|id| out.extend_from_slice(id.text()))
 }
 
 fn conn_log_id(line: &Line<'_>, _: &[u8], out: &mut Vec<u8>) -> Option<()> {
-    line.ex.conn.log_id.get().map(|id| out.extend_from_slice(id))
+    line.ex.conn.log_id.get().map(|id| out.extend_from_slice(id.text()))
 }
 
 /// The user; an empty name is shown as such.

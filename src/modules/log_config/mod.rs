@@ -397,11 +397,12 @@ impl Drop for Buffers {
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
     use std::sync::Mutex;
 
     use super::*;
     use crate::config::{Globals, Server, Slots};
-    use crate::web::sample;
+    use crate::web::{Live, testing};
 
     #[derive(Default)]
     struct Kept(Mutex<Vec<u8>>);
@@ -413,7 +414,8 @@ mod tests {
     }
 
     fn printed(format: &str, change: impl FnOnce(&mut Exchange)) -> String {
-        let mut ex = sample::exchange(vec![Server::default()], Vec::new());
+        let mut ex = testing::exchange(&testing::live(vec![Server::default()], &[]), "GET / HTTP/1.1\nHost: x");
+        ex.uri = b"/".to_vec();
         // 2026-11-22 07:08:46.075946 UTC
         ex.started_micros = 1_795_331_326_075_946;
         change(&mut ex);
@@ -513,7 +515,8 @@ mod tests {
         let lines = |at: usize| -> Vec<String> {
             let sinks: Vec<Arc<Kept>> = (0..5).map(|_| Arc::default()).collect();
             let dynamic = sinks.iter().map(|sink| sink.clone() as Arc<dyn LineSink>).collect();
-            let mut ex = sample::exchange(servers.clone(), dynamic);
+            let live = Rc::new(Live::new(testing::live(servers.clone(), &[]).generation.clone(), dynamic));
+            let mut ex = testing::exchange(&live, "GET / HTTP/1.1");
             ex.server = at;
             assert_eq!(log(&mut ex), Outcome::Ok);
             let text = |sink: &Arc<Kept>| String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
