@@ -36,7 +36,8 @@ fn send_head(ex: &mut Exchange, wire: &mut dyn Wire, computed: Option<u64>) {
         ex.response.no_body = ex.header_only;
         ex.response.framing = Framing::Close;
         ex.close = true;
-        hand_over(ex, wire, b"", false);
+        let code = ex.status;
+        hand_over(ex, wire, code, b"", false);
         return;
     }
     let chain = ex.chain.clone();
@@ -68,12 +69,15 @@ fn send_head(ex: &mut Exchange, wire: &mut dyn Wire, computed: Option<u64>) {
     text.clear();
     ex.response.buffers[0] = text;
     let line = std::mem::take(&mut ex.status_line);
-    let reason = match line.get(..4) {
-        Some([a, b, c, b' ']) if number([*a, *b, *c]) == Some(ex.status) => line.get(4..).unwrap_or_default(),
-        _ if line.len() == 3 && line.first_chunk().and_then(|code| number(*code)) == Some(ex.status) => b"",
-        _ => status::known(ex.status).map_or(b"".as_slice(), |row| row.reason.as_bytes()),
+    let given = line.first_chunk().and_then(|code| number(*code)) == Some(ex.status);
+    let (code, reason) = match (status::known(ex.status), line.get(3..)) {
+        (_, Some([b' ', reason @ ..])) if given => (ex.status, reason),
+        (Some(row), _) => (ex.status, row.reason.as_bytes()),
+        (None, Some([])) if given => (ex.status, b"".as_slice()),
+        // A status that httpd has no words for goes out as 500; the log keeps it.
+        (None, _) => (500, status::of(500).reason.as_bytes()),
     };
-    hand_over(ex, wire, reason, keep_alive);
+    hand_over(ex, wire, code, reason, keep_alive);
     ex.status_line = line;
 }
 
@@ -81,7 +85,7 @@ fn number(digits: [u8; 3]) -> Option<u16> {
     digits.iter().try_fold(0, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + u16::from(digit - b'0')))
 }
 
-fn hand_over(ex: &mut Exchange, wire: &mut dyn Wire, reason: &[u8], keep_alive: bool) {
+fn hand_over(ex: &mut Exchange, wire: &mut dyn Wire, code: u16, reason: &[u8], keep_alive: bool) {
     ex.first_byte = Some(Instant::now());
     ex.close = !keep_alive;
     if ex.close {
@@ -89,7 +93,7 @@ fn hand_over(ex: &mut Exchange, wire: &mut dyn Wire, reason: &[u8], keep_alive: 
     }
     let http10 = ex.proto_num == 1000 && ex.env.contains(b"force-response-1.0");
     wire.head(&HeadOut {
-        status: ex.status,
+        status: code,
         reason,
         fields: &ex.response.fields,
         framing: ex.response.framing,

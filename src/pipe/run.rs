@@ -26,7 +26,10 @@ pub async fn run(ex: &mut Exchange, wire: &mut dyn Wire) {
 pub async fn refuse(ex: &mut Exchange, wire: &mut dyn Wire, status: u16) {
     ex.close = true;
     ex.header_only = ex.method == b"HEAD";
+    // Whatever HTTP/0.9 may have been meant: the answer has a head.
+    ex.assbackwards = false;
     host::split_target(ex);
+    host::note_host(ex);
     chain::update(ex);
     answer(ex, wire, Outcome::Status(status)).await;
     end(ex, wire).await;
@@ -154,6 +157,10 @@ fn decode(ex: &mut Exchange, how: Normalize) -> Result<(), u16> {
                 let uri = &ex.unparsed_uri;
                 let text = "found %2f (encoded '/') in URI path";
                 logs::error!(ex, Level::Info, "core", "AH00026: {} ({}), returning 404", text, Bytes(uri));
+            }
+            // What follows a NUL is no part of the path for anybody.
+            if let Some(nul) = memchr::memchr(0, &ex.uri) {
+                ex.uri.truncate(nul);
             }
             return Err(404);
         }
