@@ -1,7 +1,9 @@
-//! `mod_proxy_hcheck.c`.
+//! `mod_proxy_hcheck.c`: health checks of balancer members. Checked and kept; nobody probes yet.
 
-use crate::config::{Directive, ModuleRow, Places, Shape, row};
-use crate::modules::rows::{accept, nothing};
+use crate::base::clock::{Unit, parse_interval};
+use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Shape, get_word, latin1, row};
+use crate::modules::rows::nothing;
+use crate::modules::slot;
 use crate::pipe::Module;
 
 /// The module.
@@ -16,10 +18,112 @@ pub const MODULE: Module = Module {
     hooks: &[],
 };
 
+/// Names that members may refer to.
+#[derive(Clone, Default)]
+struct HcheckServer {
+    templates: Vec<Vec<u8>>,
+    conditions: Vec<Vec<u8>>,
+}
+
+impl Conf for HcheckServer {
+    const SLOT: usize = slot::PROXY_HCHECK;
+
+    fn merge(_: &Self, add: &Self) -> Self {
+        add.clone()
+    }
+}
+
 /// The directives.
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
-    row("ProxyHCTemplate", Places::FILEINFO, Shape::Raw, accept, "Health check template").missing(),
-    row("ProxyHCExpr", Places::FILEINFO, Shape::Raw, accept, "Define a health check condition ruleset expression").missing(),
-    row("ProxyHCTPsize", Places::SERVER, Shape::Take1, accept, "Set size of health check thread pool").missing(),
+    row("ProxyHCTemplate", Places::FILEINFO, Shape::Raw, template, "Health check template").missing(),
+    row("ProxyHCExpr", Places::FILEINFO, Shape::Raw, condition, "Define a health check condition ruleset expression").missing(),
+    row("ProxyHCTPsize", Places::SERVER, Shape::Take1, pool_size, "Set size of health check thread pool").missing(),
 ];
+
+type Check = fn(&mut Cmd<'_>, &[u8]) -> Result<(), String>;
+
+/// The parameters of members and templates.
+#[rustfmt::skip]
+static PARAMS: &[(&str, Check)] = &[
+    ("hctemplate", |cmd, v| known(cmd.server_conf::<HcheckServer>().templates.iter().any(|t| t == v), "ProxyHCTemplate name", v)),
+    ("hcinterval", |_, v| interval(v)),
+    ("hcpasses", |_, v| positive(v, "Passes must be a positive value")),
+    ("hcfails", |_, v| positive(v, "Fails must be a positive value")),
+    ("hcuri", |_, v| if v.len() < 64 { Ok(()) } else { Err("Health check uri length must be < 64 characters".to_owned()) }),
+    ("hcmethod", |_, v| method(v)),
+    ("hcexpr", |cmd, v| known(cmd.server_conf::<HcheckServer>().conditions.iter().any(|c| c == v), "health check condition expr", v)),
+];
+
+fn known(found: bool, what: &str, name: &[u8]) -> Result<(), String> {
+    if found { Ok(()) } else { Err(format!("Unknown {what}: {}", latin1(name))) }
+}
+
+fn interval(value: &[u8]) -> Result<(), String> {
+    let time = parse_interval(value, Unit::Second).map_err(|_| "Unparse-able hcinterval setting".to_owned())?;
+    if time.as_millis() < 100 {
+        return Err("Interval must be a positive value greater than 100ms".to_owned());
+    }
+    Ok(())
+}
+
+fn positive(value: &[u8], error: &str) -> Result<(), String> {
+    match crate::base::clock::leading_integer(value).0 {
+        Some(number) if number < 0 => Err(error.to_owned()),
+        _ => Ok(()),
+    }
+}
+
+fn method(value: &[u8]) -> Result<(), String> {
+    const METHODS: [&[u8]; 9] =
+        [b"NONE", b"TCP", b"OPTIONS", b"HEAD", b"GET", b"CPING", b"OPTIONS11", b"HEAD11", b"GET11"];
+    let known = METHODS.iter().any(|method| method.eq_ignore_ascii_case(value));
+    if known { Ok(()) } else { Err("Unknown method".to_owned()) }
+}
+
+/// Checks `key=value` of a member, and warns that it has no effect; the error is httpd's text.
+pub fn set_param(cmd: &mut Cmd<'_>, key: &[u8], value: &[u8]) -> Result<(), String> {
+    let param = PARAMS.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(key));
+    let (_, check) = param.ok_or_else(|| "unknown Worker hcheck parameter".to_owned())?;
+    check(cmd, value)
+}
+
+/// `ProxyHCTemplate name key=value ...`.
+fn template(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    let (name, mut rest) = get_word(args.raw);
+    while !rest.is_empty() {
+        let (word, after) = get_word(rest);
+        rest = after;
+        let Some(at) = memchr::memchr(b'=', &word) else {
+            return Err("Invalid ProxyHCTemplate parameter. Parameter must be in the form 'key=value'".to_owned());
+        };
+        set_param(cmd, &word[..at], &word[at + 1..])
+            .map_err(|error| format!("ProxyHCTemplate: {error} {}; {}", latin1(&word), latin1(&name)))?;
+    }
+    cmd.server_conf::<HcheckServer>().templates.push(name);
+    Ok(())
+}
+
+/// `ProxyHCExpr name {expression}`.
+fn condition(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    let (name, rest) = get_word(args.raw);
+    let text = match rest {
+        [b'{', inner @ ..] => match memchr::memrchr(b'}', inner) {
+            Some(end) => inner[..end].to_vec(),
+            None => inner.to_vec(),
+        },
+        _ => get_word(rest).0,
+    };
+    if name.is_empty() || text.is_empty() {
+        return Err("Missing expression for ProxyHCExpr".to_owned());
+    }
+    cmd.condition(&text).map_err(|why| format!("Could not parse expression \"{}\": {why}", latin1(&text)))?;
+    cmd.server_conf::<HcheckServer>().conditions.push(name);
+    Ok(())
+}
+
+/// `ProxyHCTPsize`.
+fn pool_size(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    cmd.global_only()?;
+    positive(args.word(0), "Invalid ProxyHCTPsize parameter. Parameter must be >= 0")
+}

@@ -1,0 +1,324 @@
+//! The request on its way to [`upstream`]: canonical URL, the worker or balancer, the settings that hold.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::balancer::is_balancer;
+use super::conf::{ProxyDir, ProxyProcess, ProxyServer};
+use super::reverse::ReverseMap;
+use super::url::{WorkerUrl, without_socket};
+use crate::base::addr::split_unix;
+use crate::config::core::{CoreServer, Trace};
+use crate::logs::{self, Bytes, Level};
+use crate::pipe::{self, Outcome, Waiting};
+use crate::upstream::canon::{Form, canonical};
+use crate::upstream::respond::proxy_error;
+use crate::upstream::spec::{Choice, Endpoint, Forward, Policy, Scheme, WorkerSpec};
+use crate::upstream::{self};
+use crate::web::{Chain, Exchange, ProxyKind, Wire};
+
+/// Which schemes a loaded module handles.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Handlers {
+    http: bool,
+    ajp: bool,
+    balancer: bool,
+}
+
+impl Handlers {
+    /// Those of these modules.
+    pub(super) fn loaded(modules: &[&'static str]) -> Self {
+        Self {
+            http: modules.contains(&"proxy_http_module"),
+            ajp: modules.contains(&"proxy_ajp_module"),
+            balancer: modules.contains(&"proxy_balancer_module"),
+        }
+    }
+
+    /// Whether requests can be sent there.
+    fn handles(self, scheme: Scheme) -> bool {
+        match scheme {
+            Scheme::Http => self.http,
+            Scheme::Ajp => self.ajp,
+            // No TLS to backends yet: as httpd without an SSL module.
+            Scheme::Https | Scheme::Other => false,
+        }
+    }
+}
+
+/// Note with the socket of a `unix:` URL, as httpd has it.
+const NOTE_SOCKET: &[u8] = b"uds_path";
+
+/// This thread's buffer for URLs.
+#[derive(Default)]
+struct Scratch(RefCell<Vec<u8>>);
+
+/// The URL as it will be sent, in `ex.filename`.
+pub(super) fn fixups(ex: &mut Exchange) -> Outcome {
+    if ex.proxyreq == ProxyKind::None || !ex.filename.starts_with(b"proxy:") {
+        return Outcome::Declined;
+    }
+    match canonicalise(ex) {
+        Ok(()) => Outcome::Ok,
+        Err(status) => Outcome::Status(status),
+    }
+}
+
+/// Makes the URL in `ex.filename` canonical; that of a balancer stays, its members do it.
+fn canonicalise(ex: &mut Exchange) -> Result<(), u16> {
+    let url = ex.filename.get(6..).unwrap_or_default();
+    if let Some((socket, _)) = split_unix(url) {
+        let plain = without_socket(url).ok_or(500u16)?;
+        let socket = socket.to_vec();
+        ex.notes.set(NOTE_SOCKET, &socket);
+        ex.filename.truncate(6);
+        ex.filename.extend_from_slice(&plain);
+    }
+    let url = ex.filename.get(6..).unwrap_or_default();
+    if is_balancer(url) {
+        return Ok(());
+    }
+    let live = ex.live.clone();
+    let scratch = live.local(Scratch::default);
+    let mut out = scratch.0.borrow_mut();
+    out.clear();
+    out.extend_from_slice(b"proxy:");
+    if let Err(refusal) = canonical(url, ex.args.as_deref(), Form::of(ex), &mut out) {
+        return Err(refusal.log(ex, url));
+    }
+    std::mem::swap(&mut ex.filename, &mut out);
+    if memchr::memchr(b':', ex.filename.get(6..).unwrap_or_default()).is_none_or(|at| at == 0) {
+        return Err(400);
+    }
+    Ok(())
+}
+
+/// Whom the canonical URL in `ex.filename` is for: a worker or balancer of the request's server, or a worker made up for
+/// this request. `None` if no loaded module handles its scheme.
+pub fn target_for(ex: &Exchange, process: &ProxyProcess) -> Option<Choice> {
+    let url = ex.filename.get(6..).unwrap_or_default();
+    let table = process.tables.get(ex.server)?;
+    if is_balancer(url) {
+        return table.balancer(&process.backends, url).filter(|_| process.schemes.balancer).map(Choice::Balancer);
+    }
+    if let Some(index) = table.worker(&process.backends, url) {
+        let spec = &process.backends.workers.get(index)?.spec;
+        if !process.schemes.handles(spec.scheme) {
+            return None;
+        }
+        if !spec.generic {
+            return Some(Choice::Worker(index));
+        }
+        let at = WorkerUrl::parse(super::table::authority(url), false).ok()?;
+        let endpoint = match &spec.endpoint {
+            Endpoint::Tcp(..) => Endpoint::Tcp(at.host.clone(), at.port),
+            socket @ Endpoint::Unix(_) => socket.clone(),
+        };
+        return Some(Choice::Generic(Rc::new(WorkerSpec { host: at.host, port: at.port, endpoint, ..spec.clone() })));
+    }
+    let at = WorkerUrl::parse(super::table::authority(url), false).ok()?;
+    let scheme = super::url::scheme_kind(&at.scheme);
+    if !process.schemes.handles(scheme) {
+        return None;
+    }
+    let mut spec = WorkerSpec::new(crate::config::latin1(&at.name), scheme, at.host, at.port);
+    spec.scheme_text = at.scheme;
+    spec.generic = true;
+    spec.reuse = false;
+    spec.status = upstream::spec::status::IGNORE_ERRORS;
+    if let Some(socket) = ex.notes.get(NOTE_SOCKET) {
+        use std::os::unix::ffi::OsStrExt as _;
+        let path = crate::config::merge_path(&super::runtime_dir(&ex.live.generation.globals), socket);
+        spec.endpoint = Endpoint::Unix(PathBuf::from(std::ffi::OsStr::from_bytes(&path)));
+    }
+    Some(Choice::Generic(Rc::new(spec)))
+}
+
+/// The handler.
+pub(super) fn handler<'a>(ex: &'a mut Exchange, wire: &'a mut dyn Wire) -> Waiting<'a> {
+    Box::pin(handle(ex, wire))
+}
+
+async fn handle(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
+    if ex.proxyreq == ProxyKind::None {
+        if !ex.handler.starts_with(b"proxy:") {
+            return Outcome::Declined;
+        }
+        // `SetHandler "proxy:…"`: the file's name goes behind the handler's.
+        let file = std::mem::replace(&mut ex.filename, ex.handler.clone());
+        ex.filename.extend_from_slice(&file);
+        ex.proxyreq = ProxyKind::Reverse;
+        if let Err(status) = canonicalise(ex) {
+            ex.filename = file;
+            ex.proxyreq = ProxyKind::None;
+            return Outcome::Status(status);
+        }
+    }
+    if !ex.filename.starts_with(b"proxy:") {
+        return Outcome::Declined;
+    }
+    let policy = policy_of(ex);
+    if let Err(outcome) = max_forwards(ex, wire, policy.max_forwards).await {
+        return outcome;
+    }
+    if ex.method == b"TRACE"
+        && let Some(status) = refuse_trace(ex, wire)
+    {
+        return Outcome::Status(status);
+    }
+    let live = ex.live.clone();
+    let Some(process) = live.generation.globals.conf.get::<ProxyProcess>() else { return Outcome::Declined };
+    let Some(choice) = target_for(ex, process) else {
+        return no_handler(ex);
+    };
+    let form = matches!(choice, Choice::Balancer(_)).then(|| Form::of(ex));
+    upstream::forward(ex, wire, &process.backends, &Forward { choice, policy, form }).await
+}
+
+fn no_handler(ex: &Exchange) -> Outcome {
+    let url = ex.filename.get(6..).unwrap_or_default();
+    let scheme = &url[..memchr::memchr(b':', url).unwrap_or(url.len())];
+    logs::error!(
+        ex,
+        Level::Warn,
+        "proxy",
+        "AH01144: No protocol handler was valid for the URL {} (scheme '{}'). If you are using a DSO version of \
+         mod_proxy, make sure the proxy submodules are included in the configuration using LoadModule.",
+        Bytes(&ex.uri),
+        Bytes(scheme)
+    );
+    Outcome::Status(500)
+}
+
+/// Counts the field `Max-Forwards` down; where it is used up, answers.
+async fn max_forwards(ex: &mut Exchange, wire: &mut dyn Wire, configured: Option<u32>) -> Result<(), Outcome> {
+    let left = match ex.headers_in.get(b"Max-Forwards") {
+        None => match configured {
+            None => return Ok(()),
+            Some(left) => i64::from(left),
+        },
+        Some(text) => match parse_count(text) {
+            None => {
+                let text = crate::config::latin1(text);
+                return Err(proxy_error(ex, 400, &format!("Max-Forwards request header could not be parsed: {text}")));
+            }
+            Some(0) if ex.method == b"TRACE" => return Err(answer_trace(ex, wire).await),
+            Some(0) if ex.method == b"OPTIONS" => return Err(answer_options(ex, wire).await),
+            Some(0) => return Err(proxy_error(ex, 400, "Max-Forwards has reached zero - proxy loop?")),
+            Some(left) => left - 1,
+        },
+    };
+    ex.headers_in.set(b"Max-Forwards", left.to_string().as_bytes());
+    Ok(())
+}
+
+/// A whole number that is not negative, with nothing behind it.
+fn parse_count(text: &[u8]) -> Option<i64> {
+    let (number, rest) = crate::base::clock::leading_integer(text);
+    number.filter(|number| (0..i64::MAX).contains(number) && rest.is_empty())
+}
+
+async fn answer_options(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
+    ex.proxyreq = ProxyKind::None;
+    if trace_allowed(ex) != Trace::Off {
+        ex.headers_out.set(b"Allow", b"TRACE");
+    }
+    finish(ex, wire, b"").await
+}
+
+/// The request as it came, in a response.
+async fn answer_trace(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
+    ex.proxyreq = ProxyKind::None;
+    if let Some(status) = refuse_trace(ex, wire) {
+        return Outcome::Status(status);
+    }
+    let mut text = ex.the_request.clone();
+    text.extend_from_slice(b"\r\n");
+    for (name, value) in ex.headers_in.iter() {
+        text.extend_from_slice(name);
+        text.extend_from_slice(b": ");
+        text.extend_from_slice(value);
+        text.extend_from_slice(b"\r\n");
+    }
+    text.extend_from_slice(b"\r\n");
+    ex.content_type = b"message/http".to_vec();
+    finish(ex, wire, &text).await
+}
+
+async fn finish(ex: &mut Exchange, wire: &mut dyn Wire, text: &[u8]) -> Outcome {
+    // The client is gone if this fails: nothing is left to be told.
+    if pipe::text(ex, wire, text).await.is_err() {
+        ex.conn.aborted.set(true);
+    }
+    Outcome::Done
+}
+
+fn trace_allowed(ex: &Exchange) -> Trace {
+    ex.server().get::<CoreServer>().and_then(|core| core.trace).unwrap_or(Trace::On)
+}
+
+/// The status with which a TRACE is refused, if it is.
+fn refuse_trace(ex: &mut Exchange, wire: &dyn Wire) -> Option<u16> {
+    let (status, text) = match trace_allowed(ex) {
+        Trace::Off => {
+            let text = "TRACE forbidden by server configuration";
+            logs::error!(ex, Level::Error, "proxy", "AH01139: {text}");
+            (405, text)
+        }
+        Trace::On if wire.body_kind() != crate::web::BodyKind::None && !wire.body_done() => {
+            (413, "TRACE with request body is not allowed")
+        }
+        Trace::On | Trace::Extended => return None,
+    };
+    ex.notes.set(b"error-notes", text.as_bytes());
+    ex.notes.set(b"verbose-error-to", b"*");
+    Some(status)
+}
+
+/// This thread's policies, one for each chain of sections and server. The chain is kept with it: its address is the key.
+#[derive(Default)]
+struct Policies(RefCell<Cache>);
+
+type Cache = HashMap<(usize, usize), (Rc<Chain>, Rc<Policy>), foldhash::fast::RandomState>;
+
+/// Chains of conditions and patterns may be many: then the cache begins anew.
+const MAX_POLICIES: usize = 16_384;
+
+fn policy_of(ex: &Exchange) -> Rc<Policy> {
+    let policies = ex.live.local(Policies::default);
+    let mut cache = policies.0.borrow_mut();
+    let key = (Rc::as_ptr(&ex.chain) as usize, ex.server);
+    if let Some((_, policy)) = cache.get(&key) {
+        return policy.clone();
+    }
+    if cache.len() >= MAX_POLICIES {
+        cache.clear();
+    }
+    let policy = Rc::new(make_policy(ex));
+    cache.insert(key, (ex.chain.clone(), policy.clone()));
+    policy
+}
+
+fn make_policy(ex: &Exchange) -> Policy {
+    let none = ProxyDir::default();
+    let dir = ex.dir::<ProxyDir>().unwrap_or(&none);
+    let nothing = ProxyServer::default();
+    let server = ex.server().get::<ProxyServer>().unwrap_or(&nothing);
+    Policy {
+        preserve_host: dir.preserve_host.unwrap_or(false),
+        add_headers: dir.add_headers.unwrap_or(true),
+        forward_100_continue: dir.forward_100_continue.unwrap_or(true),
+        via: server.via.unwrap_or_default(),
+        error_override: dir.error_override.unwrap_or(false).then(|| dir.error_codes.clone()),
+        timeout: server.timeout,
+        io_buffer: server.io_buffer.unwrap_or(8192),
+        receive_buffer: server.receive_buffer,
+        max_forwards: server.max_forwards.and_then(|number| u32::try_from(number).ok()),
+        bad_header: server.bad_header.unwrap_or_default(),
+        source: server.source,
+        reverse: Arc::new(ReverseMap::of(dir)),
+    }
+}
