@@ -99,7 +99,7 @@ pub(super) fn post_config(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
             kinds.push(None);
             continue;
         };
-        let mut table = Table { rules: lists.rules, ..Table::default() };
+        let mut table = Table::new(lists.rules);
         for worker in lists.workers {
             let pattern = worker.matchable;
             let index = all.worker(worker, &scope, false);

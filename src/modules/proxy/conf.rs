@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::balancer::BalancerSet;
-use super::remote::Remote;
 use super::reverse::{CookieRule, ReverseRule};
 use super::table::Table;
 use super::worker::WorkerSet;
@@ -66,10 +65,6 @@ pub struct ProxyServer {
     pub(super) status: Option<Status>,
     pub(super) source: Option<IpAddr>,
     pub(super) requests: Option<bool>,
-    pub(super) domain: Option<Vec<u8>>,
-    pub(super) remotes: Vec<Arc<Remote>>,
-    pub(super) no_proxy: Vec<Vec<u8>>,
-    pub(super) blocks: Vec<Vec<u8>>,
     pub(super) inherit: Option<bool>,
     pub(super) pass_inherit: Option<bool>,
     pub(super) growth: Option<u32>,
@@ -93,17 +88,13 @@ impl Conf for ProxyServer {
 
     fn merge(base: &Self, add: &Self) -> Self {
         inner_or_outer!(
-            base, add; via, timeout, bad_header, io_buffer, receive_buffer, max_forwards, status, source, requests,
-            domain, inherit, pass_inherit, growth;
+            base, add; via, timeout, bad_header, io_buffer, receive_buffer, max_forwards, status, source, requests, inherit, pass_inherit, growth;
             owner: add.owner,
             rules: add.rules.clone(),
             workers: add.workers.clone(),
             balancers: add.balancers.clone(),
             maps: base.maps || add.maps,
             maps_early: base.maps_early || add.maps_early,
-            remotes: add.remotes.clone(),
-            no_proxy: add.no_proxy.clone(),
-            blocks: add.blocks.clone(),
             // A virtual host that says nothing has it off.
             persist: add.persist
         )

@@ -21,6 +21,7 @@ pub use serve::{Handlers, target_for};
 use build::runtime_dir;
 
 use crate::config::{Directive, ModuleRow, Places, Shape, row};
+use crate::modules::rows::accept;
 use crate::pipe::{Hook, Module, Phase, Run};
 
 /// The module.
@@ -49,11 +50,11 @@ pub const DIRECTIVES: &[Directive] = &[
     row("ProxyPassReverse", Places::DIR.or(Places::SERVER), Shape::Take123, reverse::pass_reverse, "a virtual path and a URL for reverse proxy behaviour"),
     row("ProxyPassReverseCookiePath", Places::DIR.or(Places::SERVER), Shape::Take23, reverse::cookie_path, "Path rewrite rule for proxying cookies"),
     row("ProxyPassReverseCookieDomain", Places::DIR.or(Places::SERVER), Shape::Take23, reverse::cookie_domain, "Domain rewrite rule for proxying cookies"),
-    row("ProxyBlock", Places::SERVER, Shape::Iterate, remote::block, "A list of names, hosts or domains to which the proxy will not connect").refused(),
+    row("ProxyBlock", Places::SERVER, Shape::Iterate, accept, "A list of names, hosts or domains to which the proxy will not connect").refused(),
     row("ProxyReceiveBufferSize", Places::SERVER, Shape::Take1, settings::receive_buffer, "Receive buffer size for outgoing HTTP and FTP connections in bytes"),
     row("ProxyIOBufferSize", Places::SERVER, Shape::Take1, settings::io_buffer, "IO buffer size for outgoing HTTP and FTP connections in bytes"),
     row("ProxyMaxForwards", Places::SERVER, Shape::Take1, settings::max_forwards, "The maximum number of proxies a request may be forwarded through."),
-    row("NoProxy", Places::SERVER, Shape::Iterate, remote::no_proxy, "A list of domains, hosts, or subnets to which the proxy will connect directly").missing(),
+    row("NoProxy", Places::SERVER, Shape::Iterate, accept, "A list of domains, hosts, or subnets to which the proxy will connect directly").missing(),
     row("ProxyDomain", Places::SERVER, Shape::Take1, remote::domain, "The default intranet domain name (in absence of a domain in the URL)").missing(),
     row("ProxyVia", Places::SERVER, Shape::Take1, settings::via, "Configure Via: proxy header header to one of: on | off | block | full"),
     row("ProxyErrorOverride", Places::DIR.or(Places::SERVER), Shape::Iterate, settings::error_override, "use our error handling pages instead of the servers' we are proxying"),

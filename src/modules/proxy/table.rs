@@ -11,9 +11,9 @@ use crate::upstream::Backends;
 #[derive(Debug, Default)]
 pub(super) struct Table {
     /// The main server's rules: they come first.
-    pub(super) outer_rules: Option<Arc<Table>>,
+    pub(super) outer_rules: Option<Arc<Self>>,
     /// The main server's workers and balancers, if they are inherited.
-    pub(super) outer: Option<Arc<Table>>,
+    pub(super) outer: Option<Arc<Self>>,
     /// Rules, in order.
     pub(super) rules: Vec<Arc<Rule>>,
     /// Workers by authority, the longest name of each first.
@@ -99,6 +99,11 @@ fn fits_pattern(url: &[u8], name: &[u8]) -> bool {
 }
 
 impl Table {
+    /// A table with these rules and nothing else.
+    pub(super) fn new(rules: Vec<Arc<Rule>>) -> Self {
+        Self { rules, ..Self::default() }
+    }
+
     /// Takes in a worker that is no balancer's member.
     pub(super) fn add_worker(&mut self, index: usize, pattern: bool) {
         if pattern {

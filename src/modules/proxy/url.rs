@@ -27,7 +27,7 @@ pub(super) struct WorkerUrl {
 pub(super) fn without_socket(url: &[u8]) -> Option<Vec<u8>> {
     match split_unix(url) {
         None => Some(url.to_vec()),
-        Some((_, rest)) if rest.is_empty() => None,
+        Some((_, [])) => None,
         Some((_, rest)) => Some(with_host(rest)),
     }
 }
