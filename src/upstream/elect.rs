@@ -222,7 +222,7 @@ mod tests {
         let (b, s) = with(&[(0, 0), (0, 0), (0, status::HOT_SPARE), (0, status::HOT_SPARE)]);
         assert_eq!(sequence(&b, &s, 4, |_| ()), [1, 2, 1, 2]);
         b.workers[0].state.status.fetch_or(status::DISABLED, Relaxed);
-        assert_eq!(sequence(&b, &s, 4, |_| ()), [3, 2, 3, 2]);
+        assert_eq!(sequence(&b, &s, 4, |_| ()), [2, 3, 2, 3]);
         // A draining member counts as out.
         let (b, s) = with(&[(0, status::DRAIN), (0, status::HOT_SPARE), (0, status::HOT_STANDBY)]);
         assert_eq!(sequence(&b, &s, 2, |_| ()), [2, 2]);

@@ -84,7 +84,7 @@ fn count_hops(ex: &mut Exchange, most: Option<u32>) -> Option<Outcome> {
             Some(left) if left >= 0 => Some(left),
             _ => {
                 let text = Bytes(text);
-                logs::error!(ex, Level::Info, "proxy", "AH10188: Invalid Max-Forwards value '{text}'");
+                logs::error!(ex, Level::Warn, "proxy", "AH10188: Max-Forwards value '{text}' could not be parsed");
                 return Some(proxy_error(ex, 400, "Max-Forwards request header could not be parsed"));
             }
         },

@@ -13,3 +13,4 @@ mod layering;
 mod man;
 mod support;
 mod tomcat;
+mod upstream;

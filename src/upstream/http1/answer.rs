@@ -43,7 +43,7 @@ fn is_hop_by_hop(name: &[u8]) -> bool {
 /// Copies the fields that go on to the client, cookies last; of several Content-Length the first, or none.
 pub(super) fn copy_fields(head: &ResponseHead, buf: &[u8], into: &mut Table, length: bool) {
     let connection = head.fields(buf).filter(|(name, _)| name.len() == 10 && name.eq_ignore_ascii_case(b"Connection"));
-    let named = connection_tokens(connection.map(|(_, value)| value)).unwrap_or_default();
+    let named = connection_tokens(connection.map(|(_, value)| value));
     let (mut cookies, mut has_length) = (false, !length);
     for (name, value) in head.fields(buf) {
         match name.len() {

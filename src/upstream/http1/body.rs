@@ -107,16 +107,8 @@ impl Outgoing {
             this.place = Place::Awaited;
             return Ok(this);
         }
-        if let BodyKind::Length(n) = kind
-            && let Ok(n) = usize::try_from(n)
-            && wire.body().len() >= n
-        {
-            this.place = Place::Wire(n);
-            return Ok(this);
-        }
-        this.held = Text::take();
         let most = if known_length && kind == BodyKind::Stream { SPOOL_MAX } else { PREFETCH };
-        if let Err(fault) = this.read(wire, most).await {
+        if let Err(fault) = this.read(wire, kind, most).await {
             let errno = respond::errno_of(fault);
             let (peer, host) = (Shown(attempt), &attempt.worker.spec.host);
             let client = Bytes(&ex.client_ip);
@@ -124,19 +116,27 @@ impl Outgoing {
                 "AH01095: prefetch request body failed to {peer} ({host}) from {client} ()");
             return Err(respond::answer_to(ex, fault));
         }
-        this.place = Place::Streaming;
-        if wire.body_done() {
-            this.place = Place::Held;
-            this.announced = Announced::Length(this.held.0.len() as u64);
-        } else if known_length && kind == BodyKind::Stream {
+        if this.place == Place::Streaming && known_length && kind == BodyKind::Stream {
             return Err(Outcome::Status(413));
         }
         Ok(this)
     }
 
-    /// Reads until `most` bytes are held or the body ends.
-    async fn read(&mut self, wire: &mut dyn Wire, most: usize) -> Result<(), BodyFault> {
+    /// Reads until `most` bytes are held or the body ends. A short body that is here already stays where it is.
+    async fn read(&mut self, wire: &mut dyn Wire, kind: BodyKind, most: usize) -> Result<(), BodyFault> {
+        if wire.body().is_empty() {
+            pipe::fill(wire).await?;
+        }
+        if let BodyKind::Length(n) = kind
+            && let Ok(n) = usize::try_from(n)
+            && wire.body().len() >= n
+        {
+            self.place = Place::Wire(n);
+            return Ok(());
+        }
+        self.held = Text::take();
         let held = &mut self.held.0;
+        self.place = Place::Streaming;
         while held.len() < most && !wire.body_done() {
             if wire.body().is_empty() && pipe::fill(wire).await? == 0 {
                 break;
@@ -145,6 +145,10 @@ impl Outgoing {
             let n = here.len().min(most - held.len());
             held.extend_from_slice(here.get(..n).unwrap_or_default());
             wire.consume(n);
+        }
+        if wire.body_done() {
+            self.place = Place::Held;
+            self.announced = Announced::Length(held.len() as u64);
         }
         Ok(())
     }

@@ -90,9 +90,7 @@ pub(super) async fn exchange(ex: &mut Exchange, wire: &mut dyn Wire, attempt: &A
                 return Outcome::Status(503);
             }
         };
-        if let Err(status) = push_head(ex, attempt, &manner, &mut link.lane().output) {
-            return Outcome::Status(status);
-        }
+        push_head(ex, attempt, &manner, &mut link.lane().output);
         let fault = match talk.until_answered(ex, wire, &mut link, &mut outgoing).await {
             Ok(head) => {
                 outgoing.settle(wire);

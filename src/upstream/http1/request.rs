@@ -36,18 +36,10 @@ pub(super) struct Manner {
 /// Fields named by Connection, which end here.
 type Named<'a> = SmallVec<[&'a [u8]; 4]>;
 
-/// The tokens of all Connection fields; `None` if one is malformed.
-pub(super) fn connection_tokens<'a>(values: impl Iterator<Item = &'a [u8]>) -> Option<Named<'a>> {
-    let mut named = Named::new();
-    for value in values {
-        for token in value.split(|c| *c == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty()) {
-            if !token.iter().all(|c| crate::codec::http1::is_token(*c)) {
-                return None;
-            }
-            named.push(token);
-        }
-    }
-    Some(named)
+/// The words of all Connection fields, whatever stands between them.
+pub(super) fn connection_tokens<'a>(values: impl Iterator<Item = &'a [u8]>) -> Named<'a> {
+    let words = values.flat_map(|value| value.split(|c| matches!(c, b',' | b';' | b' ' | b'\t')));
+    words.filter(|word| !word.is_empty()).collect()
 }
 
 /// What becomes of a client's field.
@@ -87,18 +79,12 @@ fn fate(name: &[u8]) -> Fate {
 }
 
 /// Pushes the head.
-///
-/// # Errors
-/// The status to answer with, if the client's Connection field is malformed.
-pub(super) fn push_head(ex: &Exchange, attempt: &Attempt<'_>, manner: &Manner, out: &mut Vec<u8>) -> Result<(), u16> {
+pub(super) fn push_head(ex: &Exchange, attempt: &Attempt<'_>, manner: &Manner, out: &mut Vec<u8>) {
     let policy = attempt.policy;
     push_request_line(out, &ex.method, attempt.target, u8::from(!manner.http10));
     push_host(ex, attempt, out);
 
-    let Some(named) = connection_tokens(ex.headers_in.get_all(b"Connection")) else {
-        logs::error!(ex, Level::Notice, "proxy", "AH02807: Error parsing Connection header");
-        return Err(400);
-    };
+    let named = connection_tokens(ex.headers_in.get_all(b"Connection"));
     let ends_here = |name: &[u8]| named.iter().any(|token| token.eq_ignore_ascii_case(name));
     let adding = policy.add_headers && ex.proxyreq == ProxyKind::Reverse;
     let via = matches!(policy.via, Via::On | Via::Full);
@@ -173,7 +159,6 @@ pub(super) fn push_head(ex: &Exchange, attempt: &Attempt<'_>, manner: &Manner, o
         out.extend_from_slice(text);
     }
     out.extend_from_slice(b"\r\n");
-    Ok(())
 }
 
 fn push_more(out: &mut Vec<u8>, value: &[u8]) {
@@ -281,15 +266,10 @@ mod tests {
 
     #[test]
     fn connection_names_fields() {
-        let tokens = |values: &[&[u8]]| {
-            connection_tokens(values.iter().copied()).map(|named| named.iter().map(|t| t.to_vec()).collect::<Vec<_>>())
-        };
-        assert_eq!(
-            tokens(&[b"close, X-A ,", b",Foo"]),
-            Some(vec![b"close".to_vec(), b"X-A".to_vec(), b"Foo".to_vec()])
-        );
-        assert_eq!(tokens(&[b"a b"]), None);
-        assert_eq!(tokens(&[]), Some(vec![]));
+        let tokens = |values: &[&'static [u8]]| connection_tokens(values.iter().copied()).to_vec();
+        assert_eq!(tokens(&[b"close, X-A ,", b",Foo"]), [&b"close"[..], b"X-A", b"Foo"]);
+        assert_eq!(tokens(&[b"a b;c"]), [b"a", b"b", b"c"]);
+        assert_eq!(tokens(&[b",,"]), [b""; 0]);
     }
 
     #[test]

@@ -1,0 +1,392 @@
+//! `http` backends and balancers, against raw origins.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
+use std::time::{Duration, Instant};
+
+use crate::support::{Message, Origin, Peer, Server, Site, free_port, real_httpd};
+
+const MODULES: &[&str] = &[
+    "env",
+    "setenvif",
+    "headers",
+    "proxy",
+    "proxy_http",
+    "slotmem_shm",
+    "proxy_balancer",
+    "lbmethod_byrequests",
+    "lbmethod_bytraffic",
+    "lbmethod_bybusyness",
+];
+
+fn ok(body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+fn site(name: &str, conf: &str) -> Site {
+    let site = Site::new(name);
+    site.httpd_conf(MODULES, conf);
+    site
+}
+
+/// An origin that answers each request with its name.
+fn named(name: &'static str) -> Origin {
+    Origin::replying(ok(name))
+}
+
+fn send(client: &mut Peer, request: &str) -> Message {
+    client.send(request);
+    client.response()
+}
+
+fn get(client: &mut Peer, path: &str) -> Message {
+    send(client, &format!("GET {path} HTTP/1.1\r\nHost: pub.test\r\n\r\n"))
+}
+
+fn head_of(origin: &Origin, at: usize) -> String {
+    String::from_utf8(origin.requests()[at].head.clone()).unwrap()
+}
+
+/// Bodies of one request after the other on one connection.
+fn bodies(server: &Server<'_>, n: usize) -> Vec<String> {
+    let mut client = server.connect();
+    (0..n).map(|_| get(&mut client, "/").text()).collect()
+}
+
+#[test]
+fn the_request_head_has_httpds_order() {
+    let origin = named("hello");
+    let port = origin.port;
+    let site = site("up-head", &format!("ProxyPass / http://127.0.0.1:{port}/base/"));
+    let server = site.start();
+    let mut client = server.connect();
+    let request = "GET /a%20b?q=1 HTTP/1.1\r\nX-One: 1\r\nConnection: X-Gone, keep-alive\r\nX-Gone: 1\r\nHost: Pub.test\r\n\
+        Cookie: a=1\r\nTE: trailers\r\nx-two: 2\r\ncookie: b=2\r\nX-Forwarded-For: 10.0.0.1\r\nUpgrade: foo\r\n\r\n";
+    assert_eq!(send(&mut client, request).text(), "hello");
+    let want = format!(
+        "GET /base/a%20b?q=1 HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nX-One: 1\r\nCookie: a=1, b=2\r\nx-two: 2\r\n\
+         X-Forwarded-For: 10.0.0.1, 127.0.0.1\r\nX-Forwarded-Host: Pub.test\r\nX-Forwarded-Server: localhost\r\n\
+         Connection: Keep-Alive\r\n\r\n"
+    );
+    assert_eq!(head_of(&origin, 0), want);
+}
+
+#[test]
+fn connections_are_kept_and_renewed() {
+    let origin = Origin::serving(|peer, seen| {
+        while let Some(request) = peer.request() {
+            let last = request.line().contains("/last");
+            seen.note(request);
+            if !peer.try_send(ok("x")) || last {
+                return;
+            }
+        }
+    });
+    let site = site("up-keep", &format!("ProxyPass / http://127.0.0.1:{}/", origin.port));
+    let server = site.start();
+    let mut client = server.connect();
+    for path in ["/1", "/2", "/last"] {
+        assert_eq!(get(&mut client, path).text(), "x");
+    }
+    assert_eq!(origin.connections(), 1);
+    // The peer has closed: noticed before anything is written, for any method.
+    std::thread::sleep(Duration::from_millis(50));
+    let answer = send(&mut client, "POST /4 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab");
+    assert_eq!((answer.status, answer.text().as_str()), (200, "x"));
+    assert_eq!(origin.connections(), 2);
+    assert_eq!(origin.requests()[3].body, b"ab");
+}
+
+/// The origin closes an idle connection in the moment in which a request arrives on it.
+#[test]
+fn a_request_that_meets_a_closing_connection_is_sent_again() {
+    let origin = Origin::serving(|peer, seen| {
+        let Some(first) = peer.request() else { return };
+        seen.note(first);
+        peer.send(ok("x"));
+        if let Some(lost) = peer.request() {
+            seen.note(lost);
+        }
+    });
+    let site = site("up-race", &format!("ProxyPass / http://127.0.0.1:{}/", origin.port));
+    let server = site.start();
+    assert_eq!(server.get("/1", "").text(), "x");
+    let answer = server.get("/2", "");
+    // httpd answers 502 when the same child gets it.
+    if !real_httpd() {
+        assert_eq!((answer.status, origin.connections()), (200, 2));
+        // Not what might have an effect twice.
+        let mut client = server.connect();
+        let answer = send(&mut client, "POST /3 HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\na");
+        assert_eq!(answer.status, 502);
+        assert!(answer.text().contains("<p>Reason: <strong>Error reading from remote server</strong></p></p>"));
+    }
+}
+
+#[test]
+fn bodies_of_all_sizes_go_both_ways() {
+    let origin = Origin::serving(|peer, seen| {
+        while let Some(request) = peer.request() {
+            let body = request.body.clone();
+            seen.note(request);
+            peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()));
+            peer.send(body);
+        }
+    });
+    let site = site("up-sizes", &format!("ProxyPass / http://127.0.0.1:{}/", origin.port));
+    let server = site.start();
+    let mut client = server.connect();
+    for (at, size) in [0, 1, 16_383, 16_384, 16_385, 70_000, 1_500_000].into_iter().enumerate() {
+        let body: Vec<u8> = (0..size).map(|i: u32| (i % 251) as u8).collect();
+        client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n"));
+        client.send(&body);
+        let answer = client.response();
+        assert!(answer.status == 200 && answer.body == body, "{size}");
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+        for chunk in body.chunks(10_000) {
+            client.send(format!("{:x}\r\n", chunk.len()));
+            client.send(chunk);
+            client.send("\r\n");
+        }
+        client.send("0\r\n\r\n");
+        let answer = client.response();
+        assert!(answer.status == 200 && answer.body == body, "chunked {size}");
+        let head = &origin.requests()[2 * at + 1];
+        if size == 1 {
+            assert_eq!(head.header("content-length").unwrap(), size.to_string());
+        } else if size > 16_384 {
+            assert_eq!(head.header("transfer-encoding").unwrap(), "chunked");
+        }
+    }
+    assert_eq!(origin.connections(), 1);
+}
+
+/// What the origin has said so far reaches the client while the origin pauses.
+#[test]
+fn a_pause_of_the_origin_flushes() {
+    let (go, went) = std::sync::mpsc::channel::<()>();
+    let went = Arc::new(std::sync::Mutex::new(went));
+    let origin = Origin::serving(move |peer, _| {
+        if peer.request().is_some() {
+            peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nnow \r\n");
+            went.lock().unwrap().recv_timeout(Duration::from_secs(10)).unwrap();
+            peer.send("5\r\nlater\r\n0\r\n\r\n");
+        }
+    });
+    let site = site("up-flush", &format!("ProxyPass / http://127.0.0.1:{}/", origin.port));
+    let server = site.start();
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.read_until("now ");
+    go.send(()).unwrap();
+    client.read_until("later\r\n0\r\n\r\n");
+}
+
+#[test]
+fn the_origin_decides_about_100_continue() {
+    let origin = Origin::serving(|peer, _| {
+        let head = peer.read_until("\r\n\r\n");
+        let head = String::from_utf8_lossy(&head);
+        assert!(head.contains("\r\nExpect: 100-continue\r\n"), "{head}");
+        if head.contains("/no") {
+            peer.send("HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            return;
+        }
+        peer.send("HTTP/1.1 100 Continue\r\n\r\n");
+        let body = peer.read_exactly(5);
+        peer.send(ok(&String::from_utf8(body).unwrap()));
+    });
+    let site = site("up-expect", &format!("ProxyPass / http://127.0.0.1:{}/", origin.port));
+    let server = site.start();
+    let mut client = server.connect();
+    client.send("POST /yes HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+    assert_eq!(client.read_until("\r\n\r\n"), b"HTTP/1.1 100 Continue\r\n\r\n");
+    client.send("hello");
+    assert_eq!(client.response().text(), "hello");
+    let mut client = server.connect();
+    client.send("POST /no HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+    assert_eq!(client.response().status, 417);
+}
+
+/// Garbage costs the request that met it, and nothing else.
+#[test]
+fn a_bad_backend_costs_its_own_request_only() {
+    let answers: &[(&str, &[u8], u16, &str)] = &[
+        ("/none", b"", 502, "Error reading from remote server"),
+        ("/cut", b"HTTP/1.1 200 OK\r\nX: y\r\n", 502, ""),
+        ("/h2", b"HTTP/2.0 200 OK\r\n\r\n", 502, "Corrupt status line returned by remote server: HTTP/2.0 200 OK"),
+        ("/colon", b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n", 502, ""),
+        ("/length", b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\nabc", 502, ""),
+        ("/chunk", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 502, ""),
+        ("/name", b"HTTP/1.1 200 OK\r\nX Y: 1\r\nContent-Length: 1\r\n\r\na", 500, ""),
+        ("/101", b"HTTP/1.1 101 Up\r\nUpgrade: foo\r\n\r\n", 502, "Unexpected Upgrade: foo (expecting n/a)"),
+    ];
+    let origin = Origin::serving(move |peer, _| {
+        while let Some(request) = peer.request() {
+            let line = request.line();
+            let path = line.split(' ').nth(1).unwrap();
+            match answers.iter().find(|(name, ..)| *name == path) {
+                Some((_, bytes, ..)) => {
+                    peer.send(bytes);
+                    return;
+                }
+                None => peer.send(ok("fine")),
+            }
+        }
+    });
+    let site = site("up-bad", &format!("ProxyPass / http://127.0.0.1:{}/", origin.port));
+    let server = site.start();
+    for (path, _, status, reason) in answers {
+        let answer = server.get(path, "");
+        assert_eq!(answer.status, *status, "{path}: {}", answer.text());
+        assert!(answer.text().contains(reason), "{path}: {}", answer.text());
+        assert_eq!(server.get("/ok", "").text(), "fine", "after {path}");
+    }
+    let log = server.log("logs/error_log", |log| log.contains("Unexpected Upgrade"));
+    for line in [
+        "AH01102: error reading status line from remote server 127.0.0.1:",
+        "AH00898: Error reading from remote server returned by /none",
+        "AH10404: Error reading headers from backend",
+        "AH01106: bad HTTP/1.1 header returned by /cut (GET)",
+        "AH01106: bad HTTP/1.1 header returned by /colon (GET)",
+        "AH01110: error reading response",
+        "AH02429: Response header name 'X Y' contains invalid characters, aborting request",
+    ] {
+        assert!(log.contains(line), "{line} is not in\n{log}");
+    }
+}
+
+/// A body that breaks off is not made to look whole.
+#[test]
+fn a_truncated_body_ends_without_its_end() {
+    let origin = Origin::serving(|peer, _| {
+        let Some(request) = peer.request() else { return };
+        peer.send("HTTP/1.1 200 OK\r\n");
+        peer.send(if request.line().contains("/chunked") {
+            "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
+        } else {
+            "Content-Length: 10\r\n\r\nabc"
+        });
+    });
+    let site = site("up-truncated", &format!("ProxyPass / http://127.0.0.1:{}/", origin.port));
+    let server = site.start();
+    for path in ["/chunked", "/length"] {
+        let mut client = server.connect();
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        let all = String::from_utf8(client.rest()).unwrap();
+        assert!(all.starts_with("HTTP/1.1 200 OK\r\n") && all.contains("abc"), "{all}");
+        assert!(!all.ends_with("0\r\n\r\n"), "{all}");
+    }
+}
+
+#[test]
+fn a_dead_member_is_passed_over_whatever_the_method() {
+    let alive = named("alive");
+    let dead = free_port();
+    let site = site(
+        "up-failover",
+        &format!(
+            "<Proxy balancer://b>\nBalancerMember http://127.0.0.1:{dead}\nBalancerMember http://127.0.0.1:{}\n</Proxy>\n\
+             ProxyPass / balancer://b/\nLogFormat \"%>s %{{BALANCER_WORKER_NAME}}e\" w\nCustomLog logs/access_log w",
+            alive.port
+        ),
+    );
+    let server = site.start();
+    let mut client = server.connect();
+    let body = "x".repeat(70_000);
+    let post = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 70000\r\n\r\n{body}");
+    assert_eq!(send(&mut client, &post).text(), "alive");
+    assert_eq!(alive.requests()[0].body.len(), 70_000);
+    assert_eq!(bodies(&server, 3), ["alive"; 3]);
+    let log = server.log("logs/access_log", |log| log.lines().count() == 4);
+    assert!(log.lines().all(|line| line == format!("200 http://127.0.0.1:{}", alive.port)), "{log}");
+    let log = site.read("logs/error_log");
+    for line in [
+        format!("AH00957: http: attempt to connect to 127.0.0.1:{dead} (127.0.0.1:{dead}) failed"),
+        format!("AH00959: ap_proxy_connect_backend disabling worker for (127.0.0.1:{dead}) for 60s"),
+        "AH01114: HTTP: failed to make connection to backend: 127.0.0.1".to_owned(),
+    ] {
+        assert_eq!(log.matches(&line).count(), 1, "{line} in\n{log}");
+    }
+}
+
+#[test]
+fn sessions_stick_by_url_and_cookie() {
+    let (one, two) = (named("one"), named("two"));
+    let site = site(
+        "up-sticky",
+        &format!(
+            "<Proxy balancer://b>\nBalancerMember http://127.0.0.1:{} route=r1\nBalancerMember http://127.0.0.1:{} \
+             route=r2\nProxySet stickysession=SID|sid\n</Proxy>\nProxyPass / balancer://b/",
+            one.port, two.port
+        ),
+    );
+    let server = site.start();
+    let mut client = server.connect();
+    for _ in 0..3 {
+        assert_eq!(get(&mut client, "/a;sid=x.r2").text(), "two");
+        let request = "GET / HTTP/1.1\r\nHost: a\r\nCookie: z=1; SID=abc.r1\r\n\r\n";
+        assert_eq!(send(&mut client, request).text(), "one");
+        let request = "GET /?sid=x.r2 HTTP/1.1\r\nHost: a\r\nCookie: SID=abc.r1\r\n\r\n";
+        assert_eq!(send(&mut client, request).text(), "two");
+    }
+}
+
+#[test]
+fn load_is_shared_by_factor() {
+    let origins = [named("1"), named("2"), named("3")];
+    let members: String = (1..)
+        .zip(&origins)
+        .map(|(n, o)| format!("BalancerMember http://127.0.0.1:{} loadfactor={n}\n", o.port))
+        .collect();
+    let site = site("up-load", &format!("<Proxy balancer://b>\n{members}</Proxy>\nProxyPass / balancer://b/"));
+    let server = site.start();
+    assert_eq!(bodies(&server, 6).concat(), "321323");
+}
+
+/// `max` holds for all threads together, and `acquire` ends the wait.
+#[test]
+fn max_bounds_the_connections_of_all_threads() {
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let seen = (now.clone(), most.clone());
+    let origin = Origin::serving(move |peer, _| {
+        seen.1.fetch_max(seen.0.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        while let Some(request) = peer.request() {
+            if request.line().contains("/slow") {
+                std::thread::sleep(Duration::from_millis(400));
+            }
+            if !peer.try_send(ok("x")) {
+                break;
+            }
+        }
+        seen.0.fetch_sub(1, Ordering::SeqCst);
+    });
+    let site = site(
+        "up-max",
+        &format!(
+            "ProxyPass /a http://127.0.0.1:{0}/a max=2\nProxyPass /b http://localhost:{0}/b max=1 acquire=100",
+            origin.port
+        ),
+    );
+    let server = site.start();
+    let start = Barrier::new(8);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                start.wait();
+                for _ in 0..10 {
+                    assert_eq!(server.get("/a", "").text(), "x");
+                }
+            });
+        }
+    });
+    // httpd counts for each child.
+    assert!((1..=2).contains(&most.load(Ordering::SeqCst)) || real_httpd(), "{}", most.load(Ordering::SeqCst));
+    let mut slow = server.connect();
+    slow.send("GET /b/slow HTTP/1.1\r\nHost: a\r\n\r\n");
+    std::thread::sleep(Duration::from_millis(100));
+    let started = Instant::now();
+    assert_eq!(server.get("/b", "").status, 503);
+    assert!(started.elapsed() < Duration::from_millis(280), "{:?}", started.elapsed());
+    assert_eq!(slow.response().status, 200);
+}
