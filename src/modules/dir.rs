@@ -1,9 +1,5 @@
 //! `mod_dir.c`: what stands for a directory, and for what does not exist.
 
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
 use crate::base::path::escape_path;
 use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Shape, get_word, inner_or_outer, row};
 use crate::modules::core::files::DIRECTORY;
@@ -111,17 +107,6 @@ fn index_redirect(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     Ok(())
 }
 
-/// Nothing to do, without memory of its own.
-struct Nothing;
-
-impl Future for Nothing {
-    type Output = Outcome;
-
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Outcome> {
-        Poll::Ready(Outcome::Declined)
-    }
-}
-
 /// Last of the fixups: directories get their slash and their index, what is missing its fallback.
 fn fixup(ex: &mut Exchange) -> Waiting<'_> {
     match &ex.finfo {
@@ -129,7 +114,7 @@ fn fixup(ex: &mut Exchange) -> Waiting<'_> {
         None if ex.handler.is_empty() && ex.dir::<DirConf>().is_some_and(|dir| dir.fallback.is_some()) => {
             Box::pin(missing(ex))
         }
-        _ => Box::pin(Nothing),
+        _ => pipe::declined(),
     }
 }
 
@@ -137,13 +122,17 @@ async fn directory(ex: &mut Exchange) -> Outcome {
     let default = DirConf::default();
     let chain = ex.chain.clone();
     let conf = chain.dir.get::<DirConf>().unwrap_or(&default);
+    if ex.handler.is_empty() {
+        ex.handler.extend_from_slice(DIRECTORY);
+    }
     if ex.uri.last() != Some(&b'/') {
         return if conf.slash == Some(false) { Outcome::Declined } else { add_slash(ex) };
     }
-    if ex.handler == b"redirect-handler" {
-        return Outcome::Declined;
-    }
-    if conf.check_handler == Some(true) && !ex.handler.is_empty() && ex.handler != DIRECTORY {
+    // Somebody else has taken the directory over.
+    if ex.handler == b"redirect-handler" || (conf.check_handler == Some(true) && ex.handler != DIRECTORY) {
+        if ex.content_type == DIRECTORY {
+            ex.content_type.clear();
+        }
         return Outcome::Declined;
     }
     let standard = [b"index.html".to_vec()];

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use crate::config::{ModuleRow, Server, Slots};
 use crate::web::{Exchange, Wire};
@@ -89,6 +90,26 @@ pub enum Outcome {
 /// A hook that has to wait.
 pub type Waiting<'a> = Pin<Box<dyn Future<Output = Outcome> + 'a>>;
 
+/// The answer of a hook that has nothing to wait for; costs no memory.
+pub fn declined<'a>() -> Waiting<'a> {
+    struct Nothing;
+    impl Future for Nothing {
+        type Output = Outcome;
+
+        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Outcome> {
+            Poll::Ready(Outcome::Declined)
+        }
+    }
+    Box::pin(Nothing)
+}
+
+/// A function with the connection in hand.
+pub type Handle = for<'a> fn(&'a mut Exchange, &'a mut dyn Wire) -> Waiting<'a>;
+
+/// Left in [`Exchange::ext`] by a hook that says [`Outcome::Done`] in front of the handlers: what writes the response.
+#[derive(Default)]
+pub struct Answer(pub Option<Handle>);
+
 /// What a hook runs.
 #[derive(Clone, Copy)]
 pub enum Run {
@@ -97,7 +118,7 @@ pub enum Run {
     /// May wait; only where something must be waited for.
     Wait(for<'a> fn(&'a mut Exchange) -> Waiting<'a>),
     /// A handler: may wait, reads the body and writes the response.
-    Handle(for<'a> fn(&'a mut Exchange, &'a mut dyn Wire) -> Waiting<'a>),
+    Handle(Handle),
 }
 
 /// One module's part in one phase.

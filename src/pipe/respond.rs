@@ -46,7 +46,7 @@ fn send_head(ex: &mut Exchange, wire: &mut dyn Wire, computed: Option<u64>) {
             run(ex);
         }
     }
-    if let Some(length) = computed.filter(|_| !ex.response.broken_body)
+    if let Some(length) = computed.filter(|_| !ex.response.broken_body && !ex.response.unmeasured)
         && !ex.headers_out.contains(b"Content-Length")
         && !ex.err_headers_out.contains(b"Content-Length")
     {

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::chain::{self, plan};
-use super::{Outcome, Phase, Run, errors, host, names, respond, walk};
+use super::{Answer, Outcome, Phase, Run, errors, host, names, respond, walk};
 use crate::base::path::{EncodedSlashes, Normalize, PathError, normalize_path, unescape_url};
 use crate::config::core::{CoreDir, CoreServer};
 use crate::logs::{self, Bytes, Level};
@@ -61,11 +61,18 @@ async fn process(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
         Outcome::Ok | Outcome::Declined => {}
         outcome => return outcome,
     }
-    match prepare(ex).await {
+    let prepared = prepare(ex).await;
+    wire.set_limit(ex.dir::<CoreDir>().and_then(|dir| dir.limit_body).unwrap_or(1 << 30));
+    match prepared {
         Outcome::Ok | Outcome::Declined => {}
+        Outcome::Done => {
+            return match ex.ext.take::<Answer>().and_then(|answer| answer.0) {
+                Some(answer) => answer(ex, wire).await,
+                None => Outcome::Done,
+            };
+        }
         outcome => return outcome,
     }
-    wire.set_limit(ex.dir::<CoreDir>().and_then(|dir| dir.limit_body).unwrap_or(1 << 30));
     handle(ex, wire).await
 }
 

@@ -21,6 +21,8 @@ pub struct Response {
     pub first_error: u16,
     /// The request's body could not be read: the answer has no length and the connection ends behind it.
     pub broken_body: bool,
+    /// The answer's page is sent without its length.
+    pub unmeasured: bool,
     /// The page that goes out in place of what the handler sends, because its fields cannot be sent.
     pub replaced: bool,
     /// The request that this one was made from, whose permission holds while the chain is the same.
@@ -40,6 +42,7 @@ impl Default for Response {
             canned: false,
             first_error: 0,
             broken_body: false,
+            unmeasured: false,
             replaced: false,
             prior: None,
             fields: Table::default(),
@@ -57,6 +60,7 @@ impl Response {
         self.canned = false;
         self.first_error = 0;
         self.broken_body = false;
+        self.unmeasured = false;
         self.replaced = false;
         self.prior = None;
         self.fields.clear();

@@ -112,9 +112,6 @@ fn override_type(ex: &mut Exchange) -> Outcome {
             }
         }
     }
-    if ex.handler.is_empty() && ex.finfo.as_ref().is_some_and(Metadata::is_dir) {
-        ex.handler.extend_from_slice(DIRECTORY);
-    }
     Outcome::Ok
 }
 
@@ -168,7 +165,10 @@ pub(crate) async fn discard(wire: &mut dyn Wire) -> Result<(), BodyFault> {
     while !wire.body_done() {
         match pipe::fill(wire).await? {
             0 => break,
-            count => wire.consume(count),
+            _ => {
+                let here = wire.body().len();
+                wire.consume(here);
+            }
         }
     }
     Ok(())
@@ -251,7 +251,16 @@ async fn send(ex: &mut Exchange, wire: &mut dyn Wire, file: &File, info: &Metada
             pipe::head(ex, wire, Some(length));
             finish_with(ex, wire, file, &[(0, length)]).await
         }
-        Ranges::Unsatisfiable => Outcome::Status(416),
+        Ranges::Unsatisfiable => {
+            // httpd has decided on a response with length before it learns this: the page goes out without one, on a
+            // connection that has been counted once already.
+            ex.response.unmeasured = true;
+            if pipe::has_token(ex.headers_in.get_all(b"Connection"), b"close") {
+                ex.close = true;
+            }
+            ex.conn.keepalives.set(ex.conn.keepalives.get().saturating_add(1));
+            Outcome::Status(416)
+        }
         Ranges::Parts(parts) => {
             ex.status = 206;
             if let [(first, last)] = parts.as_slice() {

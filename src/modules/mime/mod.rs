@@ -13,6 +13,7 @@ use crate::config::{
     latin1, merge_path, row,
 };
 use crate::logs::Errno;
+use crate::modules::core::files::DIRECTORY;
 use crate::modules::slot;
 use crate::pipe::{Hook, Module, Outcome, Phase, Run};
 use crate::web::{Exchange, ProxyKind};
@@ -326,6 +327,7 @@ const EXTENSION_MAX: usize = 64;
 /// Sets type, charset, encoding, languages and handler by the extensions of the file's name.
 fn find_type(ex: &mut Exchange) -> Outcome {
     if ex.finfo.as_ref().is_some_and(std::fs::Metadata::is_dir) {
+        DIRECTORY.clone_into(&mut ex.content_type);
         return Outcome::Ok;
     }
     if ex.filename.is_empty() {
