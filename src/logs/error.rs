@@ -17,7 +17,7 @@ use crate::web::{Conn, Exchange, LineSink, Live, LogId};
 
 /// Something an entry can be about.
 pub trait Source {
-    /// Whether entries of this level and module are written.
+    /// Whether entries of this level and module are written. Notices always are, as in httpd.
     fn enabled(&self, level: Level, module: &'static str) -> bool;
     /// What the line says of the client, the server and the request.
     fn subject(&self) -> Subject<'_>;
@@ -48,7 +48,7 @@ impl<T: Source + ?Sized> Source for &mut T {
 impl Source for Exchange {
     #[inline]
     fn enabled(&self, level: Level, module: &'static str) -> bool {
-        level <= level_of(self.server().get::<LogLevels>(), self.dir::<LogLevels>(), module)
+        level == Level::Notice || level <= level_of(self.server().get::<LogLevels>(), self.dir::<LogLevels>(), module)
     }
 
     fn subject(&self) -> Subject<'_> {
@@ -82,7 +82,7 @@ impl OfServer<'_> {
 
 impl Source for OfServer<'_> {
     fn enabled(&self, level: Level, module: &'static str) -> bool {
-        level <= level_of(self.server().and_then(Server::get::<LogLevels>), None, module)
+        level == Level::Notice || level <= level_of(self.server().and_then(Server::get::<LogLevels>), None, module)
     }
 
     fn subject(&self) -> Subject<'_> {
@@ -126,7 +126,7 @@ pub fn process_log() -> Option<Arc<dyn LineSink>> {
 impl Source for Process {
     fn enabled(&self, level: Level, module: &'static str) -> bool {
         match &*PROCESS.load() {
-            Some(log) => level <= level_of(Some(&log.levels), None, module),
+            Some(log) => level == Level::Notice || level <= level_of(Some(&log.levels), None, module),
             None => level <= Level::Notice,
         }
     }

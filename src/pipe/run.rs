@@ -14,12 +14,17 @@ use crate::web::{BodyKind, Exchange, Prior, ProxyKind, Snapshot, Wire};
 /// `unparsed_uri`, `headers_in`, times, client address), from reading the target to the log. Never fails: whatever
 /// goes wrong becomes a response or an aborted connection, and a log line.
 pub async fn run(ex: &mut Exchange, wire: &mut dyn Wire) {
-    let outcome = match begin(ex, wire) {
+    let begun = begin(ex, wire);
+    let outcome = match begun {
         Ok(()) => process(ex, wire).await,
         Err(status) => Outcome::Status(status),
     };
     answer(ex, wire, outcome).await;
     end(ex, wire).await;
+    if begun.is_err() {
+        // httpd says nothing of it in the response (417), and closes.
+        wire.close();
+    }
 }
 
 /// Answers a request whose head could not be read (the front has logged why), and logs it.

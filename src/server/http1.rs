@@ -300,6 +300,7 @@ async fn late(ex: &mut Exchange, head: &mut RequestHead, wire: &mut Http1<'_>) -
 async fn log_only(ex: &mut Exchange, wire: &mut Http1<'_>) {
     ex.status = 408;
     ex.close = true;
+    ex.protocol.extend_from_slice(b"HTTP/1.0");
     ex.io_counts = wire.counts();
     pipe::log(ex).await;
 }

@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod conf;
+mod front;
 mod layering;
 mod man;
 mod support;
