@@ -76,6 +76,11 @@ impl Peer {
         self.take(n)
     }
 
+    /// Reads one byte, or `None` when the other side closed.
+    pub fn next_byte(&mut self) -> Option<u8> {
+        (!self.ahead.is_empty() || self.fill()).then(|| self.take(1)[0])
+    }
+
     /// Reads until the other side closes (or resets).
     pub fn rest(&mut self) -> Vec<u8> {
         while self.fill() {}
