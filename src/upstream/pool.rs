@@ -159,6 +159,8 @@ async fn wait(worker: &Worker) -> Result<Slot, Option<Link>> {
     }
     let state = &worker.state;
     state.starving.fetch_add(1, Ordering::SeqCst);
+    // Whoever has a pool has a keeper that answers to others who wait.
+    keep_house();
     let given_back = POOLS.with(|pools| {
         let mut pools = pools.borrow_mut();
         let pool = pools.entry(state.id).or_default();
