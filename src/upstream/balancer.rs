@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::elect::{account, elect, members, usable_or_retried};
+use super::forward::Text;
 use super::spec::{BalancerSpec, status};
 use super::sticky::session;
 use super::worker::{Backends, Balancer, Worker};
@@ -42,7 +43,16 @@ pub(super) async fn choose<'a>(
     let now = SystemClock.wall();
     force_recovery(ex, backends, spec, now);
 
-    let found = spec.sticky.as_ref().and_then(|sticky| session(sticky, url, ex.headers_in.get(b"Cookie")));
+    let mut whole = Text::default();
+    let found = spec.sticky.as_ref().and_then(|sticky| {
+        whole = Text::take();
+        whole.0.extend_from_slice(url);
+        if let Some(args) = ex.args.as_ref().filter(|_| memchr::memchr(b'?', url).is_none()) {
+            whole.0.push(b'?');
+            whole.0.extend_from_slice(args);
+        }
+        session(sticky, &whole.0, ex.headers_in.get(b"Cookie"))
+    });
     // Copied only for requests that belong to a session.
     let session = found.map(|found| (found.name.to_vec(), found.route.to_vec()));
     let route = session.as_ref().map(|(_, route)| route.as_slice());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::balancer::{Busy, choose, judge};
 use super::canon::canonical;
+use super::http1::Outgoing;
 use super::respond::proxy_error;
 use super::spec::{Choice, Forward, Scheme};
 use super::worker::{Backends, Balancer, Worker, WorkerState};
@@ -122,7 +123,7 @@ async fn single(
     let _busy = Busy::new(worker);
     worker.state.elected.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let attempt = Attempt { backends, worker, balancer: None, policy: &to.policy, url, target: target(url) };
-    attempt_once(ex, wire, &attempt).await
+    attempt_once(ex, wire, &attempt, &mut None).await
 }
 
 async fn balanced(
@@ -137,6 +138,7 @@ async fn balanced(
     let extra = spec.max_attempts.unwrap_or(u32::try_from(spec.members.len()).unwrap_or(u32::MAX).saturating_sub(1));
     balancer.state.requests.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let mut attempts = 0;
+    let mut outgoing = None;
     loop {
         let Some(worker) = choose(ex, backends, balancer, url).await else { return Outcome::Status(503) };
         let _busy = Busy::new(worker);
@@ -147,7 +149,7 @@ async fn balanced(
         let url = member_url.0.as_slice();
         let attempt =
             Attempt { backends, worker, balancer: Some(balancer), policy: &to.policy, url, target: target(url) };
-        let outcome = attempt_once(ex, wire, &attempt).await;
+        let outcome = attempt_once(ex, wire, &attempt, &mut outgoing).await;
         match outcome {
             Outcome::Status(500 | 503) if ex.notes.contains(b"proxy-error-override") => {}
             // What cannot be said better: the member is at fault, and only 503 lets another one try.
@@ -156,7 +158,7 @@ async fn balanced(
             }
             Outcome::Status(503) => {
                 worker.state.fail(SystemClock.wall());
-                if !worker.state.is_usable() && attempts < extra {
+                if !worker.state.is_usable() && attempts < extra && outgoing.as_ref().is_none_or(Outgoing::is_intact) {
                     attempts += 1;
                     continue;
                 }
@@ -202,9 +204,16 @@ fn target(url: &[u8]) -> &[u8] {
     memchr::memchr(b'/', rest).and_then(|at| rest.get(at..)).unwrap_or(b"/")
 }
 
-async fn attempt_once(ex: &mut Exchange, wire: &mut dyn Wire, attempt: &Attempt<'_>) -> Outcome {
+async fn attempt_once(
+    ex: &mut Exchange,
+    wire: &mut dyn Wire,
+    attempt: &Attempt<'_>,
+    outgoing: &mut Option<Outgoing>,
+) -> Outcome {
     match attempt.worker.spec.scheme {
-        Scheme::Http => http1::exchange(ex, wire, attempt).await,
+        Scheme::Http => http1::exchange(ex, wire, attempt, outgoing).await,
+        // An http member has begun to read the body, which AJP would take from the client.
+        Scheme::Ajp if outgoing.as_ref().is_some_and(Outgoing::is_begun) => Outcome::Status(503),
         Scheme::Ajp => ajp::exchange(ex, wire, attempt).await,
         Scheme::Https | Scheme::Other => {
             let (url, scheme) = (Bytes(&ex.uri), &attempt.worker.spec.scheme_text);

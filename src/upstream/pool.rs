@@ -153,11 +153,17 @@ async fn wait(worker: &Worker) -> Result<Slot, Option<Link>> {
     struct Waiting<'a>(&'a WorkerState);
     impl Drop for Waiting<'_> {
         fn drop(&mut self) {
-            self.0.starving.fetch_sub(1, Ordering::SeqCst);
-            with_pool(self.0.id, |pool| pool.waiting = pool.waiting.saturating_sub(1));
+            let others = self.0.starving.fetch_sub(1, Ordering::SeqCst) > 1;
+            let closing = with_pool(self.0.id, |pool| {
+                pool.waiting = pool.waiting.saturating_sub(1);
+                // What was kept for those who waited here is of use elsewhere now.
+                if others && pool.waiting == 0 { std::mem::take(&mut pool.idle) } else { Vec::new() }
+            });
+            drop(closing);
         }
     }
     let state = &worker.state;
+    keep_house();
     state.starving.fetch_add(1, Ordering::SeqCst);
     // Whoever has a pool has a keeper that answers to others who wait.
     keep_house();

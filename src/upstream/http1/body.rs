@@ -37,7 +37,7 @@ enum Place {
 }
 
 /// A body to be sent.
-pub(super) struct Outgoing {
+pub(in super::super) struct Outgoing {
     place: Place,
     held: Text,
     announced: Announced,
@@ -163,8 +163,13 @@ impl Outgoing {
         self.place == Place::Awaited
     }
 
+    /// Whether some of it was taken from the client.
+    pub(in super::super) fn is_begun(&self) -> bool {
+        self.spent || !self.held.0.is_empty()
+    }
+
     /// Whether it could be sent once more.
-    pub(super) fn is_intact(&self) -> bool {
+    pub(in super::super) fn is_intact(&self) -> bool {
         !self.spent
     }
 

@@ -19,7 +19,8 @@ use crate::codec::http1::{BadHeader, ResponseError, Status, parse_response};
 use crate::logs::{self, Bytes, Errno, Level};
 use crate::pipe::{self, Outcome};
 use crate::web::{BodyKind, Exchange, ProxyKind, Wire};
-use body::{Outgoing, SendFault, Shown};
+pub(super) use body::Outgoing;
+use body::{SendFault, Shown};
 use request::{Manner, push_head};
 
 /// The most interim responses before the final one.
@@ -49,7 +50,13 @@ struct Talk<'a> {
 }
 
 /// Sends the request to the attempt's worker and its response to the client.
-pub(super) async fn exchange(ex: &mut Exchange, wire: &mut dyn Wire, attempt: &Attempt<'_>) -> Outcome {
+/// `outgoing` is the request's body as an attempt before this one has left it.
+pub(super) async fn exchange(
+    ex: &mut Exchange,
+    wire: &mut dyn Wire,
+    attempt: &Attempt<'_>,
+    outgoing: &mut Option<Outgoing>,
+) -> Outcome {
     let (worker, policy) = (attempt.worker, attempt.policy);
     if let Err(LendError::Resolve(host)) = pool::resolve(worker).await {
         return proxy_error(ex, 500, &format!("DNS lookup failure for: {host}"));
@@ -65,9 +72,12 @@ pub(super) async fn exchange(ex: &mut Exchange, wire: &mut dyn Wire, attempt: &A
     let pinged = worker.spec.ping.is_some() && has_body;
     let expect = (client_expects || pinged) && !http10;
 
-    let mut outgoing = match Outgoing::prefetch(ex, wire, attempt, expect, known_length).await {
-        Ok(outgoing) => outgoing,
-        Err(outcome) => return outcome,
+    let outgoing = match outgoing {
+        Some(outgoing) => outgoing,
+        None => match Outgoing::prefetch(ex, wire, attempt, expect, known_length).await {
+            Ok(read) => outgoing.insert(read),
+            Err(outcome) => return outcome,
+        },
     };
     let manner = Manner { body: outgoing.announced(), expect, close, http10 };
     let talk = Talk { attempt, manner, client_expects };
@@ -91,7 +101,7 @@ pub(super) async fn exchange(ex: &mut Exchange, wire: &mut dyn Wire, attempt: &A
             }
         };
         push_head(ex, attempt, &manner, &mut link.lane().output);
-        let fault = match talk.until_answered(ex, wire, &mut link, &mut outgoing).await {
+        let fault = match talk.until_answered(ex, wire, &mut link, outgoing).await {
             Ok(head) => {
                 outgoing.settle(wire);
                 let keep = !manner.close && outgoing.is_complete();
