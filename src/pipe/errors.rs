@@ -74,7 +74,9 @@ pub(super) async fn die(ex: &mut Exchange, wire: &mut dyn Wire, code: u16) -> Ou
             let last = ex.status;
             ex.status = first;
             let done = page(ex, wire, first, first, None).await;
+            // The log shows the last request, which sent nothing.
             ex.status = last;
+            ex.bytes_sent = 0;
             done
         }
         None | Some(ErrorDocument::Canned) => {

@@ -7,7 +7,7 @@ use super::chain::{self, plan};
 use super::{Answer, Outcome, Phase, Run, errors, host, names, respond, walk};
 use crate::base::path::{EncodedSlashes, Normalize, PathError, normalize_path, unescape_url};
 use crate::config::core::{CoreDir, CoreServer};
-use crate::logs::{self, Bytes, Level};
+use crate::logs::{self, Bytes, Errno, Level};
 use crate::web::{BodyKind, Exchange, Prior, ProxyKind, Snapshot, Wire};
 
 /// Serves one request whose head was read into `ex` (`the_request`, `method`, `protocol`, `proto_num`,
@@ -204,8 +204,17 @@ fn document_root(ex: &mut Exchange) -> Outcome {
         ex.filename.push(b'/');
     }
     ex.filename.extend_from_slice(&ex.uri);
+    if ex.filename.len() >= PATH_MAX {
+        ex.filename.clear();
+        let (text, line) = ("AH00127: Cannot map", Bytes(&ex.the_request));
+        logs::error!(ex, Level::Error, "core", Errno(36) => "{} {} to file", text, line);
+        return Outcome::Status(403);
+    }
     Outcome::Ok
 }
+
+/// Linux's longest path, its end included.
+const PATH_MAX: usize = 4096;
 
 /// Sections of the file system or of the proxy's target, then all that lie over them.
 async fn storage(ex: &mut Exchange) -> Outcome {

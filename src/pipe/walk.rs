@@ -168,20 +168,62 @@ pub(super) fn directories(ex: &mut Exchange) -> Outcome {
     let live = ex.live.clone();
     let select = &live.generation.select;
     let Some(walks) = select.walks(ex.server) else { return Outcome::Ok };
-    let full = std::mem::take(&mut ex.filename);
-    ex.path_info.clear();
-    ex.finfo = None;
+    let existing = match find_file(ex) {
+        Ok(existing) => existing,
+        Err(status) => return refused(ex, status),
+    };
+    let fault = directory_sections(ex, select, &walks.directories, existing);
+    if !walks.directory_matches.is_empty() {
+        let full = std::mem::take(&mut ex.filename);
+        for number in &walks.directory_matches {
+            let Some(item) = select.item(*number) else { continue };
+            if item.section.matches_directory(&full) {
+                ex.matched.directories.push(*number);
+                if has_names(&item.section) {
+                    name_groups(ex, &item.section, &full);
+                }
+            }
+        }
+        ex.filename = full;
+        chain::update(ex);
+    }
+    let Some(end) = fault else { return Outcome::Ok };
+    ex.filename.truncate(end);
+    forbidden_link(ex);
+    refused(ex, 403)
+}
 
-    // Sections by depth. Each directory of the path is compared with a slash at its end.
-    let mut rest = walks.directories.as_slice();
-    let mut checks = Checks { from: 0, set: own_options(ex) };
-    let mut end = 0;
-    let mut depth = 0;
-    let mut fault = None;
-    let mut info = None;
+/// The walk failed: its sections do not hold for the answer, only the values of the server.
+fn refused(ex: &mut Exchange, status: u16) -> Outcome {
+    ex.matched.clear();
+    chain::update(ex);
+    Outcome::Status(status)
+}
+
+fn forbidden_link(ex: &Exchange) {
+    let text = "AH00037: Symbolic link not allowed or link target not accessible:";
+    logs::error!(ex, Level::Error, "core", "{} {}", text, Bytes(&ex.filename));
+}
+
+/// The plain sections of the directories that make up the first `existing` bytes of the file name, shortest first.
+/// Gives the end of a symbolic link that may not be followed.
+fn directory_sections(ex: &mut Exchange, select: &Select, sections: &[(usize, u32)], existing: usize) -> Option<usize> {
+    let mut full = std::mem::take(&mut ex.filename);
+    let length = full.len();
+    if existing == length && full.last() != Some(&b'/') && ex.finfo.is_some() {
+        // What exists is compared with a slash at its end, files too.
+        full.push(b'/');
+    }
+    let mut rest = sections;
+    let mut set = own_options(ex);
+    let (mut end, mut depth, mut fault) = (0, 0, None);
     while let Some(slash) = full.get(end..).and_then(|tail| memchr::memchr(b'/', tail)) {
-        let dir = full.get(..end + slash + 1).unwrap_or_default();
+        end += slash + 1;
+        if end > existing + 1 {
+            break;
+        }
         depth += 1;
+        let dir = full.get(..end).unwrap_or_default();
         let before = ex.matched.directories.len();
         while let Some(((segments, number), next)) = rest.split_first() {
             if *segments > depth {
@@ -192,55 +234,20 @@ pub(super) fn directories(ex: &mut Exchange) -> Outcome {
                 ex.matched.directories.push(*number);
             }
         }
-        // A file `/d/f` is also compared as it is: see the test.
         if before != ex.matched.directories.len() {
             chain::update(ex);
-            checks.set = own_options(ex);
+            set = own_options(ex);
         }
-        end += slash + 1;
-        if end >= full.len() {
-            break;
-        }
-        if fault.is_none() && !checks.set.has(options::FOLLOW_SYM_LINKS) {
-            let next = full.get(end..).and_then(|tail| memchr::memchr(b'/', tail)).map_or(full.len(), |at| end + at);
-            if let Some(part) = full.get(..next).filter(|part| part.last() != Some(&b'/')) {
-                fault = link_fault(part, checks.set);
-                checks.from = next;
+        if fault.is_none() && !set.has(options::FOLLOW_SYM_LINKS) {
+            let next = full.get(end..).and_then(|tail| memchr::memchr(b'/', tail)).map_or(length, |at| end + at);
+            if full.get(..next).is_some_and(|part| next > end && is_forbidden_link(part, set)) {
+                fault = Some(next);
             }
         }
     }
-    for number in &walks.directory_matches {
-        let Some(item) = select.item(*number) else { continue };
-        if item.section.matches_directory(&full) {
-            ex.matched.directories.push(*number);
-            if has_names(&item.section) {
-                name_groups(ex, &item.section, &full);
-            }
-        }
-    }
-    if !walks.directory_matches.is_empty() {
-        chain::update(ex);
-    }
+    full.truncate(length);
     ex.filename = full;
-    if let Some(part) = fault {
-        logs::error!(
-            ex,
-            Level::Error,
-            "core",
-            "AH00037: Symbolic link not allowed or link target not accessible: {}",
-            Bytes(&part)
-        );
-        return Outcome::Status(403);
-    }
-    let outcome = find_file(ex, &mut info);
-    ex.finfo = info;
-    outcome
-}
-
-struct Checks {
-    #[allow(dead_code, reason = "kept for htaccess")]
-    from: usize,
-    set: OptionSet,
+    fault
 }
 
 fn own_options(ex: &Exchange) -> OptionSet {
@@ -251,24 +258,26 @@ fn path_of(bytes: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(bytes))
 }
 
-/// The component, if it is a symbolic link that may not be followed.
-fn link_fault(part: &[u8], set: OptionSet) -> Option<Vec<u8>> {
-    let link = fs::symlink_metadata(path_of(part)).ok()?;
-    if !link.file_type().is_symlink() {
-        return None;
+/// Whether this is a symbolic link that may not be followed.
+fn is_forbidden_link(part: &[u8], set: OptionSet) -> bool {
+    match fs::symlink_metadata(path_of(part)) {
+        Ok(link) if link.file_type().is_symlink() => {
+            let same = |target: fs::Metadata| target.uid() == link.uid();
+            !(set.has(options::SYM_LINKS_IF_OWNER) && fs::metadata(path_of(part)).is_ok_and(same))
+        }
+        _ => false,
     }
-    let owner = set.has(options::SYM_LINKS_IF_OWNER)
-        && fs::metadata(path_of(part)).is_ok_and(|target| target.uid() == link.uid());
-    (!owner).then(|| part.to_vec())
 }
 
-/// Finds how much of the file name exists; the rest becomes `path_info`.
-fn find_file(ex: &mut Exchange, info: &mut Option<fs::Metadata>) -> Outcome {
-    let mut end = ex.filename.len();
+/// Finds how much of the file name exists and cuts the rest off as `path_info`. Gives the length of the part whose
+/// directories exist, or the status of a refusal.
+fn find_file(ex: &mut Exchange) -> Result<usize, u16> {
+    ex.path_info.clear();
+    ex.finfo = None;
     let error = match fs::metadata(path_of(&ex.filename)) {
         Ok(found) => {
-            *info = Some(found);
-            return Outcome::Ok;
+            ex.finfo = Some(found);
+            return Ok(ex.filename.len());
         }
         Err(error) => error,
     };
@@ -282,10 +291,11 @@ fn find_file(ex: &mut Exchange, info: &mut Option<fs::Metadata>) -> Outcome {
             Bytes(&ex.uri),
             Bytes(&ex.filename)
         );
-        return Outcome::Status(403);
+        return Err(403);
     }
     let missing = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
-    if !missing {
+    let looping = error.raw_os_error() == Some(nix::libc::ELOOP);
+    if !missing && !looping {
         logs::error!(
             ex,
             Level::Error,
@@ -294,28 +304,33 @@ fn find_file(ex: &mut Exchange, info: &mut Option<fs::Metadata>) -> Outcome {
             Bytes(&ex.uri),
             Bytes(&ex.filename)
         );
-        return Outcome::Status(403);
+        return Err(403);
     }
-    // Walk up to what exists: a file there has the rest as its path info; below a directory, the first name that does
-    // not exist belongs to the file name.
-    while let Some(slash) = ex.filename.get(..end).and_then(|path| memchr::memrchr(b'/', path)) {
-        if slash == 0 {
-            break;
-        }
+    // Up to what exists: a file there has the rest as its path info; below a directory, the first name that does not
+    // exist belongs to the file name.
+    let mut end = ex.filename.len();
+    while let Some(slash) = ex.filename.get(..end).and_then(|path| memchr::memrchr(b'/', path)).filter(|at| *at > 0) {
         let parent = ex.filename.get(..slash).unwrap_or_default();
         match fs::metadata(path_of(parent)) {
-            Ok(found) if found.is_dir() => break,
+            Ok(found) if found.is_dir() => {
+                ex.path_info = ex.filename.split_off(end);
+                if fs::symlink_metadata(path_of(&ex.filename)).is_ok_and(|found| found.file_type().is_symlink()) {
+                    // It leads nowhere.
+                    forbidden_link(ex);
+                    return Err(403);
+                }
+                return Ok(slash);
+            }
             Ok(found) => {
-                *info = Some(found);
-                end = slash;
-                break;
+                ex.finfo = Some(found);
+                ex.path_info = ex.filename.split_off(slash);
+                return Ok(slash);
             }
             Err(_) => end = slash,
         }
     }
-    let rest = ex.filename.split_off(end);
-    ex.path_info = rest;
-    Outcome::Ok
+    ex.path_info = ex.filename.split_off(end);
+    Ok(0)
 }
 
 /// `<Files>` sections: those of the server, then those inside the directories that apply.
