@@ -4,10 +4,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::chain::{self, plan};
-use super::{Answer, Outcome, Phase, Run, errors, host, names, respond, walk};
+use super::{Answer, Outcome, Phase, Run, errors, host, respond, walk};
 use crate::base::path::{EncodedSlashes, Normalize, PathError, normalize_path, unescape_url};
 use crate::config::core::{CoreDir, CoreServer};
-use crate::logs::{self, Bytes, Errno, Level};
+use crate::logs::{self, Bytes, Level};
 use crate::web::{BodyKind, Exchange, Prior, ProxyKind, Snapshot, Wire};
 
 /// Serves one request whose head was read into `ex` (`the_request`, `method`, `protocol`, `proto_num`,
@@ -142,7 +142,7 @@ async fn map(ex: &mut Exchange) -> Outcome {
     outcome = first(ex, Phase::Translate).await;
     match outcome {
         Outcome::Ok => Outcome::Ok,
-        Outcome::Declined => document_root(ex),
+        Outcome::Declined => nobody(ex, "translate"),
         outcome => outcome,
     }
 }
@@ -187,34 +187,6 @@ fn decode(ex: &mut Exchange, how: Normalize) -> Result<(), u16> {
     }
     Ok(())
 }
-
-/// The core's own translation: DocumentRoot and the path.
-fn document_root(ex: &mut Exchange) -> Outcome {
-    if ex.uri.first() != Some(&b'/') && ex.uri != b"*" {
-        let text = "AH00126: Invalid URI in request";
-        logs::error!(ex, Level::Error, "core", "{} '{}' {}", text, Bytes(&ex.uri), Bytes(&ex.the_request));
-        return Outcome::Status(400);
-    }
-    let mut filename = std::mem::take(&mut ex.filename);
-    filename.clear();
-    let root = names::document_root(ex);
-    filename.extend_from_slice(root.strip_suffix(b"/").unwrap_or(root));
-    ex.filename = filename;
-    if ex.uri.first() != Some(&b'/') {
-        ex.filename.push(b'/');
-    }
-    ex.filename.extend_from_slice(&ex.uri);
-    if ex.filename.len() >= PATH_MAX {
-        ex.filename.clear();
-        let (text, line) = ("AH00127: Cannot map", Bytes(&ex.the_request));
-        logs::error!(ex, Level::Error, "core", Errno(36) => "{} {} to file", text, line);
-        return Outcome::Status(403);
-    }
-    Outcome::Ok
-}
-
-/// Linux's longest path, its end included.
-const PATH_MAX: usize = 4096;
 
 /// Sections of the file system or of the proxy's target, then all that lie over them.
 async fn storage(ex: &mut Exchange) -> Outcome {

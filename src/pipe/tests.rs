@@ -79,6 +79,11 @@ fn handler<'a>(ex: &'a mut Exchange, wire: &'a mut dyn Wire) -> Waiting<'a> {
     })
 }
 
+fn translate(ex: &mut Exchange) -> Outcome {
+    ex.filename = [b"/none", ex.uri.as_slice()].concat();
+    Outcome::Ok
+}
+
 fn log(ex: &mut Exchange) -> Outcome {
     let first = ex.original.as_ref().map_or(0, |first| first.status);
     println!("logged {} {first}", ex.status);
@@ -86,8 +91,14 @@ fn log(ex: &mut Exchange) -> Outcome {
     Outcome::Ok
 }
 
-static MODULES: [&Module; 1] =
-    [&module("test_module", &[hook(Phase::Handler, Run::Handle(handler)), hook(Phase::Log, Run::Now(log))])];
+static MODULES: [&Module; 1] = [&module(
+    "test_module",
+    &[
+        hook(Phase::Translate, Run::Now(translate)),
+        hook(Phase::Handler, Run::Handle(handler)),
+        hook(Phase::Log, Run::Now(log)),
+    ],
+)];
 
 fn section(kind: SectionKind, path: &str, fill: impl FnOnce(&mut CoreDir)) -> Arc<Section> {
     let mut conf = Slots::default();

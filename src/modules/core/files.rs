@@ -33,6 +33,9 @@ pub(super) const HOOKS: &[Hook] = &[
     Hook { phase: Phase::Handler, order: 20, wants: |_, _| true, run: Run::Handle(serve) },
 ];
 
+/// Linux's longest path, its end included.
+const PATH_MAX: usize = 4096;
+
 /// Maps what no other module mapped into the document root.
 fn translate(ex: &mut Exchange) -> Outcome {
     if ex.proxyreq != crate::web::ProxyKind::None {
@@ -68,6 +71,11 @@ fn translate(ex: &mut Exchange) -> Outcome {
         filename.extend_from_slice(&cleaned);
     } else {
         filename.extend_from_slice(relative);
+    }
+    if filename.len() >= PATH_MAX {
+        let line = Bytes(&ex.the_request);
+        logs::error!(ex, Level::Error, "core", Errno(36) => "AH00127: Cannot map {} to file", line);
+        return Outcome::Status(403);
     }
     ex.filename = filename;
     Outcome::Ok
