@@ -165,15 +165,17 @@ async fn balanced(
             }
             _ => {}
         }
-        judge(ex, balancer, worker, answered(ex));
+        judge(ex, balancer, worker, answered(ex, outcome));
         return outcome;
     }
 }
 
-/// The status that the backend answered with, from the note that the backend made.
-fn answered(ex: &Exchange) -> Option<u16> {
-    let note = ex.notes.get(b"proxy-status")?;
-    std::str::from_utf8(note).ok()?.parse().ok()
+/// The status that the backend answered with: from the note that HTTP makes of it, else as it was sent.
+fn answered(ex: &Exchange, outcome: Outcome) -> Option<u16> {
+    match ex.notes.get(b"proxy-status") {
+        Some(note) => std::str::from_utf8(note).ok()?.parse().ok(),
+        None => (outcome == Outcome::Done).then_some(ex.status),
+    }
 }
 
 /// Appends the member's URL in place of the balancer's, fit for the wire; a status if that cannot be.

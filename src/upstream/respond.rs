@@ -20,7 +20,7 @@ pub enum Verdict {
     Replace(Outcome),
 }
 
-/// Takes the head of a backend's response: notes its status, maps the fields that name the backend, and queues it,
+/// Takes the head of a backend's response: maps the fields that name the backend, and queues it,
 /// or replaces the response by one of our own. `length` is the length of the body, if the backend told it.
 pub fn head(ex: &mut Exchange, wire: &mut dyn Wire, attempt: &Attempt<'_>, length: Option<u64>) -> Verdict {
     let verdict = map(ex, attempt);
@@ -33,7 +33,6 @@ pub fn head(ex: &mut Exchange, wire: &mut dyn Wire, attempt: &Attempt<'_>, lengt
 /// What [`head`] does before the head is queued, for a backend that may learn of a failure until the body begins.
 pub fn map(ex: &mut Exchange, attempt: &Attempt<'_>) -> Verdict {
     let policy = attempt.policy;
-    note_status(ex);
     if !policy.reverse.is_empty() {
         let mut headers = std::mem::take(&mut ex.headers_out);
         policy.reverse.apply(ex, attempt.backends, &mut headers);
@@ -54,13 +53,6 @@ pub fn map(ex: &mut Exchange, attempt: &Attempt<'_>) -> Verdict {
         return Verdict::Replace(Outcome::Status(status));
     }
     Verdict::Send
-}
-
-/// The note `proxy-status`: what the backend said, whatever is sent in the end.
-fn note_status(ex: &mut Exchange) {
-    let status = ex.status;
-    let digit = |n: u16| b'0' + (n % 10) as u8;
-    ex.notes.set(b"proxy-status", &[digit(status / 100), digit(status / 10), digit(status)]);
 }
 
 /// httpd's "Proxy Error" page with this reason, which may hold HTML and is logged as AH00898.
