@@ -108,10 +108,7 @@ fn template(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
 fn condition(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     let (name, rest) = get_word(args.raw);
     let text = match rest {
-        [b'{', inner @ ..] => match memchr::memrchr(b'}', inner) {
-            Some(end) => inner[..end].to_vec(),
-            None => inner.to_vec(),
-        },
+        [b'{', inner @ ..] => inner[..closing_brace(inner)].to_vec(),
         _ => get_word(rest).0,
     };
     if name.is_empty() || text.is_empty() {
@@ -120,6 +117,22 @@ fn condition(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     cmd.condition(&text).map_err(|why| format!("Could not parse expression \"{}\": {why}", latin1(&text)))?;
     cmd.server_conf::<HcheckServer>().conditions.push(name);
     Ok(())
+}
+
+/// Where the brace that was open before `text` closes; its end if nowhere.
+fn closing_brace(text: &[u8]) -> usize {
+    let mut open = 1;
+    for (at, byte) in text.iter().enumerate() {
+        match byte {
+            b'{' => open += 1,
+            b'}' => open -= 1,
+            _ => {}
+        }
+        if open == 0 {
+            return at;
+        }
+    }
+    text.len()
 }
 
 /// `ProxyHCTPsize`.

@@ -17,9 +17,9 @@ pub(super) fn wants_early(server: &Server, dir: &Slots) -> bool {
     server.get::<ProxyServer>().is_some_and(|conf| conf.maps_early) || has_rule(dir, true)
 }
 
-/// Whether they may be mapped on the decoded path.
+/// Whether they may be mapped on the decoded path, or were mapped before: then nobody else may map them any more.
 pub(super) fn wants_late(server: &Server, dir: &Slots) -> bool {
-    server.get::<ProxyServer>().is_some_and(|conf| conf.maps) || has_rule(dir, false)
+    server.get::<ProxyServer>().is_some_and(|conf| conf.maps) || has_rule(dir, false) || wants_early(server, dir)
 }
 
 fn has_rule(dir: &Slots, early: bool) -> bool {
@@ -71,6 +71,8 @@ fn translate_in(ex: &mut Exchange, early: bool) -> Outcome {
         match try_rule(ex, rule, interpolates) {
             Found::Miss => {}
             Found::Excluded => return Outcome::Declined,
+            // Mapped before decoding: the path stays as the client escaped it.
+            Found::Mapped if early => return Outcome::Done,
             Found::Mapped => return Outcome::Ok,
         }
     }

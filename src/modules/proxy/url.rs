@@ -32,10 +32,14 @@ pub(super) fn without_socket(url: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// `http:` and `http://` behind a socket mean the host `localhost`.
+/// Without a host behind a socket, `localhost` is meant: `http:`, `http://`, `http:/path`.
 fn with_host(rest: &[u8]) -> Vec<u8> {
-    match rest {
-        [scheme @ .., b':'] | [scheme @ .., b':', b'/', b'/'] => [scheme, b"://localhost"].concat(),
+    let colon = memchr::memchr(b':', rest).unwrap_or(0);
+    let (scheme, behind) = rest.split_at(colon);
+    match behind.strip_prefix(b":") {
+        Some(b"" | b"//") => [scheme, b"://localhost"].concat(),
+        Some(path @ [b'/', next, ..]) if *next != b'/' => [scheme, b"://localhost", path].concat(),
+        Some(b"/") => [scheme, b"://localhost/"].concat(),
         _ => rest.to_vec(),
     }
 }
@@ -194,6 +198,7 @@ mod tests {
         let url = WorkerUrl::parse(b"unix:s|ajp://h/x", false).unwrap();
         assert_eq!((url.port, url.path.as_slice()), (8009, &b"/x"[..]));
         assert_eq!(url.socket_path(b"/run"), Some(PathBuf::from("/run/s")));
+        assert_eq!(without_socket(b"unix:/s|http:/y/x"), Some(b"http://localhost/y/x".to_vec()));
         assert_eq!(without_socket(b"unix:/s|"), None);
         assert_eq!(without_socket(b"http://h/"), Some(b"http://h/".to_vec()));
     }

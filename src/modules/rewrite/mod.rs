@@ -419,8 +419,9 @@ async fn in_server(ex: &mut Exchange) -> Outcome {
         return Outcome::Status(403);
     }
     if ex.filename.starts_with(b"proxy:") {
-        append_query(ex, false);
+        // The proxy escapes the path and appends the query itself, unless it is told to take the URL as it is.
         if no_escape {
+            append_query(ex, false);
             ex.notes.set(b"proxy-nocanon", b"1");
         }
         ex.notes.set(b"rewrite-proxy", b"1");
@@ -506,8 +507,9 @@ async fn in_dir(ex: &mut Exchange) -> Outcome {
         return Outcome::Status(403);
     }
     if ex.filename.starts_with(b"proxy:") {
-        append_query(ex, false);
+        // The proxy escapes the path and appends the query itself, unless it is told to take the URL as it is.
         if no_escape {
+            append_query(ex, false);
             ex.notes.set(b"proxy-nocanon", b"1");
         }
         ex.notes.set(b"rewrite-proxy", b"1");
