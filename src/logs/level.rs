@@ -120,7 +120,7 @@ impl LogLevels {
             }
             Some(at) => {
                 let (module, level) = (&word[..at], &word[at + 1..]);
-                let level = Level::parse(level).ok_or_else(|| format!("{}: {MUST}", text(module)))?;
+                let level = Level::parse(level).ok_or_else(|| format!("{}: {MUST}", text(word)))?;
                 let module = find(module).ok_or_else(|| format!("Cannot find module {}", text(module)))?;
                 self.modules.get_or_insert_default().push((module, level));
             }
@@ -181,7 +181,7 @@ mod tests {
         assert!(WORDS.iter().enumerate().all(|(i, (_, level))| *level as usize == i));
         let error = |word: &str| LogLevels::default().set(word.as_bytes(), |_| None).unwrap_err();
         assert!(error("loud").starts_with("Log level keyword must be one of emerg/alert/"));
-        assert!(error("proxy:loud").starts_with("proxy: Log level keyword must be one of emerg/alert/"));
+        assert!(error("proxy:loud").starts_with("proxy:loud: Log level keyword must be one of emerg/"));
         assert_eq!(error("nope:info"), "Cannot find module nope");
     }
 
