@@ -127,8 +127,13 @@ impl Site {
 
     /// [`start`](Self::start) with more arguments (`-D NAME`, `-c DIRECTIVE`).
     pub fn start_with(&self, args: &[&str]) -> Server<'_> {
+        self.start_as(&program(), args)
+    }
+
+    /// [`start_with`](Self::start_with) for another program than the one under test.
+    pub fn start_as(&self, program: &Path, args: &[&str]) -> Server<'_> {
         let console = fs::File::create(self.path("logs/console")).unwrap();
-        let mut command = self.command();
+        let mut command = self.command_of(program);
         command
             .args(args)
             .arg("-DFOREGROUND")
@@ -137,7 +142,7 @@ impl Site {
             .stderr(console)
             // A group of its own, so that nothing of it outlives the test.
             .process_group(0);
-        let child = command.spawn().unwrap_or_else(|e| panic!("{}: {e}", program().display()));
+        let child = command.spawn().unwrap_or_else(|e| panic!("{}: {e}", program.display()));
         let mut server = Server { child, site: self, port: self.port };
         let started = Instant::now();
         while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
@@ -155,7 +160,11 @@ impl Site {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(program());
+        self.command_of(&program())
+    }
+
+    fn command_of(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
         command.arg("-d").arg(self.root()).args(["-f", "conf/httpd.conf"]);
         // What a shell's locale or Debian's envvars would change in messages and paths.
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("LC_ALL", "C");
