@@ -187,6 +187,8 @@ pub struct Globals {
     pub skip_docroot_check: bool,
     /// A running server reads its configuration again.
     pub reloading: bool,
+    /// What reading said that LogLevel lets through: the error log gets it once it is open.
+    pub said: Vec<Warning>,
     /// `Listen` lines in order.
     pub listens: Vec<Listen>,
     /// `-D` and `Define` names.

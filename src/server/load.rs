@@ -10,7 +10,7 @@ use crate::base::clock::{ErrorTime, push_error_time};
 use crate::base::diag::Sources;
 use crate::config::{Generation, Globals, PostConfig, Use, Walk, WalkFault, Warning, compile, latin1, merge_path};
 use crate::lang::{Define, Fault, Node, Notice, Reader, escape_message};
-use crate::logs::Level;
+use crate::logs::{Level, LogLevels, level_of};
 
 /// Where configuration is when nobody says.
 pub const SERVER_ROOT: &str = "/etc/apache2";
@@ -98,6 +98,8 @@ pub fn load(options: &Invocation, previous: Option<&Generation>) -> Result<Loade
     }
     let serial = previous.map_or(1, |previous| previous.serial + 1);
     crate::pipe::install(crate::modules::ALL);
+    let levels = servers.first().and_then(|main| main.get::<LogLevels>());
+    globals.said = warnings.iter().filter(|warning| is_for_log(warning, levels)).cloned().collect();
     let generation = Generation::new(servers, globals, serial);
     Ok(Loaded { generation, warnings, uses, includes: read.includes, tree, defines: read.defines })
 }
@@ -195,6 +197,12 @@ fn warning(notice: Notice) -> Warning {
 
 fn working_directory() -> Vec<u8> {
     std::env::current_dir().map_or_else(|_| b"/".to_vec(), |dir| dir.as_os_str().as_bytes().to_vec())
+}
+
+/// Whether LogLevel lets a message of the configuration through.
+pub fn is_for_log(warning: &Warning, levels: Option<&LogLevels>) -> bool {
+    let level = Level::parse(warning.level.as_bytes()).unwrap_or(Level::Warn);
+    !warning.bare && level <= level_of(levels, None, warning.module)
 }
 
 /// A warning as a line of standard error; empty if it is below the level asked for with `-e`.

@@ -23,9 +23,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::config::{Generation, Support, Use};
-use crate::logs::Level;
+use crate::logs::{Level, LogLevels};
 use cli::{Invocation, Question, Usage};
-use load::{Failure, Loaded, load, warning_line};
+use load::{Failure, Loaded, is_for_log, load, warning_line};
 
 /// The program: reads the command line and does what it says.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -175,7 +175,13 @@ impl Messages {
     }
 
     fn loaded(&mut self, loaded: &Loaded) {
-        self.warnings(&loaded.warnings);
+        let levels = loaded.generation.servers.first().and_then(|main| main.get::<LogLevels>());
+        for warning in &loaded.warnings {
+            // LogLevel holds from where it stands; modules are loaded before.
+            let asked = warning.module != "so" && is_for_log(warning, levels);
+            let line = warning_line(warning, if asked { Level::Trace8 } else { self.threshold });
+            self.put(&line);
+        }
         self.uses(&loaded.uses);
     }
 

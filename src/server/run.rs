@@ -247,6 +247,10 @@ pub(super) fn main_errors(generation: &Generation, opened: &Opened) {
     let index = main.get::<ErrorLog>().map_or(0, |log| log.sink);
     if let Some(sink) = opened.sinks.get(index) {
         logs::set_process_log(sink.clone(), main);
+        for warning in &generation.globals.said {
+            let level = Level::parse(warning.level.as_bytes()).unwrap_or(Level::Warn);
+            logs::error!(Process, level, warning.module, "{}", warning.text);
+        }
         // What cannot be standard error leaves it as it is.
         let _ = opened.take_stderr(index);
     }
