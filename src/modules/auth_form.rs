@@ -1,6 +1,7 @@
 //! `mod_auth_form.c`.
 
 use crate::config::{Directive, ModuleRow, Places, Shape, row};
+use crate::modules::check;
 use crate::modules::rows::{accept, nothing};
 use crate::pipe::Module;
 
@@ -19,7 +20,7 @@ pub const MODULE: Module = Module {
 /// The directives.
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
-    row("AuthFormProvider", Places::AUTHCFG, Shape::Iterate, accept, "specify the auth providers for a directory or location").refused(),
+    row("AuthFormProvider", Places::AUTHCFG, Shape::Iterate, |_, a| check::one_of(a, &["file", "dbm", "dbd", "anon", "ldap", "socache"], "Unknown Authn provider: \u{1}"), "specify the auth providers for a directory or location").refused(),
     row("AuthFormUsername", Places::AUTHCFG, Shape::Take1, accept, "The field of the login form carrying the username").refused(),
     row("AuthFormPassword", Places::AUTHCFG, Shape::Take1, accept, "The field of the login form carrying the password").refused(),
     row("AuthFormLocation", Places::AUTHCFG, Shape::Take1, accept, "The field of the login form carrying the URL to redirect on successful login.").refused(),

@@ -1,6 +1,7 @@
 //! `mod_authn_socache.c`.
 
 use crate::config::{Directive, ModuleRow, Places, Shape, row};
+use crate::modules::check;
 use crate::modules::rows::{accept, nothing};
 use crate::pipe::Module;
 
@@ -19,7 +20,7 @@ pub const MODULE: Module = Module {
 /// The directives.
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
-    row("AuthnCacheSOCache", Places::SERVER, Shape::Take1, accept, "socache provider for authn cache").refused(),
+    row("AuthnCacheSOCache", Places::SERVER, Shape::Take1, |c, a| check::socache(c, a).map_err(|text| format!("AuthnCacheSOCache: {text}")), "socache provider for authn cache").refused(),
     row("AuthnCacheEnable", Places::SERVER, Shape::Raw, accept, "enable socache configuration in htaccess even if not enabled anywhere else").refused(),
     row("AuthnCacheProvideFor", Places::AUTHCFG, Shape::Iterate, accept, "Determine what authn providers to cache for").refused(),
     row("AuthnCacheTimeout", Places::AUTHCFG, Shape::Take1, accept, "Timeout (secs) for cached credentials").refused(),

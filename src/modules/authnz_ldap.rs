@@ -1,6 +1,7 @@
 //! `mod_authnz_ldap.c`.
 
-use crate::config::{Directive, ModuleRow, Places, Shape, row};
+use crate::config::{Args, Cmd, Directive, ModuleRow, Places, Shape, row};
+use crate::modules::check;
 use crate::modules::rows::{accept, nothing};
 use crate::pipe::Module;
 
@@ -19,7 +20,7 @@ pub const MODULE: Module = Module {
 /// The directives.
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
-    row("AuthLDAPURL", Places::AUTHCFG, Shape::Take12, accept, "URL to define LDAP connection. This should be an RFC 2255 compliant
+    row("AuthLDAPURL", Places::AUTHCFG, Shape::Take12, url, "URL to define LDAP connection. This should be an RFC 2255 compliant
 URL of the form ldap://host[:port]/basedn[?attrib[?scope[?filter]]].
 <ul>
 <li>Host is the name of the LDAP server. Use a space separated list of hosts 
@@ -45,7 +46,7 @@ is the user name passed by the HTTP client. The search will be a subtree search 
     row("AuthLDAPMaxSubGroupDepth", Places::AUTHCFG, Shape::Take1, accept, "Maximum subgroup nesting depth to be evaluated - defaults to 10 (top-level group = 0)").refused(),
     row("AuthLDAPGroupAttribute", Places::AUTHCFG, Shape::Iterate, accept, "A list of attribute labels used to identify the user members of groups - defaults to member and uniquemember").refused(),
     row("AuthLDAPGroupAttributeIsDN", Places::AUTHCFG, Shape::Flag, accept, "If set to 'on', auth_ldap uses the DN that is retrieved from the server for subsequent group comparisons. If set to 'off', auth_ldap uses the string provided by the client directly. Defaults to 'on'.").refused(),
-    row("AuthLDAPDereferenceAliases", Places::AUTHCFG, Shape::Take1, accept, "Determines how aliases are handled during a search. Can be one of the values \"never\", \"searching\", \"finding\", or \"always\". Defaults to always.").refused(),
+    row("AuthLDAPDereferenceAliases", Places::AUTHCFG, Shape::Take1, |_, a| check::one_of(a, &["never", "searching", "finding", "always", "on", "off"], "Unrecognized value for AuthLDAPDereferenceAliases directive"), "Determines how aliases are handled during a search. Can be one of the values \"never\", \"searching\", \"finding\", or \"always\". Defaults to always.").refused(),
     row("AuthLDAPCharsetConfig", Places::SERVER, Shape::Take1, accept, "Character set conversion configuration file. If omitted, character set conversion is disabled.").refused(),
     row("AuthLDAPAuthorizePrefix", Places::AUTHCFG, Shape::Take1, accept, "The prefix to add to environment variables set during successful authorization, default 'AUTHORIZE_'").refused(),
     row("AuthLDAPInitialBindAsUser", Places::AUTHCFG, Shape::Flag, accept, "Set to 'on' to perform the initial DN lookup with the basic auth credentials instead of anonymous or hard-coded credentials").refused(),
@@ -53,3 +54,12 @@ is the user name passed by the HTTP client. The search will be a subtree search 
     row("AuthLDAPSearchAsUser", Places::AUTHCFG, Shape::Flag, accept, "Set to 'on' to perform authorization-based searches with the users credentials, when this module has also performed authentication.  Does not affect nested groups lookup.").refused(),
     row("AuthLDAPCompareAsUser", Places::AUTHCFG, Shape::Flag, accept, "Set to 'on' to perform authorization-based compares with the users credentials, when this module has also performed authentication.  Does not affect nested groups lookups.").refused(),
 ];
+
+/// `AuthLDAPURL url [NONE|SSL|TLS|STARTTLS]`.
+fn url(_: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    let word = args.word(0).to_ascii_lowercase();
+    if [&b"ldap://"[..], b"ldaps://", b"ldapi://"].iter().any(|scheme| word.starts_with(scheme)) {
+        return Ok(());
+    }
+    Err("The scheme was not recognised as a valid LDAP URL scheme.".to_owned())
+}

@@ -1,7 +1,8 @@
 //! `mod_buffer.c`.
 
 use crate::config::{Directive, ModuleRow, Places, Shape, row};
-use crate::modules::rows::{accept, nothing};
+use crate::modules::check;
+use crate::modules::rows::nothing;
 use crate::pipe::Module;
 
 /// The module.
@@ -19,5 +20,5 @@ pub const MODULE: Module = Module {
 /// The directives.
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
-    row("BufferSize", Places::DIR, Shape::Take1, accept, "Maximum size of the buffer used by the buffer filter").missing(),
+    row("BufferSize", Places::DIR, Shape::Take1, |_, a| check::at_least(a, 1, "BufferSize must be a size in bytes, and greater than zero"), "Maximum size of the buffer used by the buffer filter").missing(),
 ];

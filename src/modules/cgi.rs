@@ -1,6 +1,7 @@
 //! `mod_cgi.c`.
 
 use crate::config::{Directive, ModuleRow, Places, Shape, row};
+use crate::modules::check;
 use crate::modules::rows::{accept, nothing};
 use crate::pipe::Module;
 
@@ -22,5 +23,5 @@ pub const DIRECTIVES: &[Directive] = &[
     row("ScriptLog", Places::SERVER, Shape::Take1, accept, "the name of a log for script debugging info").missing(),
     row("ScriptLogLength", Places::SERVER, Shape::Take1, accept, "the maximum length (in bytes) of the script debug log").missing(),
     row("ScriptLogBuffer", Places::SERVER, Shape::Take1, accept, "the maximum size (in bytes) to record of a POST request").missing(),
-    row("CGIScriptTimeout", Places::DIR.or(Places::SERVER), Shape::Take1, accept, "The amount of time to wait between successful reads from the CGI script, in seconds.").missing(),
+    row("CGIScriptTimeout", Places::DIR.or(Places::SERVER), Shape::Take1, |_, a| check::time(a, "CGIScriptTimeout has wrong format"), "The amount of time to wait between successful reads from the CGI script, in seconds.").missing(),
 ];

@@ -1,6 +1,6 @@
 //! `mod_charset_lite.c`.
 
-use crate::config::{Directive, ModuleRow, Places, Shape, row};
+use crate::config::{Args, Cmd, Directive, ModuleRow, Places, Shape, row};
 use crate::modules::rows::{accept, nothing};
 use crate::pipe::Module;
 
@@ -21,5 +21,16 @@ pub const MODULE: Module = Module {
 pub const DIRECTIVES: &[Directive] = &[
     row("CharsetSourceEnc", Places::FILEINFO, Shape::Take1, accept, "source (html,cgi,ssi) file charset").missing(),
     row("CharsetDefault", Places::FILEINFO, Shape::Take1, accept, "name of default charset").missing(),
-    row("CharsetOptions", Places::FILEINFO, Shape::Iterate, accept, "valid options: ImplicitAdd, NoImplicitAdd, TranslateAllMimeTypes, NoTranslateAllMimeTypes").missing(),
+    row("CharsetOptions", Places::FILEINFO, Shape::Iterate, options, "valid options: ImplicitAdd, NoImplicitAdd, TranslateAllMimeTypes, NoTranslateAllMimeTypes").missing(),
 ];
+
+/// `CharsetOptions`, one word at a time.
+fn options(_: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    let word = args.text(0);
+    let name = word.strip_prefix("No").unwrap_or(&word);
+    let known = ["ImplicitAdd", "TranslateAllMimeTypes"].iter().any(|known| known.eq_ignore_ascii_case(name));
+    if known || word.to_ascii_lowercase().starts_with("debuglevel=") {
+        return Ok(());
+    }
+    Err(format!("Invalid CharsetOptions option: {word}"))
+}

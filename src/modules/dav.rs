@@ -1,6 +1,7 @@
 //! `mod_dav.c`.
 
 use crate::config::{Directive, ModuleRow, Places, Shape, row};
+use crate::modules::check;
 use crate::modules::rows::{accept, nothing};
 use crate::pipe::Module;
 
@@ -19,9 +20,9 @@ pub const MODULE: Module = Module {
 /// The directives.
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
-    row("DAV", Places::DIR, Shape::Take1, accept, "specify the DAV provider for a directory or location").refused(),
+    row("DAV", Places::DIR, Shape::Take1, |_, a| check::one_of(a, &["on", "off", "filesystem"], "Unknown DAV provider: \u{1}"), "specify the DAV provider for a directory or location").refused(),
     row("DAVBasePath", Places::DIR, Shape::Take1, accept, "specify the DAV repository base URL").refused(),
-    row("DAVMinTimeout", Places::DIR.or(Places::SERVER), Shape::Take1, accept, "specify minimum allowed timeout").refused(),
+    row("DAVMinTimeout", Places::DIR.or(Places::SERVER), Shape::Take1, |_, a| check::at_least(a, 0, "DAVMinTimeout requires a non-negative integer."), "specify minimum allowed timeout").refused(),
     row("DAVDepthInfinity", Places::DIR.or(Places::SERVER), Shape::Flag, accept, "allow Depth infinity PROPFIND requests").refused(),
     row("DAVLockDiscovery", Places::DIR.or(Places::SERVER), Shape::Flag, accept, "allow lock discovery by PROPFIND requests").refused(),
 ];

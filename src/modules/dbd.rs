@@ -1,6 +1,7 @@
 //! `mod_dbd.c`.
 
 use crate::config::{Directive, ModuleRow, Places, Shape, row};
+use crate::modules::check;
 use crate::modules::rows::{accept, nothing};
 use crate::pipe::Module;
 
@@ -24,8 +25,8 @@ pub const DIRECTIVES: &[Directive] = &[
     row("DBDPersist", Places::SERVER, Shape::Flag, accept, "Use persistent connection/pool").refused(),
     row("DBDPrepareSQL", Places::SERVER, Shape::Take12, accept, "SQL statement to prepare (or nothing, to override statement inherited from main server) and label").refused(),
     row("DBDInitSQL", Places::SERVER, Shape::Take1, accept, "SQL statement to be executed after connection is created").refused(),
-    row("DBDMin", Places::SERVER, Shape::Take1, accept, "Minimum number of connections").refused(),
-    row("DBDKeep", Places::SERVER, Shape::Take1, accept, "Maximum number of sustained connections").refused(),
-    row("DBDMax", Places::SERVER, Shape::Take1, accept, "Maximum number of connections").refused(),
-    row("DBDExptime", Places::SERVER, Shape::Take1, accept, "Keepalive time for idle connections").refused(),
+    row("DBDMin", Places::SERVER, Shape::Take1, |_, a| check::whole_between(a, 0..=i64::MAX, "Argument must be numeric!"), "Minimum number of connections").refused(),
+    row("DBDKeep", Places::SERVER, Shape::Take1, |_, a| check::whole_between(a, 0..=i64::MAX, "Argument must be numeric!"), "Maximum number of sustained connections").refused(),
+    row("DBDMax", Places::SERVER, Shape::Take1, |_, a| check::whole_between(a, 0..=i64::MAX, "Argument must be numeric!"), "Maximum number of connections").refused(),
+    row("DBDExptime", Places::SERVER, Shape::Take1, |_, a| check::whole_between(a, 0..=i64::MAX, "Argument must be numeric!"), "Keepalive time for idle connections").refused(),
 ];

@@ -1,6 +1,7 @@
 //! `mod_http2.c`.
 
-use crate::config::{Directive, ModuleRow, Places, Shape, row};
+use crate::config::{Args, Cmd, Directive, ModuleRow, Places, Shape, row};
+use crate::modules::check;
 use crate::modules::rows::{accept, nothing};
 use crate::pipe::Module;
 
@@ -19,32 +20,80 @@ pub const MODULE: Module = Module {
 /// The directives.
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
-    row("H2MaxSessionStreams", Places::SERVER, Shape::Take1, accept, "maximum number of open streams per session").missing(),
-    row("H2WindowSize", Places::SERVER, Shape::Take1, accept, "window size on client DATA").missing(),
-    row("H2MinWorkers", Places::SERVER, Shape::Take1, accept, "minimum number of worker threads per child").missing(),
-    row("H2MaxWorkers", Places::SERVER, Shape::Take1, accept, "maximum number of worker threads per child").missing(),
-    row("H2MaxWorkerIdleSeconds", Places::SERVER, Shape::Take1, accept, "maximum number of idle seconds before a worker shuts down").missing(),
-    row("H2StreamMaxMemSize", Places::SERVER, Shape::Take1, accept, "maximum number of bytes buffered in memory for a stream").missing(),
-    row("H2SerializeHeaders", Places::SERVER, Shape::Take1, accept, "disabled, this directive has no longer an effect.").missing(),
-    row("H2ModernTLSOnly", Places::SERVER, Shape::Take1, accept, "off to not impose RFC 7540 restrictions on TLS").missing(),
-    row("H2Upgrade", Places::AUTHCFG.or(Places::SERVER), Shape::Take1, accept, "on to allow HTTP/1 Upgrades to h2/h2c").missing(),
-    row("H2Direct", Places::SERVER, Shape::Take1, accept, "on to enable direct HTTP/2 mode").missing(),
+    row("H2MaxSessionStreams", Places::SERVER, Shape::Take1, |_, a| check::at_least(a, 1, "value must be > 0"), "maximum number of open streams per session").missing(),
+    row("H2WindowSize", Places::SERVER, Shape::Take1, |_, a| check::at_least(a, 1024, "value must be >= 1024"), "window size on client DATA").missing(),
+    row("H2MinWorkers", Places::SERVER, Shape::Take1, |_, a| check::at_least(a, 1, "value must be > 0"), "minimum number of worker threads per child").missing(),
+    row("H2MaxWorkers", Places::SERVER, Shape::Take1, |_, a| check::at_least(a, 1, "value must be > 0"), "maximum number of worker threads per child").missing(),
+    row("H2MaxWorkerIdleSeconds", Places::SERVER, Shape::Take1, |_, a| check::time(a, "Invalid idle limit value"), "maximum number of idle seconds before a worker shuts down").missing(),
+    row("H2StreamMaxMemSize", Places::SERVER, Shape::Take1, |_, a| check::at_least(a, 1024, "value must be >= 1024"), "maximum number of bytes buffered in memory for a stream").missing(),
+    row("H2SerializeHeaders", Places::SERVER, Shape::Take1, serialize, "disabled, this directive has no longer an effect.").missing(),
+    row("H2ModernTLSOnly", Places::SERVER, Shape::Take1, |_, a| check::one_of(a, &["on", "off"], "value must be On or Off"), "off to not impose RFC 7540 restrictions on TLS").missing(),
+    row("H2Upgrade", Places::AUTHCFG.or(Places::SERVER), Shape::Take1, |_, a| check::one_of(a, &["on", "off"], "value must be On or Off"), "on to allow HTTP/1 Upgrades to h2/h2c").missing(),
+    row("H2Direct", Places::SERVER, Shape::Take1, |_, a| check::one_of(a, &["on", "off"], "value must be On or Off"), "on to enable direct HTTP/2 mode").missing(),
     row("H2SessionExtraFiles", Places::SERVER, Shape::Take1, accept, "number of extra file a session might keep open (obsolete)").missing(),
     row("H2TLSWarmUpSize", Places::SERVER, Shape::Take1, accept, "number of bytes on TLS connection before doing max writes").missing(),
     row("H2TLSCoolDownSecs", Places::SERVER, Shape::Take1, accept, "seconds of idle time on TLS before shrinking writes").missing(),
-    row("H2Push", Places::AUTHCFG.or(Places::SERVER), Shape::Take1, accept, "off to disable HTTP/2 server push").missing(),
-    row("H2PushPriority", Places::SERVER, Shape::Take23, accept, "define priority of PUSHed resources per content type").missing(),
-    row("H2PushDiarySize", Places::SERVER, Shape::Take1, accept, "size of push diary").missing(),
-    row("H2CopyFiles", Places::FILEINFO, Shape::Take1, accept, "on to perform copy of file data").missing(),
-    row("H2PushResource", Places::FILEINFO.or(Places::AUTHCFG), Shape::Take123, accept, "add a resource to be pushed in this location/on this server.").missing(),
-    row("H2EarlyHints", Places::SERVER, Shape::Take1, accept, "on to enable interim status 103 responses").missing(),
-    row("H2Padding", Places::SERVER, Shape::Take1, accept, "set payload padding").missing(),
-    row("H2OutputBuffering", Places::SERVER, Shape::Take1, accept, "set stream output buffer on/off").missing(),
-    row("H2StreamTimeout", Places::SERVER, Shape::Take1, accept, "set stream timeout").missing(),
-    row("H2MaxDataFrameLen", Places::SERVER, Shape::Take1, accept, "maximum number of bytes in a single HTTP/2 DATA frame").missing(),
-    row("H2MaxHeaderBlockLen", Places::SERVER, Shape::Take1, accept, "maximum number of bytes in a response header block").missing(),
-    row("H2MaxStreamErrors", Places::SERVER, Shape::Take1, accept, "maximum number of flow control errors tolerated").missing(),
+    row("H2Push", Places::AUTHCFG.or(Places::SERVER), Shape::Take1, |_, a| check::one_of(a, &["on", "off"], "value must be On or Off"), "off to disable HTTP/2 server push").missing(),
+    row("H2PushPriority", Places::SERVER, Shape::Take23, push_priority, "define priority of PUSHed resources per content type").missing(),
+    row("H2PushDiarySize", Places::SERVER, Shape::Take1, push_diary, "size of push diary").missing(),
+    row("H2CopyFiles", Places::FILEINFO, Shape::Take1, |_, a| check::one_of(a, &["on", "off"], "value must be On or Off"), "on to perform copy of file data").missing(),
+    row("H2PushResource", Places::FILEINFO.or(Places::AUTHCFG), Shape::Take123, push_resource, "add a resource to be pushed in this location/on this server.").missing(),
+    row("H2EarlyHints", Places::SERVER, Shape::Take1, |_, a| check::one_of(a, &["on", "off"], "value must be On or Off"), "on to enable interim status 103 responses").missing(),
+    row("H2Padding", Places::SERVER, Shape::Take1, padding, "set payload padding").missing(),
+    row("H2OutputBuffering", Places::SERVER, Shape::Take1, |_, a| check::one_of(a, &["on", "off"], "value must be On or Off"), "set stream output buffer on/off").missing(),
+    row("H2StreamTimeout", Places::SERVER, Shape::Take1, |_, a| check::time(a, "Invalid timeout value"), "set stream timeout").missing(),
+    row("H2MaxDataFrameLen", Places::SERVER, Shape::Take1, |_, a| check::at_least(a, 0, "value must be 0 or larger"), "maximum number of bytes in a single HTTP/2 DATA frame").missing(),
+    row("H2MaxHeaderBlockLen", Places::SERVER, Shape::Take1, |_, a| check::at_least(a, 0, "value must be 0 or larger"), "maximum number of bytes in a response header block").missing(),
+    row("H2MaxStreamErrors", Places::SERVER, Shape::Take1, |_, a| check::at_least(a, 0, "value must be 0 or larger"), "maximum number of flow control errors tolerated").missing(),
     row("H2EarlyHint", Places::FILEINFO.or(Places::AUTHCFG), Shape::Take2, accept, "add a a 'Link:' header for a 103 Early Hints response.").missing(),
-    row("H2ProxyRequests", Places::FILEINFO, Shape::Take1, accept, "Enables forward proxy requests via HTTP/2").missing(),
-    row("H2WebSockets", Places::SERVER, Shape::Take1, accept, "off to disable WebSockets over HTTP/2").missing(),
+    row("H2ProxyRequests", Places::FILEINFO, Shape::Take1, |_, a| check::one_of(a, &["on", "off"], "value must be On or Off"), "Enables forward proxy requests via HTTP/2").missing(),
+    row("H2WebSockets", Places::SERVER, Shape::Take1, |_, a| check::one_of(a, &["on", "off"], "value must be On or Off"), "off to disable WebSockets over HTTP/2").missing(),
 ];
+
+fn serialize(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    check::one_of(args, &["on", "off"], "value must be On or Off")?;
+    if args.on() {
+        let text =
+            "AH10307: H2SerializeHeaders: this feature has been disabled and the directive to enable it is ignored.";
+        cmd.warn("http2", "warn", text.to_owned());
+    }
+    Ok(())
+}
+
+/// `H2PushPriority type dependency [weight]`.
+fn push_priority(_: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    let word = args.word(1).to_ascii_lowercase();
+    match word.as_slice() {
+        b"before" if args.opt(2).is_some() => Err("dependency 'Before' does not allow a weight".to_owned()),
+        b"after" | b"before" | b"interleaved" => Ok(()),
+        _ => Err("dependency must be one of 'After', 'Before' or 'Interleaved'".to_owned()),
+    }
+}
+
+fn push_diary(_: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    match check::number(args.word(0)) {
+        ..0 => Err("value must be >= 0".to_owned()),
+        size if size & size.saturating_sub(1) != 0 && size > 0 => Err("value must a power of 2".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+/// `H2PushResource [add] path [critical]`.
+fn push_resource(_: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    let add = args.word(0).eq_ignore_ascii_case(b"add") && args.words.len() > 1;
+    if !add && args.words.len() > 2 {
+        return Err("too many parameter".to_owned());
+    }
+    match args.opt(if add { 2 } else { 1 }) {
+        Some(word) if !word.eq_ignore_ascii_case(b"critical") => Err("unknown last parameter".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+fn padding(_: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    match check::number(args.word(0)) {
+        ..0 => Err("number of bits must be >= 0".to_owned()),
+        9.. => Err("number of bits must be <= 8".to_owned()),
+        _ => Ok(()),
+    }
+}

@@ -1,6 +1,7 @@
 //! `mod_include.c`.
 
 use crate::config::{Directive, ModuleRow, Places, Shape, row};
+use crate::modules::check;
 use crate::modules::rows::{accept, nothing};
 use crate::pipe::Module;
 
@@ -19,7 +20,7 @@ pub const MODULE: Module = Module {
 /// The directives.
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
-    row("XBitHack", Places::OPTIONS, Shape::Take1, accept, "Off, On, or Full").refused(),
+    row("XBitHack", Places::OPTIONS, Shape::Take1, |_, a| check::one_of(a, &["on", "off", "full"], "XBitHack must be set to Off, On, or Full"), "Off, On, or Full").refused(),
     row("SSIErrorMsg", Places::ALL, Shape::Take1, accept, "a string").refused(),
     row("SSITimeFormat", Places::ALL, Shape::Take1, accept, "a strftime(3) formatted string").refused(),
     row("SSIStartTag", Places::SERVER, Shape::Take1, accept, "SSI Start String Tag").refused(),

@@ -1,6 +1,7 @@
 //! `mod_lua.c`.
 
 use crate::config::{Directive, ModuleRow, Places, Shape, row};
+use crate::modules::check;
 use crate::modules::rows::{accept, nothing};
 use crate::pipe::Module;
 
@@ -41,9 +42,9 @@ pub const DIRECTIVES: &[Directive] = &[
     row("<LuaHookAuthChecker", Places::ALL.or(Places::READ), Shape::Raw, accept, "Provide a hook for the auth_checker phase of request processing").refused(),
     row("LuaHookInsertFilter", Places::ALL, Shape::Take2, accept, "Provide a hook for the insert_filter phase of request processing").refused(),
     row("LuaHookLog", Places::ALL, Shape::Take2, accept, "Provide a hook for the logging phase of request processing").refused(),
-    row("LuaScope", Places::ALL, Shape::Take123, accept, "One of once, request, conn, server -- default is once").refused(),
-    row("LuaInherit", Places::ALL, Shape::Take1, accept, "Controls how Lua scripts in parent contexts are merged with the current  context: none|parent-last|parent-first (default: parent-first) ").refused(),
-    row("LuaCodeCache", Places::ALL, Shape::Take1, accept, "Controls the behavior of the in-memory code cache  context: stat|forever|never (default: stat) ").refused(),
+    row("LuaScope", Places::ALL, Shape::Take123, |_, a| check::one_of(a, &["once", "request", "conn", "thread", "server"], "Invalid value for LuaScope, '\u{1}', acceptable values are: 'once', 'request', 'conn', 'thread', 'server'"), "One of once, request, conn, server -- default is once").refused(),
+    row("LuaInherit", Places::ALL, Shape::Take1, |_, a| check::one_of(a, &["none", "parent-first", "parent-last"], "LuaInherit type of '\u{1}' not recognized, valid options are 'none', 'parent-first', and 'parent-last'"), "Controls how Lua scripts in parent contexts are merged with the current  context: none|parent-last|parent-first (default: parent-first) ").refused(),
+    row("LuaCodeCache", Places::ALL, Shape::Take1, |_, a| check::one_of(a, &["never", "stat", "forever"], "LuaCodeCache type of '\u{1}' not recognized, valid options are 'never', 'stat', and 'forever'"), "Controls the behavior of the in-memory code cache  context: stat|forever|never (default: stat) ").refused(),
     row("LuaQuickHandler", Places::ALL, Shape::Take2, accept, "Provide a hook for the quick handler of request processing").refused(),
     row("<LuaQuickHandler", Places::ALL.or(Places::READ), Shape::Raw, accept, "Provide a hook for the quick handler of request processing").refused(),
     row("Lua_____ByteCodeHack", Places::ALL, Shape::Raw, accept, "(internal) Byte code handler").refused(),

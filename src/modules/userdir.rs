@@ -1,7 +1,7 @@
 //! `mod_userdir.c`.
 
 use crate::config::{Directive, ModuleRow, Places, Shape, row};
-use crate::modules::rows::{accept, nothing};
+use crate::modules::rows::nothing;
 use crate::pipe::Module;
 
 /// The module.
@@ -19,5 +19,5 @@ pub const MODULE: Module = Module {
 /// The directives.
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
-    row("UserDir", Places::SERVER, Shape::Raw, accept, "the public subdirectory in users' home directories, or 'disabled', or 'disabled username username...', or 'enabled username username...'").missing(),
+    row("UserDir", Places::SERVER, Shape::Raw, |_, a| if a.raw.is_empty() { Err("UserDir requires an argument.".to_owned()) } else { Ok(()) }, "the public subdirectory in users' home directories, or 'disabled', or 'disabled username username...', or 'enabled username username...'").missing(),
 ];

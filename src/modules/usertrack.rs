@@ -1,6 +1,7 @@
 //! `mod_usertrack.c`.
 
-use crate::config::{Directive, ModuleRow, Places, Shape, row};
+use crate::config::{Args, Cmd, Directive, ModuleRow, Places, Shape, get_words, row};
+use crate::modules::check;
 use crate::modules::rows::{accept, nothing};
 use crate::pipe::Module;
 
@@ -19,12 +20,37 @@ pub const MODULE: Module = Module {
 /// The directives.
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
-    row("CookieExpires", Places::FILEINFO, Shape::Take1, accept, "an expiry date code").missing(),
-    row("CookieDomain", Places::FILEINFO, Shape::Take1, accept, "domain to which this cookie applies").missing(),
-    row("CookieStyle", Places::FILEINFO, Shape::Take1, accept, "'Netscape', 'Cookie' (RFC2109), or 'Cookie2' (RFC2965)").missing(),
+    row("CookieExpires", Places::FILEINFO, Shape::Take1, expires, "an expiry date code").missing(),
+    row("CookieDomain", Places::FILEINFO, Shape::Take1, |_, a| if a.word(0).first() == Some(&b'.') { Ok(()) } else { Err("CookieDomain values must begin with a dot".to_owned()) }, "domain to which this cookie applies").missing(),
+    row("CookieStyle", Places::FILEINFO, Shape::Take1, |_, a| check::one_of(a, &["Netscape", "Cookie", "RFC2109", "Cookie2", "RFC2965"], "Invalid CookieStyle keyword: '\u{1}'"), "'Netscape', 'Cookie' (RFC2109), or 'Cookie2' (RFC2965)").missing(),
     row("CookieTracking", Places::FILEINFO, Shape::Flag, accept, "whether or not to enable cookies").missing(),
     row("CookieName", Places::FILEINFO, Shape::Take1, accept, "name of the tracking cookie").missing(),
-    row("CookieSameSite", Places::FILEINFO, Shape::Take1, accept, "SameSite setting").missing(),
+    row("CookieSameSite", Places::FILEINFO, Shape::Take1, |_, a| check::one_of(a, &["Strict", "Lax", "None"], "CookieSameSite accepts 'Strict', 'Lax', or 'None'"), "SameSite setting").missing(),
     row("CookieSecure", Places::FILEINFO, Shape::Flag, accept, "is cookie secure").missing(),
     row("CookieHttpOnly", Places::FILEINFO, Shape::Flag, accept, "is cookie http only").missing(),
 ];
+
+/// `CookieExpires seconds`, or `plus 1 month 2 days`.
+fn expires(_: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    let text = args.word(0);
+    if check::whole(text).is_some_and(|number| number >= 0) || args.text(0).parse::<f64>().is_ok_and(|time| time >= 0.0)
+    {
+        return Ok(());
+    }
+    let mut words = get_words(text).into_iter().peekable();
+    if words.peek().is_some_and(|word| word.eq_ignore_ascii_case(b"plus")) {
+        words.next();
+    }
+    while let Some(number) = words.next() {
+        if !number.first().is_some_and(u8::is_ascii_digit) {
+            return Err("bad expires code, numeric value expected.".to_owned());
+        }
+        let Some(kind) = words.next() else { return Err("bad expires code, missing <type>".to_owned()) };
+        let kinds = [&b"years"[..], b"months", b"weeks", b"days", b"hours", b"minutes", b"seconds"];
+        let kind = kind.to_ascii_lowercase();
+        if !kinds.iter().any(|known| known.starts_with(&kind) && kind.len() + 1 >= known.len()) {
+            return Err("bad expires code, unrecognized type".to_owned());
+        }
+    }
+    Ok(())
+}

@@ -1,7 +1,8 @@
 //! `mod_watchdog.c`.
 
-use crate::config::{Directive, ModuleRow, Places, Shape, row};
-use crate::modules::rows::{accept, nothing};
+use crate::base::clock::{Unit, parse_interval};
+use crate::config::{Args, Cmd, Directive, ModuleRow, Places, Shape, row};
+use crate::modules::rows::nothing;
 use crate::pipe::Module;
 
 /// The module.
@@ -19,5 +20,14 @@ pub const MODULE: Module = Module {
 /// The directives.
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
-    row("WatchdogInterval", Places::SERVER, Shape::Take1, accept, "Watchdog interval in seconds").missing(),
+    row("WatchdogInterval", Places::SERVER, Shape::Take1, interval, "Watchdog interval in seconds").missing(),
 ];
+
+fn interval(_: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    let time = parse_interval(args.word(0), Unit::Second);
+    let time = time.map_err(|_| "Unparse-able WatchdogInterval setting".to_owned())?;
+    if time.as_millis() < 100 {
+        return Err("Invalid WatchdogInterval: minimal value 100ms".to_owned());
+    }
+    Ok(())
+}

@@ -1,0 +1,128 @@
+//! Checks of words that rows of several modules share; each takes the text that httpd answers a wrong word with.
+
+use std::fs;
+use std::ops::RangeInclusive;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+
+use crate::base::clock::{Unit, leading_integer, parse_interval};
+use crate::config::{Args, Cmd, latin1, merge_path};
+
+type Done = Result<(), String>;
+
+fn fail(text: &str) -> Done {
+    Err(text.to_owned())
+}
+
+/// The leading integer of a word; no digits are zero, too many saturate.
+pub(super) fn number(word: &[u8]) -> i64 {
+    match leading_integer(word).0 {
+        Some(number) => number,
+        None if word.contains(&b'-') => i64::MIN,
+        None => i64::MAX,
+    }
+}
+
+/// The integer that is the whole of a word.
+pub(super) fn whole(word: &[u8]) -> Option<i64> {
+    let (number, rest) = leading_integer(word);
+    number.filter(|_| rest.is_empty() && word.iter().any(u8::is_ascii_digit))
+}
+
+/// The first word starts with a number that is at least `least`.
+pub(super) fn at_least(args: &Args<'_>, least: i64, text: &str) -> Done {
+    if number(args.word(0)) < least { fail(text) } else { Ok(()) }
+}
+
+/// The first word starts with a number of this range.
+pub(super) fn between(args: &Args<'_>, range: RangeInclusive<i64>, text: &str) -> Done {
+    if range.contains(&number(args.word(0))) { Ok(()) } else { fail(text) }
+}
+
+/// The first word is a number of this range and nothing else.
+pub(super) fn whole_between(args: &Args<'_>, range: RangeInclusive<i64>, text: &str) -> Done {
+    if whole(args.word(0)).is_some_and(|number| range.contains(&number)) { Ok(()) } else { fail(text) }
+}
+
+/// The first word is one of these, in any case.
+pub(super) fn one_of(args: &Args<'_>, words: &[&str], text: &str) -> Done {
+    let known = words.iter().any(|word| args.word(0).eq_ignore_ascii_case(word.as_bytes()));
+    if known { Ok(()) } else { Err(text.replace('\u{1}', &args.text(0))) }
+}
+
+/// The first word is a time, in seconds unless it has a unit.
+pub(super) fn time(args: &Args<'_>, text: &str) -> Done {
+    parse_interval(args.word(0), Unit::Second).map(|_| ()).map_err(|_| text.to_owned())
+}
+
+/// A path made absolute against ServerRoot.
+pub(super) fn rooted(cmd: &Cmd<'_>, word: &[u8]) -> (PathBuf, String) {
+    let full = merge_path(&cmd.globals.server_root, word);
+    (PathBuf::from(std::ffi::OsStr::from_bytes(&full)), latin1(&full))
+}
+
+/// The first word names a file that is there and holds something.
+pub(super) fn file(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    let (path, shown) = rooted(cmd, args.word(0));
+    if fs::metadata(path).is_ok_and(|data| data.is_file() && data.len() > 0) {
+        return Ok(());
+    }
+    Err(format!("{}: file '{shown}' does not exist or is empty", cmd.directive.name))
+}
+
+/// The first word names a directory.
+pub(super) fn directory(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    let (path, shown) = rooted(cmd, args.word(0));
+    if path.is_dir() { Ok(()) } else { Err(format!("{}: directory '{shown}' does not exist", cmd.directive.name)) }
+}
+
+/// The shared object caches of the loaded modules.
+pub(super) fn socaches(cmd: &Cmd<'_>) -> Vec<&'static str> {
+    let kinds = [
+        ("shmcb", "socache_shmcb_module"),
+        ("dbm", "socache_dbm_module"),
+        ("memcache", "socache_memcache_module"),
+        ("redis", "socache_redis_module"),
+        ("default", "socache_shmcb_module"),
+    ];
+    kinds.into_iter().filter(|(_, id)| cmd.globals.modules.contains(id)).map(|(name, _)| name).collect()
+}
+
+/// The first word names a shared object cache, arguments behind a colon.
+pub(super) fn socache(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    let name = args.word(0).split(|byte| *byte == b':').next().unwrap_or_default();
+    if socaches(cmd).iter().any(|known| known.as_bytes() == name) {
+        return Ok(());
+    }
+    let name = latin1(name);
+    Err(format!(
+        "Unknown socache provider '{name}'. Maybe you need to load the appropriate socache module (mod_socache_{name}?)"
+    ))
+}
+
+/// The directive is always refused with its usage text.
+pub(super) fn gone(cmd: &mut Cmd<'_>, _: &Args<'_>) -> Done {
+    Err(cmd.directive.usage.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_as_c_reads_them() {
+        assert_eq!([number(b"5x"), number(b"x"), number(b"-1")], [5, 0, -1]);
+        assert_eq!(number(b"99999999999999999999"), i64::MAX);
+        assert_eq!((whole(b"5"), whole(b"5x"), whole(b"x"), whole(b"")), (Some(5), None, None, None));
+    }
+
+    #[test]
+    fn wrong_words_are_named() {
+        let words: [&[u8]; 1] = [b"Bogus"];
+        let args = Args { words: &words, raw: b"Bogus" };
+        assert_eq!(one_of(&args, &["bogus"], ""), Ok(()));
+        assert_eq!(one_of(&args, &["a"], "not '\u{1}'"), Err("not 'Bogus'".to_owned()));
+        assert_eq!(at_least(&args, 1, "small"), Err("small".to_owned()));
+        assert_eq!(time(&args, "no time"), Err("no time".to_owned()));
+    }
+}
