@@ -142,11 +142,27 @@ async fn page(
             return respond::finish(ex, wire).await;
         }
     }
-    if let Some(text) = custom {
-        return respond::text(ex, wire, text).await;
-    }
     let mut out = Vec::with_capacity(600);
-    push_page(ex, status, recursive, &location, &mut out);
+    match custom {
+        Some(text) => out.extend_from_slice(text),
+        None => push_page(ex, status, recursive, &location, &mut out),
+    }
+    if !ex.close && !wire.expects_continue() {
+        // The connection goes on only if the request's body can be read to its end.
+        if let Err(fault) = respond::drain(wire).await {
+            let counted = out.len() as u64;
+            if let Outcome::Status(code) = body_fault(ex, fault) {
+                ex.status = code;
+            }
+            out.clear();
+            push_page(ex, ex.status, status, b"", &mut out);
+            ex.headers_out.clear();
+            let done = respond::text(ex, wire, &out).await;
+            // httpd counts the page that it had made before.
+            ex.bytes_sent += counted;
+            return done;
+        }
+    }
     respond::text(ex, wire, &out).await
 }
 

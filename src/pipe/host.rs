@@ -325,10 +325,11 @@ fn find_server(ex: &mut Exchange, named: bool) -> Result<(), u16> {
     let live = ex.live.clone();
     let names = live.generation.select.names(ex.conn.local);
     if ex.hostname.is_empty() {
-        if !named && ex.uri.first() == Some(&b'/') {
-            if let Some(server) = names.and_then(|names| names.find_path(&ex.uri)) {
-                ex.server = server;
-            }
+        if !named
+            && ex.uri.first() == Some(&b'/')
+            && let Some(server) = names.and_then(|names| names.find_path(&ex.uri))
+        {
+            ex.server = server;
         }
         return Ok(());
     }

@@ -24,7 +24,7 @@ pub use allow::{allow, push_allow};
 pub use chain::{idle_chain, install, install_for};
 pub use errors::{body_fault, push_signature};
 pub use lookup::{fast_redirect, lookup, lookup_file};
-pub use respond::{abort, data, fill, finish, flush, has_token, head, interim, text};
+pub use respond::{abort, data, drain, fill, finish, flush, has_token, head, interim, text};
 pub use run::{log, refuse, run};
 pub use vars::{expand, holds};
 

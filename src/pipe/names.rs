@@ -21,7 +21,7 @@ pub fn server_port(ex: &Exchange) -> u16 {
     let server = ex.server().rec.port;
     let port = match canonical {
         Canonical::On => server.or(physical),
-        Canonical::Off | Canonical::Dns => ex.host_port.or(if physical.is_some() { physical } else { server }),
+        Canonical::Off | Canonical::Dns => ex.host_port.or(physical).or(server),
     };
     port.unwrap_or_else(|| default_port(ex))
 }

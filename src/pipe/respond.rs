@@ -211,6 +211,10 @@ fn keep_alive(ex: &Exchange, fields: &mut Table, length: bool, bodiless: bool) -
     let most = rec.max_keep_alive.unwrap_or(100);
     let left = i64::from(most) - i64::from(ex.conn.keepalives.get());
     let closing = has_token(fields.get_all(b"Connection"), b"close");
+    // httpd counts a connection's last request though it does not go on behind it.
+    if most > 0 && left == 0 && !ex.close {
+        ex.conn.keepalives.set(ex.conn.keepalives.get().saturating_add(1));
+    }
     let mut chunked = false;
     let mut asked = false;
     let timeout = rec.keep_alive_timeout.unwrap_or(5000);
@@ -481,4 +485,16 @@ pub fn interim(ex: &mut Exchange, wire: &mut dyn Wire, status: u16, reason: &[u8
 /// Waits for request body: [`Wire::poll_fill`] as a future.
 pub async fn fill(wire: &mut dyn Wire) -> Result<usize, BodyFault> {
     poll_fn(|cx| wire.poll_fill(cx)).await
+}
+
+/// Reads and forgets what is left of the request's body.
+pub async fn drain(wire: &mut dyn Wire) -> Result<(), BodyFault> {
+    while !wire.body_done() {
+        if fill(wire).await? == 0 {
+            break;
+        }
+        let here = wire.body().len();
+        wire.consume(here);
+    }
+    Ok(())
 }

@@ -42,9 +42,14 @@ pub async fn refuse(ex: &mut Exchange, wire: &mut dyn Wire, status: u16) {
 
 /// Target, host and server.
 fn begin(ex: &mut Exchange, wire: &mut dyn Wire) -> Result<(), u16> {
-    ex.headers_in.compress_all();
+    let merged = ex.headers_in.compress_all();
     ex.header_only = ex.method == b"HEAD";
     host::split_target(ex);
+    if merged && !fields_fit(ex) {
+        host::note_host(ex);
+        chain::update(ex);
+        return Err(400);
+    }
     let chosen = host::choose_server(ex);
     chain::update(ex);
     let timeout = ex.server().rec.timeout.unwrap_or(60);
@@ -58,6 +63,16 @@ fn begin(ex: &mut Exchange, wire: &mut dyn Wire) -> Result<(), u16> {
         return Err(417);
     }
     Ok(())
+}
+
+/// Whether the fields are within LimitRequestFieldSize after those of one name were joined.
+fn fields_fit(ex: &mut Exchange) -> bool {
+    let most = ex.server().rec.limit_field_size.unwrap_or(8190);
+    let Some((name, _)) = ex.headers_in.iter().find(|(_, value)| value.len() > most) else { return true };
+    let text = "AH00560: Request header exceeds LimitRequestFieldSize after merging:";
+    logs::error!(ex, Level::Info, "core", "{} {}", text, Bytes(name.get(..64).unwrap_or(name)));
+    ex.notes.set(b"error-notes", b"Size of a request header field exceeds server limit.");
+    false
 }
 
 /// All phases up to the handler.
@@ -455,18 +470,8 @@ async fn drain(ex: &mut Exchange, wire: &mut dyn Wire) {
         ex.close = true;
         return;
     }
-    while !wire.body_done() {
-        match respond::fill(wire).await {
-            Ok(0) => return,
-            Ok(_) => {
-                let here = wire.body().len();
-                wire.consume(here);
-            }
-            Err(_) => {
-                ex.close = true;
-                return;
-            }
-        }
+    if respond::drain(wire).await.is_err() {
+        ex.close = true;
     }
 }
 

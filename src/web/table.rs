@@ -179,8 +179,8 @@ impl Table {
     }
 
     /// Joins the values of every name that occurs more than once into its first field, with `, `, as httpd does with
-    /// request fields.
-    pub fn compress_all(&mut self) {
+    /// request fields; says whether there was any.
+    pub fn compress_all(&mut self) -> bool {
         let mut seen = 0u64;
         let mut doubled = false;
         for item in &self.items {
@@ -189,8 +189,9 @@ impl Table {
             seen |= bit;
         }
         if !doubled {
-            return;
+            return false;
         }
+        let before = self.items.len();
         let mut at = 0;
         while at < self.items.len() {
             let item = self.items[at];
@@ -203,6 +204,7 @@ impl Table {
             }
             at += 1;
         }
+        before != self.items.len()
     }
 
     /// Keeps the fields for which `keep` says so.

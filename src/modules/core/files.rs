@@ -21,7 +21,7 @@ use crate::logs::{self, Bytes, Errno, Level};
 use crate::pipe::conditions::{RangeLimits, Ranges, meets_conditions, ranges};
 use crate::pipe::media::push_content_type;
 use crate::pipe::{self, Hook, Outcome, Phase, Run, Waiting, names};
-use crate::web::{BodyFault, Exchange, Wire};
+use crate::web::{Exchange, Wire};
 
 /// The handler of a directory that nobody else handles.
 pub(crate) const DIRECTORY: &[u8] = b"httpd/unix-directory";
@@ -127,7 +127,10 @@ fn override_type(ex: &mut Exchange) -> Outcome {
 fn serve<'a>(ex: &'a mut Exchange, wire: &'a mut dyn Wire) -> Waiting<'a> {
     Box::pin(async move {
         pipe::allow(ex, &[b"GET", b"POST", b"OPTIONS"]);
-        if let Err(fault) = discard(wire).await {
+        // Behind the last answer of a connection nobody looks for another request.
+        if !ex.close
+            && let Err(fault) = pipe::drain(wire).await
+        {
             return pipe::body_fault(ex, fault);
         }
         match ex.method.as_slice() {
@@ -166,20 +169,6 @@ fn serve<'a>(ex: &'a mut Exchange, wire: &'a mut dyn Wire) -> Waiting<'a> {
 fn is_registered(ex: &Exchange, method: &[u8]) -> bool {
     let more = ex.live.generation.globals.conf.get::<CoreProcess>();
     is_known_method(method) || more.is_some_and(|core| core.methods.iter().any(|known| known == method))
-}
-
-/// Reads and forgets the request's body.
-pub(crate) async fn discard(wire: &mut dyn Wire) -> Result<(), BodyFault> {
-    while !wire.body_done() {
-        match pipe::fill(wire).await? {
-            0 => break,
-            _ => {
-                let here = wire.body().len();
-                wire.consume(here);
-            }
-        }
-    }
-    Ok(())
 }
 
 /// A response was written, or its client went away: there is nothing left to say either way.
