@@ -269,7 +269,7 @@ fn merge_vary(fields: &mut Table) {
     }
     for name in seen {
         if !joined.is_empty() {
-            joined.extend_from_slice(b", ");
+            joined.push(b',');
         }
         joined.extend_from_slice(name);
     }
@@ -338,7 +338,12 @@ pub async fn data(ex: &mut Exchange, wire: &mut dyn Wire, bytes: &[u8]) -> io::R
     if !ex.head_sent {
         head(ex, wire, None);
     }
-    if ex.response.no_body || ex.response.replaced || bytes.is_empty() {
+    if ex.response.replaced {
+        // httpd counts what it drops.
+        ex.bytes_sent += bytes.len() as u64;
+        return Ok(());
+    }
+    if ex.response.no_body || bytes.is_empty() {
         return Ok(());
     }
     if ex.filters.is_empty() {

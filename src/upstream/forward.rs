@@ -6,15 +6,13 @@ use std::sync::Arc;
 use super::balancer::{Busy, choose, judge};
 use super::canon::canonical;
 use super::http1::Outgoing;
-use super::respond::proxy_error;
 use super::spec::{Choice, Forward, Scheme};
 use super::worker::{Backends, Balancer, Worker, WorkerState};
 use super::{Attempt, ajp, http1};
 use crate::base::clock::{Clock, SystemClock};
-use crate::config::core::{CoreServer, Trace};
 use crate::logs::{self, Bytes, Level};
 use crate::pipe::Outcome;
-use crate::web::{Exchange, ProxyKind, Wire};
+use crate::web::{Exchange, Wire};
 
 /// URL texts kept by a thread.
 const SPARE_TEXTS: usize = 64;
@@ -52,9 +50,8 @@ impl Drop for Text {
 /// Sends the request where `to` says and its response to the client; the status of what cannot be done otherwise.
 /// `backends` are those of the exchange's generation.
 pub async fn forward(ex: &mut Exchange, wire: &mut dyn Wire, backends: &Backends, to: &Forward) -> Outcome {
-    if let Some(outcome) = count_hops(ex, to.policy.max_forwards) {
-        return outcome;
-    }
+    // LimitRequestBody does not hold for what is forwarded, as in httpd.
+    wire.set_limit(0);
     let mut url = Text::take();
     url.0.extend_from_slice(to.url(ex));
     match &to.choice {
@@ -76,40 +73,6 @@ pub async fn forward(ex: &mut Exchange, wire: &mut dyn Wire, backends: &Backends
             Outcome::Status(503)
         }
     }
-}
-
-/// Max-Forwards: counts down, or adds what ProxyMaxForwards says; and whether TRACE may be proxied.
-fn count_hops(ex: &mut Exchange, most: Option<u32>) -> Option<Outcome> {
-    let left = match ex.headers_in.get(b"Max-Forwards") {
-        Some(text) => match std::str::from_utf8(text).ok().and_then(|text| text.trim().parse::<i64>().ok()) {
-            Some(left) if left >= 0 => Some(left),
-            _ => {
-                let text = Bytes(text);
-                logs::error!(ex, Level::Warn, "proxy", "AH10188: Max-Forwards value '{text}' could not be parsed");
-                return Some(proxy_error(ex, 400, "Max-Forwards request header could not be parsed"));
-            }
-        },
-        None => None,
-    };
-    match left {
-        Some(0) if matches!(ex.method.as_slice(), b"TRACE" | b"OPTIONS") => {
-            // Ours to answer.
-            ex.proxyreq = ProxyKind::None;
-            return Some(Outcome::Declined);
-        }
-        Some(0) => return Some(proxy_error(ex, 400, "Max-Forwards has reached zero - proxy loop?")),
-        _ => {}
-    }
-    if let Some(left) = left.map(|left| left - 1).or(most.map(i64::from)) {
-        ex.headers_in.set(b"Max-Forwards", left.to_string().as_bytes());
-    }
-    if ex.method == b"TRACE" && ex.server().get::<CoreServer>().is_some_and(|core| core.trace == Some(Trace::Off)) {
-        ex.notes.set(b"error-notes", b"TRACE forbidden by server configuration");
-        ex.notes.set(b"verbose-error-to", b"*");
-        logs::error!(ex, Level::Error, "proxy", "AH01139: TRACE forbidden by server configuration");
-        return Some(Outcome::Status(405));
-    }
-    None
 }
 
 async fn single(

@@ -129,6 +129,8 @@ impl Drop for Slot {
 /// All reads and writes fail with [`io::ErrorKind::TimedOut`] when nothing moved for the time set.
 pub struct Link {
     stream: Stream,
+    /// The thread whose runtime drives it.
+    home: usize,
     pub(super) slot: Slot,
     /// Set at some earlier deadline and moved only when it fires, so that a request costs no timer.
     timer: Option<Pin<Box<Sleep>>>,
@@ -145,10 +147,11 @@ pub struct Link {
 }
 
 impl Link {
-    pub(super) fn new(stream: Stream, slot: Slot) -> Self {
+    pub(super) fn new(stream: Stream, home: usize, slot: Slot) -> Self {
         let now = Instant::now();
         Self {
             stream,
+            home,
             slot,
             timer: None,
             deadline: None,
@@ -158,6 +161,17 @@ impl Link {
             since: now,
             dirty: false,
         }
+    }
+
+    /// Moves to the runtime of this thread, if it lives elsewhere; says whether it had to.
+    pub(super) fn come_home(&mut self, home: usize) -> io::Result<bool> {
+        if self.home == home {
+            return Ok(false);
+        }
+        self.timer = None;
+        self.stream.adopt()?;
+        self.home = home;
+        Ok(true)
     }
 
     pub(super) fn wake(&mut self) {

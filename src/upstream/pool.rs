@@ -1,18 +1,19 @@
-//! Idle connections: a thread's own stacks, one a worker, newest on top.
+//! Idle connections: stacks of each worker, one a thread, newest on top.
 //!
-//! `max` counts the connections of all threads, idle ones included. A thread that needs one when `max` is reached
-//! waits; the others then close theirs instead of keeping them, and so does each thread's keeper, which sleeps until
-//! it is woken for that or until a second is over: then it closes what is older than `ttl`, what its peer closed, and
-//! what belongs to a worker that is no longer configured.
+//! A thread takes from its own stack; when that is empty it takes one of another thread's, which is dearer (the
+//! connection moves to another runtime) but cheaper than a new connection. Stacks are never waited for: one that
+//! another thread is looking into counts as empty.
+//!
+//! `max` counts the connections of all threads, idle ones included, so that whoever finds no idle one may wait until
+//! `max` allows a new one or one is given back.
+//!
+//! Once a second a keeper closes what is older than `ttl`, what its peer closed, and what belongs to a worker that is
+//! no longer configured.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::rc::Rc;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError, Weak};
 use std::time::{Duration, Instant};
-
-use tokio::sync::Notify;
 
 use super::dial::{self, DialError, Setup, Tried};
 use super::link::Slot;
@@ -24,8 +25,11 @@ use crate::base::clock::{Clock, SystemClock};
 use crate::logs::{self, Errno, Level, OfServer};
 use crate::web::Exchange;
 
-/// Idle connections a thread keeps for one worker.
+/// Idle connections in one stack.
 const IDLE_MAX: usize = 1024;
+
+/// Stacks of a worker; threads beyond share them.
+const STACKS: usize = 16;
 
 /// Why there is no connection; the log lines of mod_proxy itself are written.
 #[derive(Debug, thiserror::Error)]
@@ -55,25 +59,76 @@ pub struct Wanted {
     pub certain: bool,
 }
 
+/// The idle connections of one worker.
 #[derive(Default)]
-struct Pool {
-    idle: Vec<Link>,
-    state: Weak<WorkerState>,
-    ttl: Option<Duration>,
-    /// Requests of this thread that wait.
-    waiting: u32,
-    given_back: Rc<Notify>,
+pub(super) struct Pool {
+    stacks: [Stack; STACKS],
 }
 
-type Pools = HashMap<u64, Pool, foldhash::fast::RandomState>;
+/// On a cache line of its own: threads do not disturb each other.
+#[derive(Default)]
+#[repr(align(64))]
+struct Stack {
+    /// What the mutex holds, to be looked at without it.
+    len: AtomicUsize,
+    links: Mutex<Vec<Link>>,
+}
+
+impl Stack {
+    /// Looks into the stack unless somebody else does.
+    fn with<T>(&self, act: impl FnOnce(&mut Vec<Link>) -> T) -> Option<T> {
+        let mut links = match self.links.try_lock() {
+            Ok(links) => links,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        let result = act(&mut links);
+        self.len.store(links.len(), Ordering::Release);
+        Some(result)
+    }
+
+    fn pop(&self) -> Option<Link> {
+        if self.len.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        self.with(Vec::pop).flatten()
+    }
+}
+
+impl Pool {
+    /// This thread's newest connection, or another's; whether it had to move here.
+    fn take(&self, home: usize) -> Option<(Link, bool)> {
+        let (before, from) = self.stacks.split_at_checked(home % STACKS)?;
+        for stack in from.iter().chain(before) {
+            while let Some(mut link) = stack.pop() {
+                if let Ok(moved) = link.come_home(home) {
+                    return Some((link, moved));
+                }
+            }
+        }
+        None
+    }
+}
 
 thread_local! {
-    static POOLS: RefCell<Pools> = RefCell::default();
-    static KEEPER: RefCell<Option<Arc<Notify>>> = const { RefCell::new(None) };
+    static HOME: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
-/// The keepers of all threads; looked at when a worker's `max` is reached and when a thread begins or ends.
-static KEEPERS: Mutex<Vec<Weak<Notify>>> = Mutex::new(Vec::new());
+/// The number of this thread.
+fn home() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    HOME.with(|home| {
+        home.get().unwrap_or_else(|| {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            home.set(Some(number));
+            tokio::spawn(keep_house());
+            number
+        })
+    })
+}
+
+/// All pools, for the keepers.
+static POOLS: Mutex<Vec<(Weak<WorkerState>, Option<Duration>)>> = Mutex::new(Vec::new());
 
 /// How long one read or write on a connection to this worker may take.
 pub fn io_timeout(ex: &Exchange, worker: &Worker, policy: &Policy) -> Duration {
@@ -87,12 +142,13 @@ pub fn io_timeout(ex: &Exchange, worker: &Worker, policy: &Policy) -> Duration {
 /// See [`LendError`]; for a balancer's member that cannot be connected to the error state has begun.
 pub async fn lend(ex: &Exchange, worker: &Worker, policy: &Policy, wanted: Wanted) -> Result<Link, LendError> {
     let timeout = io_timeout(ex, worker, policy);
-    let mut link = match idle(ex, worker, wanted) {
+    let home = home();
+    let mut link = match idle(ex, worker, wanted, home) {
         Some(link) => link,
         None => {
             let slot = match Slot::reserve(&worker.state, worker.spec.max) {
                 Some(slot) => Ok(slot),
-                None => wait(worker).await,
+                None => wait(worker, home).await,
             };
             match slot {
                 Ok(slot) => connect(ex, worker, policy, wanted, timeout, slot).await?,
@@ -122,16 +178,17 @@ pub async fn resolve(worker: &Worker) -> Result<(), LendError> {
 }
 
 /// An idle connection that is still good; the others found on the way are closed.
-fn idle(ex: &Exchange, worker: &Worker, wanted: Wanted) -> Option<Link> {
+fn idle(ex: &Exchange, worker: &Worker, wanted: Wanted, home: usize) -> Option<Link> {
+    let pool = worker.state.pool.get()?;
     loop {
-        let link = POOLS.with(|pools| pools.borrow_mut().get_mut(&worker.state.id)?.idle.pop())?;
+        let (link, moved) = pool.take(home)?;
         if wanted.fresh {
             return None;
         }
         if worker.spec.ttl.is_some_and(|ttl| link.since.elapsed() > ttl) {
             continue;
         }
-        match link.idle(wanted.certain) {
+        match link.idle(wanted.certain || moved) {
             Idle::Quiet => return Some(link),
             Idle::Closed => {}
             Idle::Unread => {
@@ -147,61 +204,42 @@ fn idle(ex: &Exchange, worker: &Worker, wanted: Wanted) -> Option<Link> {
     }
 }
 
-/// Waits for a free place or a connection given back by this thread; `Err(None)` when `acquire` is over.
-async fn wait(worker: &Worker) -> Result<Slot, Option<Link>> {
+/// Waits for a free place or a connection given back; `Err(None)` when `acquire` is over.
+async fn wait(worker: &Worker, home: usize) -> Result<Slot, Option<Link>> {
     /// Counts a waiting request, also when it is dropped.
     struct Waiting<'a>(&'a WorkerState);
     impl Drop for Waiting<'_> {
         fn drop(&mut self) {
-            let others = self.0.starving.fetch_sub(1, Ordering::SeqCst) > 1;
-            let closing = with_pool(self.0.id, |pool| {
-                pool.waiting = pool.waiting.saturating_sub(1);
-                // What was kept for those who waited here is of use elsewhere now.
-                if others && pool.waiting == 0 { std::mem::take(&mut pool.idle) } else { Vec::new() }
-            });
-            drop(closing);
+            // What woke this one may be of use to the next.
+            if self.0.starving.fetch_sub(1, Ordering::SeqCst) > 1 {
+                self.0.freed.notify_one();
+            }
         }
     }
     let state = &worker.state;
-    keep_house();
     state.starving.fetch_add(1, Ordering::SeqCst);
-    // Whoever has a pool has a keeper that answers to others who wait.
-    keep_house();
-    let given_back = POOLS.with(|pools| {
-        let mut pools = pools.borrow_mut();
-        let pool = pools.entry(state.id).or_default();
-        pool.state = Arc::downgrade(state);
-        pool.waiting += 1;
-        pool.given_back.clone()
-    });
     let _waiting = Waiting(state);
-    for keeper in KEEPERS.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade) {
-        keeper.notify_one();
-    }
     let limit = tokio::time::sleep(worker.spec.acquire.unwrap_or(Duration::from_secs(86_400 * 365)));
     tokio::pin!(limit);
     loop {
         let freed = state.freed.notified();
         tokio::pin!(freed);
         freed.as_mut().enable();
-        if let Some(link) = POOLS.with(|pools| pools.borrow_mut().get_mut(&state.id)?.idle.pop())
-            && link.idle(true) == Idle::Quiet
-        {
-            return Err(Some(link));
+        while let Some((link, _)) = state.pool.get().and_then(|pool| pool.take(home)) {
+            if link.idle(true) == Idle::Quiet {
+                return Err(Some(link));
+            }
         }
         if let Some(slot) = Slot::reserve(state, worker.spec.max) {
             return Ok(slot);
         }
         tokio::select! {
             () = freed => {}
-            () = given_back.notified() => {}
+            // A stack that was being looked into counted as empty.
+            () = tokio::time::sleep(Duration::from_millis(50)) => {}
             () = limit.as_mut() => return Err(None),
         }
     }
-}
-
-fn with_pool<T>(id: u64, act: impl FnOnce(&mut Pool) -> T) -> Option<T> {
-    POOLS.try_with(|pools| pools.borrow_mut().get_mut(&id).map(act)).ok().flatten()
 }
 
 async fn connect(
@@ -216,7 +254,7 @@ async fn connect(
     let errors = match dial::dial(worker, Setup::new(spec, policy, timeout)).await {
         Ok(stream) => {
             worker.state.connected();
-            return Ok(Link::new(stream, slot));
+            return Ok(Link::new(stream, home(), slot));
         }
         Err(DialError::Resolve(host)) => return Err(LendError::Resolve(host)),
         Err(DialError::Refused(errors)) => errors,
@@ -250,79 +288,55 @@ async fn connect(
 }
 
 impl Link {
-    /// Gives the connection back for other requests of this thread, or closes it where it may not be kept.
+    /// Gives the connection back for other requests, or closes it where it may not be kept.
     pub fn keep(mut self, worker: &Worker) {
         self.rest();
         let (spec, state) = (&worker.spec, &worker.state);
         if !spec.reuse || spec.generic || state.retired.load(Ordering::Relaxed) {
             return;
         }
-        let starved = state.starving.load(Ordering::Relaxed) > 0;
-        POOLS.with(|pools| {
-            let mut pools = pools.borrow_mut();
-            let pool = match pools.get_mut(&state.id) {
-                Some(pool) => pool,
-                None => {
-                    keep_house();
-                    pools.retain(|_, pool| pool.state.strong_count() > 0);
-                    pools.entry(state.id).or_default()
-                }
-            };
-            if pool.idle.is_empty() {
-                pool.state = Arc::downgrade(state);
-                pool.ttl = spec.ttl;
-            }
-            if pool.waiting > 0 {
-                pool.idle.push(self);
-                pool.given_back.notify_one();
-            } else if !starved && pool.idle.len() < IDLE_MAX {
-                pool.idle.push(self);
-            }
+        let pool = state.pool.get_or_init(|| {
+            let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
+            pools.push((Arc::downgrade(state), spec.ttl));
+            Pool::default()
         });
+        let (before, from) = pool.stacks.split_at(home() % STACKS);
+        let mut link = Some(self);
+        for stack in from.iter().chain(before) {
+            // Into the next one if this is being looked into; closed if it is full.
+            if stack.with(|links| links.extend(link.take().filter(|_| links.len() < IDLE_MAX))).is_some() {
+                break;
+            }
+        }
+        if state.starving.load(Ordering::SeqCst) > 0 {
+            state.freed.notify_one();
+        }
     }
 }
 
-/// Starts this thread's keeper, once.
-fn keep_house() {
-    KEEPER.with(|keeper| {
-        let mut keeper = keeper.borrow_mut();
-        if keeper.as_ref().is_some_and(|keeper| Arc::strong_count(keeper) > 1) {
-            return;
-        }
-        let notify = Arc::new(Notify::new());
-        {
-            let mut keepers = KEEPERS.lock().unwrap_or_else(PoisonError::into_inner);
-            keepers.retain(|keeper| keeper.strong_count() > 0);
-            keepers.push(Arc::downgrade(&notify));
-        }
-        *keeper = Some(notify.clone());
-        tokio::spawn(async move {
-            loop {
-                let _ = tokio::time::timeout(Duration::from_secs(1), notify.notified()).await;
-                sweep();
+/// Sweeps all pools once a second; of several threads' keepers whoever comes first.
+async fn keep_house() {
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let Ok(mut pools) = POOLS.try_lock() else { continue };
+        let now = Instant::now();
+        pools.retain(|(state, ttl)| {
+            let Some(state) = state.upgrade() else { return false };
+            let retired = state.retired.load(Ordering::Relaxed);
+            for stack in state.pool.get().iter().flat_map(|pool| &pool.stacks) {
+                if stack.len.load(Ordering::Acquire) == 0 {
+                    continue;
+                }
+                let closing = stack.with(|links| {
+                    let old = |link: &Link| ttl.is_some_and(|ttl| now.duration_since(link.since) > ttl);
+                    let end = |link: &mut Link| retired || old(link) || link.idle(false) == Idle::Closed;
+                    links.extract_if(.., end).collect::<Vec<_>>()
+                });
+                drop(closing);
             }
+            true
         });
-    });
-}
-
-/// Closes what should not lie idle any longer.
-fn sweep() {
-    let now = Instant::now();
-    let closing: Vec<Link> = POOLS.with(|pools| {
-        let mut closing = Vec::new();
-        for pool in pools.borrow_mut().values_mut() {
-            let Some(state) = pool.state.upgrade() else { continue };
-            let all = state.retired.load(Ordering::Relaxed)
-                || (pool.waiting == 0 && state.starving.load(Ordering::SeqCst) > 0);
-            let ttl = pool.ttl;
-            closing.extend(pool.idle.extract_if(.., |link| {
-                let old = ttl.is_some_and(|ttl| now.duration_since(link.since) > ttl);
-                all || old || link.idle(false) == Idle::Closed
-            }));
-        }
-        closing
-    });
-    drop(closing);
+    }
 }
 
 /// Whether the worker's connections go over a Unix socket.

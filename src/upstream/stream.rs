@@ -13,6 +13,8 @@ use tokio::net::{TcpStream, UnixStream};
 pub(super) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    /// Between two runtimes.
+    Nowhere,
 }
 
 /// What an idle connection turns out to be.
@@ -27,11 +29,22 @@ pub(super) enum Idle {
 }
 
 impl Stream {
+    /// Moves it to the runtime of this thread.
+    pub(super) fn adopt(&mut self) -> io::Result<()> {
+        *self = match std::mem::replace(self, Self::Nowhere) {
+            Self::Tcp(stream) => Self::Tcp(TcpStream::from_std(stream.into_std()?)?),
+            Self::Unix(stream) => Self::Unix(UnixStream::from_std(stream.into_std()?)?),
+            Self::Nowhere => return Err(gone()),
+        };
+        Ok(())
+    }
+
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut buf = ReadBuf::new(into);
         let polled = match self {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buf),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, &mut buf),
+            Self::Nowhere => Poll::Ready(Err(gone())),
         };
         polled.map_ok(|()| buf.filled().len())
     }
@@ -40,6 +53,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, data),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, data),
+            Self::Nowhere => Poll::Ready(Err(gone())),
         }
     }
 
@@ -51,6 +65,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, data),
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, data),
+            Self::Nowhere => Poll::Ready(Err(gone())),
         }
     }
 
@@ -58,6 +73,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Nowhere => Poll::Ready(Err(gone())),
         }
     }
 
@@ -66,6 +82,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.try_read(into),
             Self::Unix(stream) => stream.try_read(into),
+            Self::Nowhere => Err(gone()),
         }
     }
 
@@ -77,12 +94,14 @@ impl Stream {
             match self {
                 Self::Tcp(stream) => SockRef::from(stream).peek(&mut byte),
                 Self::Unix(stream) => SockRef::from(stream).peek(&mut byte),
+                Self::Nowhere => Err(gone()),
             }
         };
         let peeked = match self {
             _ if certain => peek(),
             Self::Tcp(stream) => stream.try_io(Interest::READABLE, peek),
             Self::Unix(stream) => stream.try_io(Interest::READABLE, peek),
+            Self::Nowhere => Err(gone()),
         };
         match peeked {
             Ok(0) => Idle::Closed,
@@ -91,4 +110,8 @@ impl Stream {
             Err(_) => Idle::Closed,
         }
     }
+}
+
+fn gone() -> io::Error {
+    io::ErrorKind::NotConnected.into()
 }

@@ -16,13 +16,14 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
 
+use super::pool::Pool;
 use super::spec::{BalancerSpec, WorkerSpec, status};
 
 /// All backends of a generation: in the process-wide values of `modules::proxy`.
@@ -59,8 +60,6 @@ pub(super) struct Addresses {
 
 /// Counters, error state and flags of one worker; atomics only.
 pub struct WorkerState {
-    /// Tells workers apart in the threads' pools.
-    pub(super) id: u64,
     /// Bits of [`status`] in force.
     pub status: AtomicU32,
     /// [`WorkerSpec::status`] when the state was made or last changed by the configuration.
@@ -85,6 +84,8 @@ pub struct WorkerState {
     pub(super) starving: AtomicU32,
     /// Told when a connection closed while somebody was waiting.
     pub(super) freed: Notify,
+    /// Idle connections; made when the first one is given back.
+    pub(super) pool: OnceLock<Pool>,
     /// No longer configured.
     pub(super) retired: AtomicBool,
     pub(super) addresses: ArcSwapOption<Addresses>,
@@ -93,9 +94,7 @@ pub struct WorkerState {
 impl WorkerState {
     /// Nothing happened yet; `status` as configured.
     pub fn new(status: u32) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
             status: AtomicU32::new(status),
             configured: AtomicU32::new(status),
             elected: AtomicU64::new(0),
@@ -108,6 +107,7 @@ impl WorkerState {
             open: AtomicU32::new(0),
             starving: AtomicU32::new(0),
             freed: Notify::new(),
+            pool: OnceLock::new(),
             retired: AtomicBool::new(false),
             addresses: ArcSwapOption::empty(),
         }

@@ -202,8 +202,9 @@ async fn max_forwards(ex: &mut Exchange, wire: &mut dyn Wire, configured: Option
         },
         Some(text) => match parse_count(text) {
             None => {
-                let text = crate::config::latin1(text);
-                return Err(proxy_error(ex, 400, &format!("Max-Forwards request header could not be parsed: {text}")));
+                let text = Bytes(text);
+                logs::error!(ex, Level::Warn, "proxy", "AH10188: Max-Forwards value '{text}' could not be parsed");
+                return Err(proxy_error(ex, 400, "Max-Forwards request header could not be parsed"));
             }
             Some(0) if ex.method == b"TRACE" => return Err(answer_trace(ex, wire).await),
             Some(0) if ex.method == b"OPTIONS" => return Err(answer_options(ex, wire).await),

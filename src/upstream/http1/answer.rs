@@ -122,6 +122,11 @@ impl Framer {
     }
 }
 
+/// The first value of a field.
+fn field<'a>(head: &'a ResponseHead, buf: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
+    head.fields(buf).find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value)
+}
+
 /// What the head said, once it is in the exchange.
 struct Taken {
     /// The body's framing; `None` if that is malformed.
@@ -136,23 +141,37 @@ struct Taken {
 
 /// Puts the head into the exchange.
 fn take_head(ex: &mut Exchange, attempt: &Attempt<'_>, head: &ResponseHead, buf: &[u8]) -> Result<Taken, Outcome> {
-    note(ex, head.status);
+    if head.stray.is_none() {
+        note(ex, head.status);
+    }
     log_skipped(ex, head, attempt);
     if head.status == 101 {
-        let upgrade = head.fields(buf).find(|(name, _)| name.eq_ignore_ascii_case(b"Upgrade"));
-        let upgrade = String::from_utf8_lossy(upgrade.map_or(b"n/a", |(_, value)| value)).into_owned();
+        let upgrade = field(head, buf, b"Upgrade").unwrap_or(b"n/a");
+        let upgrade = String::from_utf8_lossy(upgrade).into_owned();
         let reason = format!("Unexpected Upgrade: {upgrade} (expecting n/a)");
         return Err(respond::proxy_error(ex, 502, &reason));
     }
     let body = response_body(head, buf, ex.header_only).ok();
-    ex.status = head.status;
-    ex.status_line.clear();
-    push_decimal(&mut ex.status_line, u64::from(head.status));
-    ex.status_line.push(b' ');
-    ex.status_line.extend_from_slice(head.bytes(buf, head.reason));
+    // An ErrorDocument that is fetched from a backend goes out under the error's status.
+    if ex.status < 400 || head.status != 200 {
+        ex.status = head.status;
+        ex.status_line.clear();
+        if head.stray.is_none() {
+            push_decimal(&mut ex.status_line, u64::from(head.status));
+            ex.status_line.push(b' ');
+            ex.status_line.extend_from_slice(head.bytes(buf, head.reason));
+        }
+    }
     ex.headers_out.clear();
     let measured = matches!(body, Some(ResponseBody::Empty | ResponseBody::Length(_)));
     copy_fields(head, buf, &mut ex.headers_out, measured);
+    if ex.header_only
+        && let Some(coding) = field(head, buf, b"Transfer-Encoding")
+    {
+        // As httpd: what is not unframed keeps its framing in the head.
+        ex.headers_out.unset(b"Content-Length");
+        ex.headers_out.add(b"Transfer-Encoding", coding);
+    }
     ex.content_type.clear();
     if let Some(kind) = ex.headers_out.get(b"Content-Type") {
         ex.content_type.extend_from_slice(kind);
@@ -168,7 +187,7 @@ fn take_head(ex: &mut Exchange, attempt: &Attempt<'_>, head: &ResponseHead, buf:
     Ok(Taken {
         body,
         keep: head.version.minor >= 1 && !ends && !closes,
-        counted: if head.stray.is_some() { 0 } else { b"HTTP/1.1 ".len() + ex.status_line.len() },
+        counted: if head.stray.is_some() { 0 } else { b"HTTP/1.1 200 ".len() + head.reason.len() },
         stray: head.stray.map(|line| head.bytes(buf, line).to_vec()),
     })
 }
@@ -232,7 +251,11 @@ pub(super) async fn relay(
         Verdict::Send => {}
         Verdict::Replace(outcome) => return outcome,
     }
-    if let Some(line) = stray {
+    if let Some(mut line) = stray {
+        if let Some(piece) = &mut piece {
+            line.extend_from_slice(link.input().get(piece.data.clone()).unwrap_or_default());
+            piece.data = 0..0;
+        }
         link.account(0, line.len());
         if pipe::data(ex, wire, &line).await.is_err() {
             return Outcome::Done;
@@ -310,6 +333,7 @@ fn broken_at_start(ex: &mut Exchange, errno: Errno) -> Outcome {
     ex.status_line.clear();
     ex.status = 200;
     ex.no_cache = true;
+    ex.response.unmeasured = true;
     Outcome::Status(502)
 }
 

@@ -168,12 +168,12 @@ impl Talk<'_> {
                 return Ok(Answered { head: len });
             }
             let status = head.status;
+            if interims == INTERIM_MAX {
+                return Err(Fault::Interims);
+            }
             interims += 1;
             self.interim(ex, wire, link, outgoing.is_awaited()).await;
             link.consume(len);
-            if interims > INTERIM_MAX {
-                return Err(Fault::Interims);
-            }
             if status == 100 && outgoing.is_awaited() {
                 let sent = outgoing.send_awaited(wire, link).await;
                 self.check_sent(sent, link)?;
