@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use super::receive::{self, Failure, OVERFLOW};
 use super::{MODULE, Peer, encode, log, packet_size};
-use crate::codec::ajp::{HEADER, Reply, SendHeaders, push_end_of_body};
+use crate::codec::ajp::{Reply, SendHeaders, push_end_of_body};
 use crate::logs::{self, Errno, Level, OfServer};
 use crate::pipe::{self, Outcome};
 use crate::upstream::pool::Link;
@@ -17,6 +17,9 @@ use crate::web::{BodyFault, BodyKind, Exchange, Wire};
 
 /// Body that came before any headers is held back up to this much.
 const EARLY_MAX: usize = 64 * 1024;
+
+/// Less than this waits for more before it goes to the client, unless a flush is asked for.
+const FLUSH_AT: usize = 4096;
 
 /// How an exchange went.
 pub(super) enum Done {
@@ -44,6 +47,8 @@ struct Progress {
     replaced: Option<Outcome>,
     /// Body that came before the headers.
     early: Vec<u8>,
+    /// Body handed on since the last flush.
+    unflushed: usize,
 }
 
 /// What a packet led to.
@@ -83,6 +88,7 @@ pub(super) async fn run(
         headers: false,
         replaced: None,
         early: Vec::new(),
+        unflushed: 0,
     };
     if let BodyKind::Length(1..) = body {
         // What the client has sent already goes out with the request; what it still has to send must not hold that up.
@@ -122,7 +128,7 @@ pub(super) async fn run(
         if replay && error.kind() != io::ErrorKind::TimedOut {
             return Done::Stale;
         }
-        let failure = receive::broken(ex, b"", &error);
+        let failure = receive::unanswered(ex, receive::broken(ex, b"", &error));
         return unanswered(ex, attempt, &progress, failure).into();
     }
     packets(ex, wire, attempt, link, max, &mut progress).await.into()
@@ -150,17 +156,20 @@ async fn packets(
 ) -> Outcome {
     let mut first = true;
     loop {
-        let step = match receive::packet(ex, &mut link, max).await {
+        if progress.unflushed >= FLUSH_AT && receive::must_wait(&link, max) {
+            progress.unflushed = 0;
+            if pipe::flush(ex, wire).await.is_err() {
+                return gone(ex, wire);
+            }
+        }
+        let step = match receive::reply(ex, &mut link, max).await {
             Ok(len) => {
                 let step = obey(ex, wire, attempt, &mut link, len, max, progress).await;
                 link.consume(len);
                 step
             }
             Err(failure) if first => return unanswered(ex, attempt, progress, failure),
-            Err(failure) => {
-                logs::error!(ex, Level::Error, MODULE, "AH00992: ajp_read_header: ajp_ilink_receive failed");
-                Step::Bad(failure)
-            }
+            Err(failure) => Step::Bad(failure),
         };
         first = false;
         match step {
@@ -174,11 +183,7 @@ async fn packets(
                 return finish(ex, wire, attempt, progress).await;
             }
             Step::Bad(failure) => return failed(ex, wire, attempt, progress, failure).await,
-            Step::Gone => {
-                logs::error!(ex, Level::Debug, MODULE, "AH02821: client connection aborted");
-                pipe::abort(ex, wire);
-                return Outcome::Done;
-            }
+            Step::Gone => return gone(ex, wire),
             Step::Unsendable => {
                 drop(link);
                 return end(ex, wire).await;
@@ -244,17 +249,20 @@ async fn obey(
                 return Step::Unsendable;
             }
             link.account(0, data.len());
+            progress.unflushed += data.len();
             let more = link.input().len() > len;
             let flush = flush || (!more && pauses(attempt, link).await);
-            if flush && pipe::flush(ex, wire).await.is_err() {
-                return Step::Gone;
+            if flush {
+                progress.unflushed = 0;
+                if pipe::flush(ex, wire).await.is_err() {
+                    return Step::Gone;
+                }
             }
             Step::Next
         }
         Ok(Reply::GetBody(_)) => send_body(ex, wire, link, max, progress).await,
         Ok(Reply::End { reuse }) => Step::End { reuse },
         Ok(Reply::Cpong) => Step::Bad(Failure::BAD),
-        Err(_) if len == HEADER => Step::Bad(receive::empty(ex)),
         Err(error) => Step::Bad(receive::bad_contents(ex, error)),
     }
 }
@@ -360,6 +368,12 @@ async fn end(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
     Outcome::Done
 }
 
+fn gone(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
+    logs::error!(ex, Level::Debug, MODULE, "AH02821: client connection aborted");
+    pipe::abort(ex, wire);
+    Outcome::Done
+}
+
 /// The client's body broke off or is malformed: what was sent of the response is ended in order.
 async fn unreadable(ex: &mut Exchange, wire: &mut dyn Wire, fault: BodyFault) -> Outcome {
     logs::error!(ex, Level::Debug, MODULE, "AH00880: ap_get_brigade failed");
@@ -412,7 +426,6 @@ fn request_failed(ex: &Exchange, worker: &Worker, errno: Errno) {
 /// No packet came at all.
 fn unanswered(ex: &mut Exchange, attempt: &Attempt<'_>, progress: &Progress, failure: Failure) -> Outcome {
     let (peer, spec) = (Peer(attempt.worker), &attempt.worker.spec);
-    logs::error!(ex, Level::Error, MODULE, "AH00992: ajp_read_header: ajp_ilink_receive failed");
     log(
         ex,
         Level::Error,

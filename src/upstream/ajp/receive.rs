@@ -31,6 +31,27 @@ const BAD_MESSAGE: Errno = Errno(120_008);
 /// A request that does not fit into a packet.
 pub(super) const OVERFLOW: Errno = Errno(120_001);
 
+/// The next packet of an answer, whole at the front of the connection's input: its length.
+pub(super) async fn reply(ex: &Exchange, link: &mut Link, max: usize) -> Result<usize, Failure> {
+    match packet(ex, link, max).await {
+        // httpd does not get so far as to look for a type in it.
+        Ok(HEADER) => {
+            let server = OfServer(&ex.live, ex.server);
+            logs::error!(server, Level::Error, MODULE, "AH03229: ajp_msg_peek_uint8(): BufferOverflowException 4 4");
+            logs::error!(ex, Level::Error, MODULE, "AH00993: ajp_read_header: ajp_msg_peek_uint8 failed");
+            Err(Failure { errno: OVERFLOW, ..Failure::BAD })
+        }
+        Ok(len) => Ok(len),
+        Err(failure) => Err(unanswered(ex, failure)),
+    }
+}
+
+/// Says that an answer's packet could not be read.
+pub(super) fn unanswered(ex: &Exchange, failure: Failure) -> Failure {
+    logs::error!(ex, Level::Error, MODULE, "AH00992: ajp_read_header: ajp_ilink_receive failed");
+    failure
+}
+
 /// Waits until the next packet is whole at the front of the connection's input; its length.
 pub(super) async fn packet(ex: &Exchange, link: &mut Link, max: usize) -> Result<usize, Failure> {
     loop {
@@ -46,6 +67,11 @@ pub(super) async fn packet(ex: &Exchange, link: &mut Link, max: usize) -> Result
         };
         return Err(broken(ex, link.input(), &error));
     }
+}
+
+/// Whether the next packet would have to be waited for, as far as is known without asking the system.
+pub(super) fn must_wait(link: &Link, max: usize) -> bool {
+    matches!(split(link.input(), max, Sender::Container), Ok(None)) && !link.has_news()
 }
 
 /// The payload of a packet that [`packet`] has found.
@@ -157,12 +183,4 @@ pub(super) fn bad_contents(ex: &Exchange, error: Error) -> Failure {
         Error::Type(_) => Failure::BAD,
         _ => short("ajp_msg_get_string"),
     }
-}
-
-/// Logs a packet without any payload; httpd does not get so far as to look for a type in it.
-pub(super) fn empty(ex: &Exchange) -> Failure {
-    let server = OfServer(&ex.live, ex.server);
-    logs::error!(server, Level::Error, MODULE, "AH03229: ajp_msg_peek_uint8(): BufferOverflowException 4 4");
-    logs::error!(ex, Level::Error, MODULE, "AH00993: ajp_read_header: ajp_msg_peek_uint8 failed");
-    Failure { errno: OVERFLOW, ..Failure::BAD }
 }
