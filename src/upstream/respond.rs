@@ -38,9 +38,9 @@ pub fn map(ex: &mut Exchange, attempt: &Attempt<'_>) -> Verdict {
         policy.reverse.apply(ex, attempt.backends, &mut headers);
         ex.headers_out = headers;
     }
-    if let Some(codes) = &policy.error_override
-        && (if codes.is_empty() { ex.status >= 400 } else { codes.contains(&ex.status) })
-    {
+    let Some(codes) = &policy.error_override else { return Verdict::Send };
+    let replaced = |status| if codes.is_empty() { status >= 400 } else { codes.contains(&status) };
+    if replaced(ex.status) {
         let status = std::mem::replace(&mut ex.status, 200);
         let challenge = (status == 401).then(|| std::mem::take(&mut ex.headers_out));
         ex.headers_out.clear();
@@ -51,6 +51,12 @@ pub fn map(ex: &mut Exchange, attempt: &Attempt<'_>) -> Verdict {
         // The member is not at fault, whatever the status.
         ex.notes.set(b"proxy-error-override", b"1");
         return Verdict::Replace(Outcome::Status(status));
+    }
+    // An error document that a backend sends does not hide the error.
+    let first = ex.response.first_error;
+    if first != 0 && replaced(first) {
+        ex.status = first;
+        ex.status_line.clear();
     }
     Verdict::Send
 }

@@ -387,6 +387,26 @@ fn only_what_can_be_repeated_fails_over() {
 }
 
 #[test]
+fn errors_are_replaced_and_stay_errors() {
+    let (origin, _requests) = container(|peer, request| {
+        let answer = match request.line.contains("/page") {
+            true => hello(true),
+            false => [head(404, "Nope", &[("X-A", "1")]), chunk(b"original"), end(true)].concat(),
+        };
+        peer.try_send(answer)
+    });
+    let port = origin.port;
+    let plain = format!("ProxyErrorOverride On\nProxyPass / ajp://127.0.0.1:{port}/");
+    let ours = site("ajp-override", &plain);
+    let answer = ours.start().get("/x", "");
+    assert_eq!((answer.line().as_str(), answer.header("x-a")), ("HTTP/1.1 404 Nope", None));
+    assert!(answer.text().contains("<title>404 Nope</title>"), "{}", answer.text());
+    let theirs = site("ajp-document", &format!("ErrorDocument 404 /page\n{plain}"));
+    let answer = theirs.start().get("/x", "");
+    assert_eq!((answer.line().as_str(), answer.text().as_str()), ("HTTP/1.1 404 Not Found", "hello"));
+}
+
+#[test]
 fn ping_finds_a_dead_container() {
     let origin = Origin::serving(|peer, _| {
         // The first connection is dead, the others live.
