@@ -21,17 +21,23 @@ pub fn trim(text: &[u8]) -> &[u8] {
     text.get(start..end).unwrap_or_default()
 }
 
-/// `blanks = { blank } ;`
+/// White space, if any.
+///
+/// grammar: blanks
 pub fn blanks(input: &[u8]) -> Parsed<'_, &[u8]> {
     take_while(is_blank)(input)
 }
 
-/// `word = blanks , ( quoted | plain ) , blanks ;`
+/// One word and the blanks around it.
+///
+/// grammar: word
 pub fn word(input: &[u8]) -> Parsed<'_, Vec<u8>> {
     delimited(blanks, alt((quoted, plain)), blanks).parse(input)
 }
 
-/// `plain = { "\\" , "\\" | byte - blank } ;` A doubled backslash counts once.
+/// A word without quotes around it. A doubled backslash counts once.
+///
+/// grammar: plain
 pub fn plain(input: &[u8]) -> Parsed<'_, Vec<u8>> {
     let (rest, text) = take_till(is_blank)(input)?;
     if memchr::memmem::find(text, b"\\\\").is_none() {
@@ -42,8 +48,9 @@ pub fn plain(input: &[u8]) -> Parsed<'_, Vec<u8>> {
     Ok((rest, word))
 }
 
-/// `quoted = '"' , { '\"' | "\\" , "\\" | byte - '"' } , [ '"' ] | …the same with "'"… ;` The closing quote may be
-/// missing: the word then goes to the end of the line.
+/// A word in quotes of either kind. The closing one may be missing: the word then goes to the end of the line.
+///
+/// grammar: quoted
 pub fn quoted(input: &[u8]) -> Parsed<'_, Vec<u8>> {
     let (rest, quote) = verify(take(1usize), |quote: &[u8]| matches!(quote, b"\"" | b"'")).parse(input)?;
     let escaped = preceded(tag(&b"\\"[..]), alt((tag(quote), tag(&b"\\"[..]))));
@@ -58,7 +65,9 @@ fn push(mut word: Vec<u8>, part: &[u8]) -> Vec<u8> {
     word
 }
 
-/// `words = { word } ;` Empty ones are kept.
+/// All words; empty ones are kept.
+///
+/// grammar: words
 pub fn words(input: &[u8]) -> Parsed<'_, Vec<Vec<u8>>> {
     // At the end of the text there is no word, not an empty one.
     many0(preceded(not(eof), word)).parse(input)
@@ -73,10 +82,12 @@ pub struct Statement<'a> {
     pub args: &'a [u8],
 }
 
-/// `statement = open | close | directive ;` with `directive = name , arguments ;`,
-/// `open = "<" , name , arguments , ">" ;` and `close = "</" , name , ">" ;`
+/// A logical line. The name is one word; that of an opening tag or a directive loses a `>` at its end.
 ///
-/// The name is one word. That of an opening tag or a directive loses a `>` at its end.
+/// grammar: statement
+/// grammar: directive
+/// grammar: open
+/// grammar: close
 pub fn statement(input: &[u8]) -> Parsed<'_, Statement<'_>> {
     let (args, mut name) = word(input)?;
     if name.get(1) == Some(&b'/') {
@@ -98,18 +109,24 @@ pub enum Piece<'a> {
     Variable(&'a [u8]),
 }
 
-/// `text = { variable | byte } ;`
+/// A line as pieces.
+///
+/// grammar: text
 pub fn pieces(input: &[u8]) -> Parsed<'_, Vec<Piece<'_>>> {
     let other = alt((is_not("$"), take(1usize)));
     many0(alt((variable.map(Piece::Variable), other.map(Piece::Text)))).parse(input)
 }
 
-/// `variable = "${" , { byte - "}" } , "}" ;`
+/// A variable: its name.
+///
+/// grammar: variable
 pub fn variable(input: &[u8]) -> Parsed<'_, &[u8]> {
     delimited(tag(&b"${"[..]), take_till(|byte| byte == b'}'), tag(&b"}"[..])).parse(input)
 }
 
-/// `version = number , [ "." , number , [ "." , number ] ] ;` with missing parts 0.
+/// A version; missing parts are 0.
+///
+/// grammar: version
 pub fn version(input: &[u8]) -> Parsed<'_, [u32; 3]> {
     let number = |input| nom::character::complete::u32::<&[u8], _>(input);
     let part = |input| opt(preceded(tag(&b"."[..]), number)).parse(input);
@@ -119,7 +136,9 @@ pub fn version(input: &[u8]) -> Parsed<'_, [u32; 3]> {
     Ok((rest, [major, minor.unwrap_or(0), patch.unwrap_or(0)]))
 }
 
-/// `negation = "!" , blanks ;`: whether it is there.
+/// Whether there is an exclamation mark.
+///
+/// grammar: negation
 pub fn negation(input: &[u8]) -> Parsed<'_, bool> {
     let (rest, mark) = opt(recognize(terminated(tag(&b"!"[..]), blanks))).parse(input)?;
     Ok((rest, mark.is_some()))
@@ -162,6 +181,35 @@ mod tests {
         let parse = |text: &'static str| words(text.as_bytes()).unwrap().1;
         assert_eq!(parse("a \"b c\"d ''"), [b"a".to_vec(), b"b c".to_vec(), b"d".to_vec(), b"".to_vec()]);
         assert!(parse("").is_empty());
+    }
+
+    /// Every production of the grammar is at its parser, and every parser's is in the grammar.
+    #[test]
+    fn the_grammar_names_its_parsers() {
+        let grammar = include_str!("../../grammar/config.ebnf");
+        let productions: std::collections::BTreeSet<&str> = grammar
+            .lines()
+            .filter(|line| line.starts_with(|first: char| first.is_ascii_lowercase()))
+            .filter_map(|line| Some(line.split_once('=')?.0.trim()))
+            .collect();
+        let tagged =
+            include_str!("parse.rs").lines().filter_map(|line| line.trim().strip_prefix("/// grammar: ")).collect();
+        assert!(productions.len() > 10);
+        assert_eq!(productions, tagged);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn never_panics(text in proptest::collection::vec(proptest::sample::select(b"'\"\\${}<>/!#ab1. \t\0\xc3".to_vec()), 0..40)) {
+            let found = words(&text).unwrap().1;
+            proptest::prop_assert!(found.len() <= text.len());
+            let _ = statement(&text).unwrap();
+            let joined: usize = pieces(&text).unwrap().1.iter().map(|piece| match piece {
+                Piece::Text(text) => text.len(),
+                Piece::Variable(name) => name.len() + 3,
+            }).sum();
+            proptest::prop_assert_eq!(joined, text.len());
+        }
     }
 
     #[test]

@@ -43,6 +43,7 @@ pub(super) fn limit(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
 }
 
 const MOST: i64 = 20_000;
+const MOST_THREADS: i64 = 100_000;
 
 /// httpd's corrections, in its order.
 pub(super) fn check(pc: &mut PostConfig<'_>) -> Result<(), Fatal> {
@@ -66,12 +67,12 @@ fn corrections(limits: &Limits) -> Vec<String> {
         servers = 1;
     }
     let mut most_threads = limits.thread_limit.unwrap_or(64);
-    if most_threads > MOST {
+    if most_threads > MOST_THREADS {
         out.push(format!(
-            "AH00502: WARNING: ThreadLimit of {most_threads} exceeds compile-time limit of {MOST} threads, decreasing to \
-             {MOST}."
+            "AH00502: WARNING: ThreadLimit of {most_threads} exceeds compile-time limit of {MOST_THREADS} threads, \
+             decreasing to {MOST_THREADS}."
         ));
-        most_threads = MOST;
+        most_threads = MOST_THREADS;
     } else if most_threads < 1 {
         out.push(format!("AH00504: WARNING: ThreadLimit of {most_threads} not allowed, increasing to 1."));
         most_threads = 1;

@@ -26,7 +26,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("SSLCryptoDevice", Places::SERVER, Shape::Take1, |_, a| check::one_of(a, &["builtin", "dynamic"], "SSLCryptoDevice: Invalid argument; must be one of: 'builtin' (none), 'dynamic' (Dynamic engine loading support)"), "SSL external Crypto Device usage ('builtin', '...')").refused(),
     row("SSLRandomSeed", Places::SERVER, Shape::Take23, ssl_check::random_seed, "SSL Pseudo Random Number Generator (PRNG) seeding source ('startup|connect builtin|file:/path|exec:/path [bytes]')").refused(),
     row("SSLVHostSNIPolicy", Places::SERVER, Shape::Take1, |_, a| check::one_of(a, &["strict", "secure", "authonly", "insecure"], "Invalid SSLVhostSNIPolicy argument '\u{1}'"), "SSL VirtualHost SNI compatibility policy setting").refused(),
-    row("SSLEngine", Places::SERVER, Shape::Take1, |_, a| check::one_of(a, &["on", "off", "optional"], "Argument must be On or Off"), "SSL switch for the protocol engine ('on', 'off')").refused(),
+    row("SSLEngine", Places::SERVER, Shape::Take1, ssl_check::engine, "SSL switch for the protocol engine ('on', 'off')").refused(),
     row("SSLFIPS", Places::SERVER, Shape::Flag, accept, "Enable FIPS-140 mode (`on', `off')").refused(),
     row("SSLCipherSuite", Places::AUTHCFG.or(Places::SERVER), Shape::Take12, ssl_check::ciphers, "Colon-delimited list of permitted SSL Ciphers, optional preceded by protocol identifier ('XXX:...:XXX' - see manual)").refused(),
     row("SSLCertificateFile", Places::SERVER, Shape::Take1, check::file, "SSL Server Certificate file ('/path/to/file' - PEM or DER encoded)").refused(),

@@ -14,6 +14,15 @@ fn is_one(word: &[u8], words: &[&str]) -> bool {
     words.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(word))
 }
 
+/// `SSLEngine`.
+pub(super) fn engine(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    check::one_of(args, &["on", "off", "optional"], "Argument must be On or Off")?;
+    if is_one(args.word(0), &["optional"]) {
+        cmd.warn("ssl", "notice", "AH10510: 'SSLEngine optional' is no longer supported".to_owned());
+    }
+    Ok(())
+}
+
 /// `SSLCARevocationCheck none|leaf|chain [no_crl_for_cert_ok]`.
 pub(super) fn revocation(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     let (word, rest) = get_word(args.raw);

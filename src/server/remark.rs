@@ -61,6 +61,9 @@ fn words(text: &[u8]) -> Vec<(usize, usize)> {
 fn blamed(fault: &WalkFault, text: &[u8]) -> Option<(usize, usize)> {
     let all = words(text);
     let message = fault.message.as_str();
+    if message.contains(" not allowed ") || message.contains(" cannot occur ") {
+        return all.first().copied();
+    }
     let quoted = all.iter().skip(1).copied().find(|(start, end)| {
         let word = text.get(*start..*end).unwrap_or_default();
         let (word, _) = get_word(word);

@@ -11,6 +11,7 @@
 mod accesslog;
 mod ajp;
 mod conf;
+mod config;
 mod front;
 mod layering;
 mod man;

@@ -195,6 +195,7 @@ const INVALID: &str = "The address or port is invalid";
 
 fn addresses(cmd: &mut Cmd<'_>, word: &[u8], out: &mut Vec<VhostAddr>) -> Done {
     let (host, port) = match word {
+        b"*" => (word, None),
         [host @ .., b':', b'*'] => (host, None),
         _ => {
             let parsed = crate::base::addr::HostPort::parse(word).map_err(|_| INVALID.to_owned())?;
@@ -202,7 +203,8 @@ fn addresses(cmd: &mut Cmd<'_>, word: &[u8], out: &mut Vec<VhostAddr>) -> Done {
                 return Err("Scope ids are not supported".to_owned());
             }
             match parsed.host {
-                Some(host) => (host, parsed.port),
+                // Without a port it is that of the main server's name, as far as this is known by now.
+                Some(host) => (host, parsed.port.or(cmd.server.rec.port)),
                 // Digits alone: httpd takes them for a port without an address.
                 None => return Err("Missing address for VirtualHost".to_owned()),
             }

@@ -19,6 +19,8 @@ enum Piece {
 
 struct Value {
     render: Render,
+    /// Its letter.
+    name: &'static str,
     /// What stood in braces.
     arg: Vec<u8>,
     /// Of the request as it was before internal redirects.
@@ -43,6 +45,14 @@ impl Format {
             text = rest;
         }
         Ok(Self { pieces })
+    }
+
+    /// The first letter that mod_ssl brings.
+    pub(super) fn letter_of_tls(&self) -> Option<&'static str> {
+        self.pieces.iter().find_map(|piece| match piece {
+            Piece::Value(value) if matches!(value.name, "x" | "c") => Some(value.name),
+            _ => None,
+        })
     }
 
     /// Appends the line of a request, with its end.
@@ -101,7 +111,7 @@ fn item(text: &[u8]) -> Result<(Piece, &[u8]), String> {
                 let (row, rest) = letter(byte, rest)?;
                 let render = (row.pick)(arg);
                 let original = which.unwrap_or(row.original);
-                let value = Value { render, arg: arg.to_vec(), original, statuses, except };
+                let value = Value { render, name: row.name, arg: arg.to_vec(), original, statuses, except };
                 return Ok((Piece::Value(value), rest));
             }
         }
@@ -181,10 +191,16 @@ mod tests {
         for text in ["%", "%>", "%!200,", "%{x", "%{x}"] {
             assert_eq!(error(text), END, "{text}");
         }
-        for (text, letter) in [("%Z", "Z"), ("%{a} h", " "), ("%^xy", "^"), ("%^t", "^"), ("%!200,3x", "x")] {
+        for (text, letter) in [("%Z", "Z"), ("%{a} h", " "), ("%^xy", "^"), ("%^t", "^"), ("%!200,3z", "z")] {
             assert_eq!(error(text), format!("Unrecognized LogFormat directive %{letter}"), "{text}");
         }
         assert_eq!(Format::parse(b"%\xc3").map(|_| ()), Err("Unrecognized LogFormat directive %\u{c3}".to_owned()));
+    }
+
+    #[test]
+    fn letters_of_tls_are_told_apart() {
+        let letter = |text: &str| Format::parse(text.as_bytes()).expect("a format").letter_of_tls();
+        assert_eq!((letter("%h %{SSL_PROTOCOL}x"), letter("%h"), letter("x%{a}c")), (Some("x"), None, Some("c")));
     }
 
     #[test]

@@ -77,6 +77,9 @@ pub(super) static ITEMS: &[Item] = &[
     row("v", |_| |line, _, out| escaped(out, line.ex.server().rec.name.as_deref())),
     row("V", |_| |line, _, out| escaped(out, Some(names::server_name(line.ex)))),
     row("X", |_| |line, _, out| { out.push(line.connection_state()); Some(()) }),
+    // mod_ssl's: no connection speaks TLS yet.
+    row("x", |_| |_, _, _| None),
+    row("c", |_| |_, _, _| None),
     row("^FB", |_| first_byte),
     row("^ti", |_| |line, name, out| field(out, &line.ex.trailers_in, name)),
     row("^to", |_| |line, name, out| field(out, &line.ex.trailers_out, name)),

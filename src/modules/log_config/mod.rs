@@ -132,13 +132,22 @@ const HOOKS: &[Hook] = &[Hook {
 /// `LogFormat`.
 fn log_format(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     let format = args.word(0).to_vec();
-    Format::parse(&format)?;
+    check(cmd, &format)?;
     let conf = cmd.server_conf::<LogConfig>();
     match args.opt(1) {
         Some(name) => Arc::make_mut(&mut conf.formats).push((name.to_vec(), format)),
         None => conf.default = Some(format),
     }
     Ok(())
+}
+
+/// Whether the format is one; two letters are mod_ssl's.
+fn check(cmd: &Cmd<'_>, format: &[u8]) -> Result<(), String> {
+    let format = Format::parse(format)?;
+    match format.letter_of_tls().filter(|_| !cmd.globals.modules.contains(&"ssl_module")) {
+        Some(letter) => Err(format!("Unrecognized LogFormat directive %{letter}")),
+        None => Ok(()),
+    }
 }
 
 /// `CustomLog`.
@@ -158,10 +167,10 @@ fn transfer_log(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
 }
 
 fn add_log(cmd: &mut Cmd<'_>, args: &Args<'_>, global: bool) -> Result<(), String> {
-    let gate = args.opt(2).map_or(Ok(Gate::All), |clause| gate(cmd, clause))?;
+    let gate = args.words.get(2).map_or(Ok(Gate::All), |clause| gate(cmd, clause))?;
     let format = args.opt(1).map(<[u8]>::to_vec);
     if let Some(format) = &format {
-        Format::parse(format)?;
+        check(cmd, format)?;
     }
     let log = CustomLog { target: args.word(0).to_vec(), format, gate, global, at: cmd.at.clone() };
     Arc::make_mut(&mut cmd.server_conf::<LogConfig>().logs).push(log);
