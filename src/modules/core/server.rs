@@ -10,7 +10,7 @@ use crate::logs::{ErrorLog, LogLevels};
 pub(super) type Done = Result<(), String>;
 
 /// The leading integer as C's `atoi` reads it; too big saturates.
-pub(super) fn atoi(text: &[u8]) -> i64 {
+pub(crate) fn atoi(text: &[u8]) -> i64 {
     match leading_integer(text).0 {
         Some(value) => value,
         None if text.contains(&b'-') => i64::MIN,
