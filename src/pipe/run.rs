@@ -71,6 +71,7 @@ fn fields_fit(ex: &mut Exchange) -> bool {
     let Some((name, _)) = ex.headers_in.iter().find(|(_, value)| value.len() > most) else { return true };
     let text = "AH00560: Request header exceeds LimitRequestFieldSize after merging:";
     logs::error!(ex, Level::Info, "core", "{} {}", text, Bytes(name.get(..64).unwrap_or(name)));
+    logs::error!(ex, Level::Debug, "core", "AH00567: request failed: error reading the headers");
     ex.notes.set(b"error-notes", b"Size of a request header field exceeds server limit.");
     false
 }
