@@ -8,7 +8,7 @@ use crate::expr::{Expr, Scratch, Template};
 use crate::logs::{self, Level};
 use crate::modules::rows::nothing;
 use crate::modules::slot;
-use crate::pipe::{Hook, Module, Outcome, Phase, Run};
+use crate::pipe::{self, Hook, Module, Outcome, Phase, Run};
 use crate::web::{Exchange, Table};
 
 /// The module.
@@ -378,6 +378,7 @@ fn apply(ex: &mut Exchange, which: Which, early: bool) {
             carry_out(ex, which, change, &mut work);
         }
     }
+    pipe::vary(ex, &mut work.expr);
     WORK.set(Some(work));
 }
 

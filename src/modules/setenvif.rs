@@ -10,7 +10,7 @@ use crate::expr::{Expr, Scratch};
 use crate::logs::{self, Bytes, Level};
 use crate::modules::rows::nothing;
 use crate::modules::slot;
-use crate::pipe::{Hook, Module, Outcome, Phase, Run};
+use crate::pipe::{self, Hook, Module, Outcome, Phase, Run};
 use crate::web::Exchange;
 
 /// The module.
@@ -283,6 +283,7 @@ fn apply(ex: &mut Exchange, rules: &[Arc<Rule>]) -> Outcome {
             }
         }
     }
+    pipe::vary(ex, &mut memory.scratch);
     MEMORY.replace(memory);
     Outcome::Ok
 }

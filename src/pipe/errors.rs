@@ -6,7 +6,6 @@ use super::{Outcome, names, respond};
 use crate::base::path::escape_html;
 use crate::codec::http1::write::push_decimal;
 use crate::config::core::{CoreDir, ErrorDocument, Signature, Text};
-use crate::expr::Scratch;
 use crate::logs::{self, Level};
 use crate::web::{BodyFault, Exchange, ProxyKind, Wire, status};
 
@@ -92,7 +91,7 @@ pub(super) async fn die(ex: &mut Exchange, wire: &mut dyn Wire, code: u16) -> Ou
 fn expand(ex: &Exchange, text: &Text) -> Vec<u8> {
     let Some(template) = &text.template else { return text.raw.clone() };
     let mut out = Vec::new();
-    if let Err(error) = template.eval(ex, &mut Scratch::new(), &mut out) {
+    if let Err(error) = super::expand(ex, template, &mut out) {
         logs::error!(
             ex,
             Level::Error,
@@ -183,7 +182,8 @@ pub(super) fn push_page(ex: &Exchange, status: u16, recursive: u16, location: &[
     out.extend_from_slice(b"</title>\n</head><body>\n<h1>");
     out.extend_from_slice(title.get(4..).unwrap_or_default());
     out.extend_from_slice(b"</h1>\n");
-    push_text(ex, row, location, out);
+    // A status without a text of its own is given that of 500.
+    push_text(ex, if row.text.is_empty() { status::of(500) } else { row }, location, out);
     if recursive != 0 {
         let row = status::of(recursive);
         out.extend_from_slice(b"<p>Additionally, a ");

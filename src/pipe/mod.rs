@@ -26,7 +26,7 @@ pub use errors::{body_fault, push_signature};
 pub use lookup::{fast_redirect, lookup, lookup_file};
 pub use respond::{abort, data, drain, fill, finish, flush, has_token, head, interim, text};
 pub use run::{log, refuse, run};
-pub use vars::{expand, holds};
+pub use vars::{expand, holds, vary};
 
 /// Phases in the order they run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,16 +1,41 @@
 //! The server's name, port and scheme as the request sees them (`UseCanonicalName`), and URLs made of them.
 
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::OnceLock;
+
 use crate::config::core::{Canonical, CoreDir, CoreProcess, CoreServer, Tokens};
 use crate::web::Exchange;
 
 /// The name for self-referential URLs, `SERVER_NAME` and `%V`.
 pub fn server_name(ex: &Exchange) -> &[u8] {
-    // `UseCanonicalName DNS` asks the resolver, which the request path cannot wait for: ServerName instead.
     let canonical = ex.dir::<CoreDir>().and_then(|dir| dir.use_canonical_name).unwrap_or_default();
     if canonical == Canonical::Off && !ex.hostname.is_empty() {
         return &ex.hostname;
     }
+    if canonical == Canonical::Dns
+        && let Some(name) = known_name(ex.conn.local.ip().to_canonical())
+    {
+        return name;
+    }
     ex.server().rec.name.as_deref().unwrap_or(b"localhost")
+}
+
+/// The name of an address in `/etc/hosts`, for `UseCanonicalName DNS`. The resolver itself is not asked: the request
+/// path cannot wait for it, and answers would be ServerName's in most cases.
+fn known_name(ip: IpAddr) -> Option<&'static [u8]> {
+    static HOSTS: OnceLock<HashMap<IpAddr, Vec<u8>>> = OnceLock::new();
+    let hosts = HOSTS.get_or_init(|| {
+        let mut known = HashMap::new();
+        for line in std::fs::read_to_string("/etc/hosts").unwrap_or_default().lines() {
+            let mut words = line.split('#').next().unwrap_or_default().split_ascii_whitespace();
+            if let (Some(Ok(ip)), Some(name)) = (words.next().map(str::parse::<IpAddr>), words.next()) {
+                known.entry(ip).or_insert_with(|| name.to_ascii_lowercase().into_bytes());
+            }
+        }
+        known
+    });
+    hosts.get(&ip).map(Vec::as_slice)
 }
 
 /// The port for self-referential URLs, `SERVER_PORT` and `%p`.

@@ -150,6 +150,9 @@ async fn map(ex: &mut Exchange) -> Outcome {
     }
     let encoded = memchr::memchr(b'%', &ex.uri).is_some();
     if encoded && outcome != Outcome::Done {
+        // Sections that hold for the encoded path were for the phase above only.
+        ex.matched.clear();
+        chain::update(ex);
         if let Err(status) = decode(ex, how) {
             return Outcome::Status(status);
         }

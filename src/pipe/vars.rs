@@ -38,6 +38,15 @@ pub fn holds(ex: &Exchange, condition: &Expr) -> Result<bool, EvalError> {
     result
 }
 
+/// The request fields that expressions asked for since the last call belong into the response's `Vary`.
+pub fn vary(ex: &mut Exchange, scratch: &mut Scratch) {
+    for name in scratch.take_vary() {
+        if !super::has_token(ex.headers_out.get_all(b"Vary"), &name) {
+            ex.headers_out.merge(b"Vary", &name);
+        }
+    }
+}
+
 /// Files that an expression reads are small; the rest is cut off.
 const FILE_MAX: u64 = 1 << 20;
 

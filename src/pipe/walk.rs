@@ -1,5 +1,6 @@
 //! The walks: which sections apply to a request.
 
+use std::cell::RefCell;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::{ffi::OsStr, fs, io, os::unix::ffi::OsStrExt};
@@ -12,6 +13,11 @@ use crate::config::{Matcher, Section, SectionKind};
 use crate::expr::Scratch;
 use crate::logs::{self, Bytes, Errno, Level};
 use crate::web::Exchange;
+
+thread_local! {
+    /// Memory of conditions, lent to one walk at a time.
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
 
 /// `<Location>` sections, against `ex.uri`; then the `<If>` sections of all that applies.
 pub(super) fn locations_and_ifs(ex: &mut Exchange) {
@@ -79,7 +85,7 @@ fn ifs(ex: &mut Exchange, select: &Select, own: &[u32], any: bool) {
     }
     // Conditions see the values merged so far.
     chain::update(ex);
-    let mut scratch = Scratch::new();
+    let mut scratch = SCRATCH.take();
     let mut found = std::mem::take(&mut ex.matched.ifs);
     if_list(ex, select, own, &mut scratch, &mut found, 0);
     let outer: smallvec::SmallVec<[u32; 8]> =
@@ -90,6 +96,8 @@ fn ifs(ex: &mut Exchange, select: &Select, own: &[u32], any: bool) {
         }
     }
     ex.matched.ifs = found;
+    super::vary(ex, &mut scratch);
+    SCRATCH.replace(scratch);
 }
 
 type Found = smallvec::SmallVec<[u32; 2]>;

@@ -38,7 +38,7 @@ static TABLE: &[Status] = &[
     status(302, "Found", "<p>The document has moved <a href=\"{location}\">here</a>.</p>\n"),
     status(303, "See Other", "<p>The answer to your request is located <a href=\"{location}\">here</a>.</p>\n"),
     status(304, "Not Modified", ""),
-    status(305, "Use Proxy", "<p>This resource is only accessible through the proxy\n{location}<br />\nYou will need to configure your client to use that proxy.</p>\n"),
+    status(305, "Use Proxy", "<p>This resource is only accessible through the proxy\n<br />\nYou will need to configure your client to use that proxy.</p>\n"),
     status(307, "Temporary Redirect", "<p>The document has moved <a href=\"{location}\">here</a>.</p>\n"),
     status(308, "Permanent Redirect", "<p>The document has moved <a href=\"{location}\">here</a>.</p>\n"),
     status(400, "Bad Request", "<p>Your browser sent a request that this server could not understand.<br />\n{detail}</p>\n"),
