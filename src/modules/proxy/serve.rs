@@ -165,7 +165,7 @@ async fn handle(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
         return outcome;
     }
     if ex.method == b"TRACE"
-        && let Some(status) = refuse_trace(ex, wire)
+        && let Some(status) = refuse_trace(ex)
     {
         return Outcome::Status(status);
     }
@@ -233,7 +233,7 @@ async fn answer_options(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
 /// The request as it came, in a response.
 async fn answer_trace(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
     ex.proxyreq = ProxyKind::None;
-    if let Some(status) = refuse_trace(ex, wire) {
+    if let Some(status) = refuse_trace(ex) {
         return Outcome::Status(status);
     }
     let mut text = ex.the_request.clone();
@@ -261,22 +261,17 @@ fn trace_allowed(ex: &Exchange) -> Trace {
     ex.server().get::<CoreServer>().and_then(|core| core.trace).unwrap_or(Trace::On)
 }
 
-/// The status with which a TRACE is refused, if it is.
-fn refuse_trace(ex: &mut Exchange, wire: &dyn Wire) -> Option<u16> {
-    let (status, text) = match trace_allowed(ex) {
-        Trace::Off => {
-            let text = "TRACE forbidden by server configuration";
-            logs::error!(ex, Level::Error, "proxy", "AH01139: {text}");
-            (405, text)
-        }
-        Trace::On if wire.body_kind() != crate::web::BodyKind::None && !wire.body_done() => {
-            (413, "TRACE with request body is not allowed")
-        }
-        Trace::On | Trace::Extended => return None,
-    };
+/// The status with which a TRACE is refused, if it is. A body goes to the backend even where `TraceEnable` is not
+/// `extended`: httpd asks for one before it has looked.
+fn refuse_trace(ex: &mut Exchange) -> Option<u16> {
+    if trace_allowed(ex) != Trace::Off {
+        return None;
+    }
+    let text = "TRACE forbidden by server configuration";
+    logs::error!(ex, Level::Error, "proxy", "AH01139: {text}");
     ex.notes.set(b"error-notes", text.as_bytes());
     ex.notes.set(b"verbose-error-to", b"*");
-    Some(status)
+    Some(405)
 }
 
 /// This thread's policies, one for each chain of sections and server. The chain is kept with it: its address is the key.
