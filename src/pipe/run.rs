@@ -200,9 +200,8 @@ fn decode(ex: &mut Exchange, how: Normalize) -> Result<(), u16> {
     if slashes == EncodedSlashes::Decode {
         let raw = std::mem::take(&mut ex.uri);
         let how = Normalize { decode_unreserved: false, ..how };
-        if normalize_path(&raw, how, &mut ex.uri).is_err() {
-            return Err(400);
-        }
+        // Above the root there is only the root: no error any more, as in httpd.
+        let _ = normalize_path(&raw, how, &mut ex.uri);
     }
     Ok(())
 }

@@ -147,6 +147,9 @@ async fn handle(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
         if !ex.handler.starts_with(b"proxy:") {
             return Outcome::Declined;
         }
+        if !speaks(ex, ex.handler.get(6..).unwrap_or_default()) {
+            return Outcome::Declined;
+        }
         // `SetHandler "proxy:…"`: the file's name goes behind the handler's.
         let file = std::mem::replace(&mut ex.filename, ex.handler.clone());
         ex.filename.extend_from_slice(&file);
@@ -176,6 +179,27 @@ async fn handle(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
     };
     let form = matches!(choice, Choice::Balancer(_)).then(|| Form::of(ex));
     upstream::forward(ex, wire, &process.backends, &Forward { choice, policy, form }).await
+}
+
+/// Whether a loaded module knows the URL's scheme: for `SetHandler`, which is not for the proxy otherwise.
+fn speaks(ex: &Exchange, url: &[u8]) -> bool {
+    const SCHEMES: &[(&str, &[&str])] = &[
+        ("proxy_http_module", &["http", "https", "ws", "wss"]),
+        ("proxy_ajp_module", &["ajp"]),
+        ("proxy_balancer_module", &["balancer"]),
+        ("proxy_fcgi_module", &["fcgi"]),
+        ("proxy_scgi_module", &["scgi"]),
+        ("proxy_uwsgi_module", &["uwsgi"]),
+        ("proxy_ftp_module", &["ftp"]),
+        ("proxy_http2_module", &["h2", "h2c"]),
+        ("proxy_wstunnel_module", &["ws", "wss"]),
+    ];
+    let url = split_unix(url).map_or(url, |(_, url)| url);
+    let Some(scheme) = memchr::memchr(b':', url).map(|at| &url[..at]) else { return false };
+    let loaded = &ex.live.generation.globals.modules;
+    SCHEMES.iter().any(|(module, schemes)| {
+        schemes.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(scheme)) && loaded.contains(module)
+    })
 }
 
 fn no_handler(ex: &Exchange) -> Outcome {
@@ -224,10 +248,12 @@ fn parse_count(text: &[u8]) -> Option<i64> {
 
 async fn answer_options(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
     ex.proxyreq = ProxyKind::None;
-    if trace_allowed(ex) != Trace::Off {
-        ex.headers_out.set(b"Allow", b"TRACE");
+    let allow: &[u8] = if trace_allowed(ex) == Trace::Off { b"" } else { b"TRACE" };
+    ex.headers_out.set(b"Allow", allow);
+    if pipe::text(ex, wire, b"").await.is_err() {
+        ex.conn.aborted.set(true);
     }
-    finish(ex, wire, b"").await
+    Outcome::Done
 }
 
 /// The request as it came, in a response.
@@ -246,12 +272,8 @@ async fn answer_trace(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
     }
     text.extend_from_slice(b"\r\n");
     ex.content_type = b"message/http".to_vec();
-    finish(ex, wire, &text).await
-}
-
-async fn finish(ex: &mut Exchange, wire: &mut dyn Wire, text: &[u8]) -> Outcome {
     // The client is gone if this fails: nothing is left to be told.
-    if pipe::text(ex, wire, text).await.is_err() {
+    if pipe::data(ex, wire, &text).await.is_err() || pipe::finish(ex, wire).await.is_err() {
         ex.conn.aborted.set(true);
     }
     Outcome::Done

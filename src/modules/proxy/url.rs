@@ -124,11 +124,9 @@ impl WorkerUrl {
             }
         };
         let own = default_port(&scheme);
-        let open = port.filter(|digits| pattern && digits.contains(&b'$'));
-        let port = match port {
-            Some(digits) if !digits.is_empty() => port_number(digits, pattern).ok_or_else(broken)?,
-            _ => 0,
-        };
+        let digits = port.unwrap_or_default();
+        let open = pattern && digits.contains(&b'$');
+        let port = if digits.is_empty() { 0 } else { port_number(digits, pattern).ok_or_else(broken)? };
         if host.is_empty() {
             return Err(relative());
         }
@@ -136,11 +134,10 @@ impl WorkerUrl {
         let mut name = format!("{scheme}://").into_bytes();
         name.extend_from_slice(user);
         name.extend_from_slice(&host);
-        if let Some(open) = open {
+        if open || (port != 0 && port != own) {
+            // As written: `:08080` is no name of what is at `:8080`.
             name.push(b':');
-            name.extend_from_slice(open);
-        } else if port != 0 && port != own {
-            name.extend_from_slice(format!(":{port}").as_bytes());
+            name.extend_from_slice(digits);
         }
         name.extend_from_slice(path);
         let host = latin1(host.strip_prefix(b"[").and_then(|host| host.strip_suffix(b"]")).unwrap_or(&host));
