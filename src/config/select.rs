@@ -44,7 +44,7 @@ pub struct Walks {
     pub directory_matches: Vec<u32>,
     /// `<Files>` at server level.
     pub files: Vec<u32>,
-    /// `<Proxy>`, then `<ProxyMatch>`.
+    /// `<Proxy>` and `<ProxyMatch>`, in file order.
     pub proxies: Vec<u32>,
     /// `<If>` and its relatives at server level.
     pub ifs: Vec<u32>,
@@ -90,7 +90,6 @@ impl Select {
 
     fn walks_of(&mut self, sections: &[Arc<Section>], numbers: &mut HashMap<*const Section, u32>) -> Walks {
         let mut walks = Walks::default();
-        let mut proxy_matches = Vec::new();
         for section in sections {
             let number = self.number(section, numbers);
             walks.any_if |= self.holds_if(number);
@@ -99,13 +98,11 @@ impl Select {
                 SectionKind::Directory if section.is_match => walks.directory_matches.push(number),
                 SectionKind::Directory => walks.directories.push((segments(section), number)),
                 SectionKind::Files => walks.files.push(number),
-                SectionKind::Proxy if section.is_match => proxy_matches.push(number),
                 SectionKind::Proxy => walks.proxies.push(number),
                 SectionKind::If | SectionKind::ElseIf | SectionKind::Else => walks.ifs.push(number),
                 SectionKind::VirtualHost | SectionKind::Limit | SectionKind::Block => {}
             }
         }
-        walks.proxies.append(&mut proxy_matches);
         walks.directories.sort_by_key(|(segments, _)| *segments);
         walks
     }

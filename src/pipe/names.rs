@@ -70,7 +70,15 @@ pub fn default_port(ex: &Exchange) -> u16 {
 pub fn push_url(ex: &Exchange, path: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(scheme(ex));
     out.extend_from_slice(b"://");
-    out.extend_from_slice(server_name(ex));
+    let name = server_name(ex);
+    let bare_v6 = memchr::memchr(b':', name).is_some() && name.first() != Some(&b'[');
+    if bare_v6 {
+        out.push(b'[');
+    }
+    out.extend_from_slice(name);
+    if bare_v6 {
+        out.push(b']');
+    }
     let port = server_port(ex);
     if port != default_port(ex) {
         out.extend_from_slice(format!(":{port}").as_bytes());

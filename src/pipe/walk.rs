@@ -142,14 +142,18 @@ pub(super) fn proxies(ex: &mut Exchange) {
     let Some(walks) = select.walks(ex.server).filter(|walks| !walks.proxies.is_empty()) else { return };
     let mut found = std::mem::take(&mut ex.matched.directories);
     found.clear();
-    let url = ex.filename.get(6..).unwrap_or_default();
-    found.extend(
-        walks
-            .proxies
-            .iter()
-            .copied()
-            .filter(|number| select.item(*number).is_some_and(|item| item.section.matches_proxy(url))),
-    );
+    for number in walks.proxies.iter().copied() {
+        let Some(item) = select.item(number) else { continue };
+        if !item.section.matches_proxy(ex.filename.get(6..).unwrap_or_default()) {
+            continue;
+        }
+        found.push(number);
+        if has_names(&item.section) {
+            let name = std::mem::take(&mut ex.filename);
+            name_groups(ex, &item.section, name.get(6..).unwrap_or_default());
+            ex.filename = name;
+        }
+    }
     ex.matched.directories = found;
     chain::update(ex);
 }

@@ -159,16 +159,14 @@ impl ReverseMap {
             if starts_with_icase(word, b"path=") {
                 path.note(start + 5, end);
                 let matches = |rule: &CookieRule| word[5..].starts_with(&self.text(ex, &rule.inner, rule.interpolate));
-                if let Some(rule) = self.paths.iter().find(|rule| matches(rule)) {
-                    path.value = Some(self.text(ex, &rule.outer, rule.interpolate).into_owned());
-                }
+                let rule = self.paths.iter().find(|rule| matches(rule));
+                path.value = rule.map(|rule| self.text(ex, &rule.outer, rule.interpolate).into_owned());
             } else if starts_with_icase(word, b"domain=") {
                 domain.note(start + 7, end);
                 let matches =
                     |rule: &CookieRule| starts_with_icase(&word[7..], &self.text(ex, &rule.inner, rule.interpolate));
-                if let Some(rule) = self.domains.iter().find(|rule| matches(rule)) {
-                    domain.value = Some(self.text(ex, &rule.outer, rule.interpolate).into_owned());
-                }
+                let rule = self.domains.iter().find(|rule| matches(rule));
+                domain.value = rule.map(|rule| self.text(ex, &rule.outer, rule.interpolate).into_owned());
             }
         }
         let mut changes = [path, domain];
@@ -226,8 +224,7 @@ impl Reverse for ReverseMap {
     }
 }
 
-/// Where in a cookie a value stands, and what replaces it. Of several attributes of one name the last one's place
-/// counts, and the last replacement found.
+/// Where in a cookie a value stands, and what replaces it. Of several attributes of one name only the last one counts.
 #[derive(Default)]
 struct Change {
     start: usize,
