@@ -72,7 +72,9 @@ fn by_age(ex: &Exchange, modified: i64) -> Condition {
 fn if_unmodified_since(ex: &Exchange) -> Condition {
     let Some(text) = ex.headers_in.get(b"If-Unmodified-Since") else { return Condition::None };
     let modified = modified(ex);
-    match parse_http_date(text) {
+    // The very first second is httpd's mark of a date that cannot be read.
+    match parse_http_date(text).filter(|since| *since != 0) {
+        None => Condition::NoMatch,
         Some(since) if modified > since => by_age(ex, modified),
         _ => Condition::NoMatch,
     }

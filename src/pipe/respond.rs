@@ -33,8 +33,14 @@ pub fn head(ex: &mut Exchange, wire: &mut dyn Wire, length: Option<u64>) {
 fn send_head(ex: &mut Exchange, wire: &mut dyn Wire, computed: Option<u64>) {
     ex.head_sent = true;
     if ex.assbackwards {
-        ex.response.no_body = ex.header_only;
+        ex.response.no_body = false;
         ex.response.framing = Framing::Close;
+        // Said to nobody, but the log asks.
+        ex.headers_out.set(b"Connection", b"close");
+        if let Some(length) = computed {
+            let mut text = [0; 20];
+            ex.headers_out.set_if_absent(b"Content-Length", decimal(length, &mut text));
+        }
         ex.close = true;
         let code = ex.status;
         hand_over(ex, wire, code, b"", false);
@@ -252,7 +258,9 @@ pub fn has_token<'a>(values: impl Iterator<Item = &'a [u8]>, token: &[u8]) -> bo
     let mut values = values;
     values.any(|value| {
         value.len() >= token.len()
-            && value.split(|byte| *byte == b',').any(|word| word.trim_ascii().eq_ignore_ascii_case(token))
+            && value
+                .split(|byte| matches!(byte, b',' | b' ' | b'\t' | b';'))
+                .any(|word| word.eq_ignore_ascii_case(token))
     })
 }
 

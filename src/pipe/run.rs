@@ -33,7 +33,10 @@ pub async fn refuse(ex: &mut Exchange, wire: &mut dyn Wire, status: u16) {
     ex.header_only = ex.method == b"HEAD";
     // Whatever HTTP/0.9 may have been meant: the answer has a head.
     ex.assbackwards = false;
-    host::split_target(ex);
+    // A line of which no word was read has no path, not even `/`.
+    if !(ex.method.is_empty() && ex.unparsed_uri.is_empty()) {
+        host::split_target(ex);
+    }
     host::note_host(ex);
     chain::update(ex);
     answer(ex, wire, Outcome::Status(status)).await;
@@ -43,7 +46,9 @@ pub async fn refuse(ex: &mut Exchange, wire: &mut dyn Wire, status: u16) {
 /// Target, host and server.
 fn begin(ex: &mut Exchange, wire: &mut dyn Wire) -> Result<(), u16> {
     let merged = ex.headers_in.compress_all();
-    ex.header_only = ex.method == b"HEAD";
+    ex.header_only = ex.method == b"HEAD" && !ex.assbackwards;
+    // `http/1.1` passes for that under HttpProtocolOptions Unsafe.
+    ex.protocol.make_ascii_uppercase();
     host::split_target(ex);
     if merged && !fields_fit(ex) {
         host::note_host(ex);
@@ -448,6 +453,9 @@ async fn end(ex: &mut Exchange, wire: &mut dyn Wire) {
         wire.close();
     }
     ex.io_counts = wire.counts();
+    if let Some(trailers) = wire.trailers().filter(|_| ex.trailers_in.is_empty()) {
+        ex.trailers_in.extend(trailers);
+    }
     log(ex).await;
 }
 

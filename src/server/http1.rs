@@ -127,7 +127,11 @@ async fn request(
                 ex.protocol.extend_from_slice(b"HTTP/1.0");
                 (ex.proto_num, ex.assbackwards) = (1000, false);
             }
-            wire.bytes_in += head.read().min(wire.input.bytes().len()) as u64;
+            let read = match error {
+                RequestError::EndInFields(_) => wire.input.bytes().len(),
+                _ => head.read().min(wire.input.bytes().len()),
+            };
+            wire.bytes_in += read as u64;
             wire.input.start = wire.input.end;
             pipe::refuse(ex, wire, error.status()).await;
             true

@@ -100,14 +100,19 @@ impl<'a> Line<'a> {
     }
 
     /// Requests served on this connection before: httpd counts a request only once it decides to keep the connection,
-    /// and prints one less.
+    /// and prints one less. The last one that MaxKeepAliveRequests lets pass counts.
     fn kept_before(&self) -> u32 {
         let before = self.ex.conn.keepalives.get();
-        if self.ex.close { before.saturating_sub(1) } else { before }
+        let last = before > 0 && before == self.max_keep_alive();
+        if self.ex.close && !last { before.saturating_sub(1) } else { before }
+    }
+
+    fn max_keep_alive(&self) -> u32 {
+        self.ex.server().rec.max_keep_alive.unwrap_or(100)
     }
 
     fn connection_state(&self) -> u8 {
-        let max = self.ex.server().rec.max_keep_alive.unwrap_or(100);
+        let max = self.max_keep_alive();
         if self.ex.conn.aborted.get() {
             b'X'
         } else if !self.ex.close && (max == 0 || max > self.ex.conn.keepalives.get().saturating_add(1)) {
@@ -188,7 +193,8 @@ fn query(line: &Line<'_>, _: &[u8], out: &mut Vec<u8>) -> Option<()> {
 /// The request line as received, but for a password in an absolute target.
 fn request_line(line: &Line<'_>, _: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let whole = line.original.map_or(&line.ex.the_request, |old| &old.the_request);
-    if whole.is_empty() {
+    // Nothing came in time; an empty line is something else.
+    if whole.is_empty() && line.ex.status == 408 {
         return None;
     }
     match without_password(whole) {
@@ -259,25 +265,35 @@ fn response_field(name: &[u8]) -> Render {
     }
 }
 
+/// The field as sent; as set where no head was sent. Date and Server are the server's, not the response's.
 fn out_field<'a>(line: &Line<'a>, name: &[u8]) -> Option<&'a [u8]> {
-    line.ex.err_headers_out.get(name).or_else(|| line.ex.headers_out.get(name))
+    let ex = line.ex;
+    match ex.head_sent && !ex.assbackwards {
+        true if name.eq_ignore_ascii_case(b"Date") || name.eq_ignore_ascii_case(b"Server") => None,
+        true => ex.response.fields.get(name),
+        false => ex.err_headers_out.get(name).or_else(|| ex.headers_out.get(name)),
+    }
 }
 
 /// The type without its parameters.
 fn content_type(line: &Line<'_>, name: &[u8], out: &mut Vec<u8>) -> Option<()> {
-    match line.ex.content_type.as_slice() {
-        b"" => escaped(out, out_field(line, name)),
-        full => {
-            let end = memchr::memchr(b';', full).unwrap_or(full.len());
-            escaped(out, full.get(..end).map(trimmed))
-        }
-    }
+    let full = match line.ex.content_type.as_slice() {
+        full if !full.is_empty() && (!line.ex.head_sent || line.ex.assbackwards) => Some(full),
+        _ => out_field(line, name),
+    };
+    escaped(out, full.map(|full| trimmed(full.split(|byte| *byte == b';').next().unwrap_or_default())))
 }
 
 /// All values, joined.
 fn set_cookie(line: &Line<'_>, name: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    let ex = line.ex;
+    let nothing = Table::default();
+    let (first, second) = match ex.head_sent && !ex.assbackwards {
+        true => (&ex.response.fields, &nothing),
+        false => (&ex.err_headers_out, &ex.headers_out),
+    };
     let mut any = None;
-    for value in line.ex.err_headers_out.get_all(name).chain(line.ex.headers_out.get_all(name)) {
+    for value in first.get_all(name).chain(second.get_all(name)) {
         if any.replace(()).is_some() {
             out.extend_from_slice(b", ");
         }
