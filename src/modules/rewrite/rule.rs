@@ -195,7 +195,11 @@ pub(super) fn words(line: &[u8]) -> (Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>) 
         Some((text[..end].to_vec(), text.get(end + 1..).unwrap_or_default()))
     }
     let Some((first, rest)) = word(line) else { return (Vec::new(), None, None) };
-    let Some((second, rest)) = word(rest) else { return (first, None, None) };
+    let Some((second, rest)) = word(rest) else {
+        // Behind a closing quote there is a second word, even if it is empty.
+        let closed = matches!(line.trim_ascii().first(), Some(b'"' | b'\''));
+        return (first, closed.then(Vec::new), None);
+    };
     let third = word(rest).map(|(third, _)| third);
     (first, Some(second), third)
 }
@@ -461,6 +465,7 @@ mod tests {
         assert_eq!(split(r#""^/a b" '/c d' "[R, L]" x"#), ("^/a b".into(), some("/c d"), some("[R, L]")));
         assert_eq!(split(r"^/a\ b /c"), (r"^/a\ b".into(), some("/c"), None));
         assert_eq!(split("^/a"), ("^/a".into(), None, None));
+        assert_eq!(split("'/a'"), ("/a".into(), some(""), None));
         assert_eq!(split(""), (String::new(), None, None));
     }
 }
