@@ -7,7 +7,7 @@ use std::{ffi::OsStr, fs, io, os::unix::ffi::OsStrExt};
 
 use super::{Outcome, chain};
 use crate::base::pattern::Captures;
-use crate::config::core::{CoreDir, OptionSet, options};
+use crate::config::core::{CoreDir, CoreServer, OptionSet, options};
 use crate::config::select::{Item, Select};
 use crate::config::{Matcher, Section, SectionKind};
 use crate::expr::Scratch;
@@ -199,10 +199,23 @@ pub(super) fn directories(ex: &mut Exchange) -> Outcome {
         ex.filename = full;
         chain::update(ex);
     }
-    let Some(end) = fault else { return Outcome::Ok };
-    ex.filename.truncate(end);
-    forbidden_link(ex);
-    refused(ex, 403)
+    match fault {
+        None => Outcome::Ok,
+        Some(Fault::Link(end)) => {
+            ex.filename.truncate(end);
+            forbidden_link(ex);
+            refused(ex, 403)
+        }
+        Some(Fault::Overrides(status)) => refused(ex, status),
+    }
+}
+
+/// Why the walk ends early.
+enum Fault {
+    /// A symbolic link may not be followed; it ends here.
+    Link(usize),
+    /// There is a `.htaccess` file, answered with this status.
+    Overrides(u16),
 }
 
 /// The walk failed: its sections do not hold for the answer, only the values of the server.
@@ -218,8 +231,7 @@ fn forbidden_link(ex: &Exchange) {
 }
 
 /// The plain sections of the directories that make up the first `existing` bytes of the file name, shortest first.
-/// Gives the end of a symbolic link that may not be followed.
-fn directory_sections(ex: &mut Exchange, select: &Select, sections: &[(usize, u32)], existing: usize) -> Option<usize> {
+fn directory_sections(ex: &mut Exchange, select: &Select, sections: &[(usize, u32)], existing: usize) -> Option<Fault> {
     let mut full = std::mem::take(&mut ex.filename);
     let length = full.len();
     if existing == length && full.last() != Some(&b'/') && ex.finfo.is_some() {
@@ -228,6 +240,7 @@ fn directory_sections(ex: &mut Exchange, select: &Select, sections: &[(usize, u3
     }
     let mut rest = sections;
     let mut set = own_options(ex);
+    let files_end = if ex.finfo.as_ref().is_some_and(|info| !info.is_dir()) { existing } else { existing + 1 };
     let (mut end, mut depth, mut fault) = (0, 0, None);
     while let Some(slash) = full.get(end..).and_then(|tail| memchr::memchr(b'/', tail)) {
         end += slash + 1;
@@ -250,16 +263,59 @@ fn directory_sections(ex: &mut Exchange, select: &Select, sections: &[(usize, u3
             chain::update(ex);
             set = own_options(ex);
         }
+        if fault.is_none() && end <= files_end {
+            fault = overrides(ex, dir).map(Fault::Overrides);
+        }
         if fault.is_none() && !set.has(options::FOLLOW_SYM_LINKS) {
             let next = full.get(end..).and_then(|tail| memchr::memchr(b'/', tail)).map_or(length, |at| end + at);
             if full.get(..next).is_some_and(|part| next > end && is_forbidden_link(part, set)) {
-                fault = Some(next);
+                fault = Some(Fault::Link(next));
             }
         }
     }
     full.truncate(length);
     ex.filename = full;
     fault
+}
+
+/// `AllowOverride`: whether files in this directory would change the values, were they read. They are not read yet: a
+/// request that such a file may be there to refuse is refused, with the status that is the answer.
+fn overrides(ex: &Exchange, dir: &[u8]) -> Option<u16> {
+    let core = ex.dir::<CoreDir>();
+    let listed = core.and_then(|core| core.allow_override_list.as_ref()).is_some_and(|list| !list.is_empty());
+    // As in httpd, AllowOverride that was never set is not AllowOverride None.
+    let allowed = core.and_then(|core| core.allow_override).is_none_or(|allowed| allowed.classes != 0);
+    if !listed && !allowed {
+        return None;
+    }
+    let names = ex.server().get::<CoreServer>().and_then(|core| core.access_file_names.as_deref());
+    let standard = names.is_none().then_some(b".htaccess".as_slice());
+    for name in names.into_iter().flatten().map(Vec::as_slice).chain(standard) {
+        let mut file = Vec::with_capacity(dir.len() + name.len());
+        file.extend_from_slice(dir);
+        file.extend_from_slice(name);
+        match fs::metadata(path_of(&file)) {
+            Ok(_) => {
+                let text = "such files are not read by this server";
+                logs::error!(ex, Level::Alert, "core", "{}: {}", Bytes(&file), text);
+                return Some(500);
+            }
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                logs::error!(
+                    ex,
+                    Level::Crit,
+                    "core",
+                    Errno::from(&error) =>
+                    "AH00529: {} pcfg_openfile: unable to check htaccess file, ensure it is readable and that '{}' is executable",
+                    Bytes(&file),
+                    Bytes(dir)
+                );
+                return Some(403);
+            }
+            Err(_) => {}
+        }
+    }
+    None
 }
 
 fn own_options(ex: &Exchange) -> OptionSet {
