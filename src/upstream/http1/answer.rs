@@ -137,6 +137,8 @@ struct Taken {
     counted: usize,
     /// Without a status line: the first line, which belongs to the body.
     stray: Option<Vec<u8>>,
+    /// The error whose document this is.
+    error: Option<(u16, Vec<u8>)>,
 }
 
 /// Puts the head into the exchange.
@@ -152,15 +154,13 @@ fn take_head(ex: &mut Exchange, attempt: &Attempt<'_>, head: &ResponseHead, buf:
         return Err(respond::proxy_error(ex, 502, &reason));
     }
     let body = response_body(head, buf, ex.header_only).ok();
-    // An ErrorDocument that is fetched from a backend goes out under the error's status.
-    if ex.status < 400 || head.status != 200 {
-        ex.status = head.status;
-        ex.status_line.clear();
-        if head.stray.is_none() {
-            push_decimal(&mut ex.status_line, u64::from(head.status));
-            ex.status_line.push(b' ');
-            ex.status_line.extend_from_slice(head.bytes(buf, head.reason));
-        }
+    let error = (ex.status >= 400).then(|| (ex.status, std::mem::take(&mut ex.status_line)));
+    ex.status = head.status;
+    ex.status_line.clear();
+    if head.stray.is_none() {
+        push_decimal(&mut ex.status_line, u64::from(head.status));
+        ex.status_line.push(b' ');
+        ex.status_line.extend_from_slice(head.bytes(buf, head.reason));
     }
     ex.headers_out.clear();
     let measured = matches!(body, Some(ResponseBody::Empty | ResponseBody::Length(_)));
@@ -189,6 +189,7 @@ fn take_head(ex: &mut Exchange, attempt: &Attempt<'_>, head: &ResponseHead, buf:
         keep: head.version.minor >= 1 && !ends && !closes,
         counted: if head.stray.is_some() { 0 } else { b"HTTP/1.1 200 ".len() + head.reason.len() },
         stray: head.stray.map(|line| head.bytes(buf, line).to_vec()),
+        error,
     })
 }
 
@@ -202,10 +203,11 @@ pub(super) async fn relay(
     keep: bool,
 ) -> Outcome {
     let lane = link.lane();
-    let Taken { body, keep: may_keep, counted, stray } = match take_head(ex, attempt, &lane.head, lane.input.bytes()) {
-        Ok(taken) => taken,
-        Err(outcome) => return outcome,
-    };
+    let Taken { body, keep: may_keep, counted, stray, error } =
+        match take_head(ex, attempt, &lane.head, lane.input.bytes()) {
+            Ok(taken) => taken,
+            Err(outcome) => return outcome,
+        };
     let keep = keep && may_keep;
     let length = match body {
         Some(ResponseBody::Length(n)) => Some(n),
@@ -247,10 +249,15 @@ pub(super) async fn relay(
         }
     }
     let length = if ex.status == 206 { None } else { length };
-    match respond::head(ex, wire, attempt, length) {
+    match respond::map(ex, attempt) {
         Verdict::Send => {}
         Verdict::Replace(outcome) => return outcome,
     }
+    // An ErrorDocument that is fetched from a backend goes out under the error's status.
+    if let Some((status, line)) = error.filter(|_| ex.status == 200) {
+        (ex.status, ex.status_line) = (status, line);
+    }
+    pipe::head(ex, wire, length);
     if let Some(mut line) = stray {
         if let Some(piece) = &mut piece {
             line.extend_from_slice(link.input().get(piece.data.clone()).unwrap_or_default());
