@@ -4,6 +4,8 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::task::Poll;
 
+use smallvec::SmallVec;
+
 use super::super::Attempt;
 use super::super::forward::Text;
 use super::super::link::Link;
@@ -17,6 +19,12 @@ use crate::web::{BodyFault, BodyKind, Exchange, Wire};
 
 /// How much is read of a body before the backend is bothered.
 const PREFETCH: usize = 16 * 1024;
+
+/// httpd sends the chunks of its client on, none longer than this and its size line.
+const CHUNK_MAX: usize = 0x2000;
+const CHUNK_MAX_LINE: &[u8] = b"2000\r\n";
+/// As many of them go out at once.
+const CHUNKS: usize = 8;
 
 /// The longest body that is spooled in memory to learn its length (`proxy-sendcl`, HTTP/1.0 backends).
 const SPOOL_MAX: usize = 64 * 1024 * 1024;
@@ -229,18 +237,24 @@ impl Outgoing {
                 break;
             }
             let data = wire.body();
-            let n = data.len();
+            let n = if chunked { data.len().min(CHUNKS * CHUNK_MAX) } else { data.len() };
+            let data = data.get(..n).unwrap_or_default();
             frame.clear();
-            let mut end: &[u8] = b"";
+            let mut parts: SmallVec<[IoSlice<'_>; 3 * CHUNKS]> = SmallVec::new();
             if chunked {
-                push_chunk_start(frame, n);
-                end = CHUNK_END;
+                push_chunk_start(frame, n % CHUNK_MAX);
+                for piece in data.chunks(CHUNK_MAX) {
+                    let size = if piece.len() == CHUNK_MAX { CHUNK_MAX_LINE } else { frame.as_slice() };
+                    parts.extend([size, piece, CHUNK_END].map(IoSlice::new));
+                }
+            } else {
+                parts.push(IoSlice::new(data));
             }
-            link.account(frame.len() + n + end.len(), 0);
-            let mut parts = [IoSlice::new(frame), IoSlice::new(data), IoSlice::new(end)];
+            link.account(parts.iter().map(|part| part.len()).sum(), 0);
             if !write_unless_answered(link, &mut parts).await.map_err(SendFault::Backend)? {
                 return Ok(());
             }
+            drop(parts);
             wire.consume(n);
         }
         if chunked {
