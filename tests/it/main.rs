@@ -15,6 +15,7 @@ mod config;
 mod front;
 mod layering;
 mod man;
+mod proxy_map;
 mod support;
 mod tomcat;
 mod upstream;

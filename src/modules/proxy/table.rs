@@ -48,10 +48,10 @@ pub(super) fn best<'n>(names: impl Iterator<Item = (&'n [u8], bool)>, url: &[u8]
     let mut found: Option<(usize, usize)> = None;
     for (at, (name, matchable)) in names.enumerate() {
         let fits = match kind {
-            Kind::Prefix => !matchable && name.len() >= least && lower.starts_with(name),
+            Kind::Prefix => !matchable && lower.starts_with(name),
             Kind::Pattern => matchable && fits_pattern(&lower, name),
         };
-        if fits && found.is_none_or(|(_, longest)| name.len() > longest) {
+        if fits && name.len() >= least && found.is_none_or(|(_, longest)| name.len() > longest) {
             found = Some((at, name.len()));
         }
     }
@@ -67,8 +67,12 @@ fn lowered(url: &[u8]) -> Vec<u8> {
 }
 
 /// Whether `url` begins with what `name` stands for: `$1` and the like are any text, a backslash makes the next byte
-/// literal. Linear but for what stands between two references.
+/// literal. As in httpd, `url` must not be shorter than `name` as it is written. Linear but for what stands between two
+/// references.
 fn fits_pattern(url: &[u8], name: &[u8]) -> bool {
+    if url.len() < name.len() {
+        return false;
+    }
     let (mut at, mut i) = (0, 0);
     // Where to go on when the text behind the last reference does not fit here.
     let mut again: Option<(usize, usize)> = None;
@@ -153,7 +157,8 @@ impl Table {
         let mut found = plain;
         for index in self.patterns.iter().copied() {
             let longest = found.map_or(0, |found| name(found).len());
-            if name(index).len() > longest && fits_pattern(url, name(index)) {
+            let len = name(index).len();
+            if len > longest && len >= wanted.len() && fits_pattern(url, name(index)) {
                 found = Some(index);
             }
         }
@@ -206,7 +211,7 @@ mod tests {
         assert_eq!(main.worker(&all, b"http://h:81/b"), Some(2));
         assert_eq!(main.worker(&all, b"http://h:82/b"), None);
         assert_eq!(main.worker(&all, b"http://g/any/x/y"), Some(4));
-        assert_eq!(main.worker(&all, b"http://g/any"), None);
+        assert_eq!(main.worker(&all, b"http://g/a/x"), None);
         // A virtual host's worker must have a longer name than the main server's.
         let inner = table(&all, &[5], &[], Some(main));
         assert_eq!(inner.worker(&all, b"http://h/abc"), Some(1));
@@ -226,9 +231,10 @@ mod tests {
     #[test]
     fn references_stand_for_any_text() {
         assert!(fits_pattern(b"http://h/abcab/tail", b"http://h/$1/t"));
-        assert!(fits_pattern(b"http://h/aXbXc", b"http://h/$1X$2c"));
-        assert!(!fits_pattern(b"http://h/aXbX", b"http://h/$1X$2c"));
-        assert!(fits_pattern(b"http://h/$1", b"http://h/\\$1"));
+        assert!(fits_pattern(b"http://h/aaXbbXc", b"http://h/$1X$2c"));
+        assert!(!fits_pattern(b"http://h/aaaXbbX", b"http://h/$1X$2c"));
+        assert!(fits_pattern(b"http://h/$1x", b"http://h/\\$1"));
+        assert!(!fits_pattern(b"http://h/a", b"http://h/$1"));
         assert!(!fits_pattern(b"http://h", b"http://h/"));
     }
 }
