@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use super::receive::{self, Failure, OVERFLOW};
 use super::{MODULE, Peer, encode, log, packet_size};
-use crate::codec::ajp::{Reply, SendHeaders, push_end_of_body};
+use crate::codec::ajp::{BODY_OVERHEAD, Reply, SendHeaders, push_end_of_body};
 use crate::logs::{self, Errno, Level, OfServer};
 use crate::pipe::{self, Outcome};
 use crate::upstream::pool::Link;
@@ -90,6 +90,18 @@ pub(super) async fn run(
         early: Vec::new(),
         unflushed: 0,
     };
+    if body == BodyKind::Stream {
+        logs::error!(ex, Level::Debug, MODULE, "AH00870: request is chunked");
+    } else {
+        if body == BodyKind::None || body == BodyKind::Length(0) {
+            logs::error!(ex, Level::Debug, MODULE, "AH00872: APR_BUCKET_IS_EOS");
+        }
+        let most = max - BODY_OVERHEAD;
+        logs::error!(ex, Level::Debug, MODULE, "AH00873: data to read (max {most} at 4)");
+    }
+    if body == BodyKind::None {
+        logs::error!(ex, Level::Debug, MODULE, "AH00875: got 0 bytes of data");
+    }
     if let BodyKind::Length(1..) = body {
         // What the client has sent already goes out with the request; what it still has to send must not hold that up.
         let mut first = first_body(wire, max, &mut link).await;
@@ -103,6 +115,7 @@ pub(super) async fn run(
             Some(Ok(n @ 1..)) => {
                 progress.sent_body = true;
                 link.account(n, 0);
+                logs::error!(ex, Level::Debug, MODULE, "AH00875: got {n} bytes of data");
             }
             Some(Err(fault)) => {
                 logs::error!(ex, Level::Debug, MODULE, "AH00871: ap_get_brigade failed");
@@ -169,12 +182,26 @@ async fn packets(
                 step
             }
             Err(failure) if first => return unanswered(ex, attempt, progress, failure),
-            Err(failure) => Step::Bad(failure),
+            Err(failure) => {
+                log(ex, Level::Debug, failure.errno, format_args!("AH00889: ajp_read_header failed"));
+                Step::Bad(failure)
+            }
         };
         first = false;
         match step {
             Step::Next => {}
             Step::End { reuse } => {
+                if reuse {
+                    let (peer, spec) = (Peer(attempt.worker), &attempt.worker.spec);
+                    logs::error!(
+                        ex,
+                        Level::Debug,
+                        MODULE,
+                        "AH00892: got response from {peer} ({}:{})",
+                        spec.host,
+                        spec.port
+                    );
+                }
                 if reuse && !ex.env.contains(b"proxy-nokeepalive") {
                     link.keep(attempt.worker);
                 } else {
@@ -284,7 +311,10 @@ async fn send_body(ex: &Exchange, wire: &mut dyn Wire, link: &mut Link, max: usi
     } else {
         let output = &mut link.lane().output;
         match poll_fn(|cx| encode::poll_body(cx, wire, max, output)).await {
-            Ok(0) => progress.body_over = true,
+            Ok(0) => {
+                progress.body_over = true;
+                logs::error!(ex, Level::Debug, MODULE, "AH00879: APR_BUCKET_IS_EOS");
+            }
             Ok(n) => {
                 progress.sent_body = true;
                 link.account(n, 0);
@@ -447,6 +477,7 @@ async fn failed(
     progress: &Progress,
     failure: Failure,
 ) -> Outcome {
+    logs::error!(ex, Level::Debug, MODULE, "AH00890: Processing of request failed backend: 1, client: 0");
     let (peer, spec) = (Peer(attempt.worker), &attempt.worker.spec);
     log(
         ex,

@@ -22,6 +22,7 @@ use crate::web::{BodyKind, Exchange, Wire};
 /// Sends the request to the worker and its response to the client.
 pub(super) async fn exchange(ex: &mut Exchange, wire: &mut dyn Wire, attempt: &Attempt<'_>) -> Outcome {
     let worker = attempt.worker;
+    logs::error!(ex, Level::Debug, MODULE, "AH00895: serving URL {}", logs::Bytes(attempt.url));
     let sends_body = wire.body_kind() != BodyKind::None;
     // A connection that may be closed is only tried where the request could be sent once more.
     let certain = sends_body || !is_idempotent(&ex.method);
