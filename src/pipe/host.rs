@@ -108,6 +108,12 @@ pub(super) fn note_host(ex: &mut Exchange) {
     }
 }
 
+/// Whether the target is of a scheme that only a forward proxy may serve.
+pub(super) fn foreign_scheme(ex: &Exchange) -> bool {
+    let scheme = ex.target_scheme.as_slice();
+    !scheme.is_empty() && !scheme.eq_ignore_ascii_case(b"http") && !scheme.eq_ignore_ascii_case(b"https")
+}
+
 fn own_scheme(ex: &Exchange) -> bool {
     let own: &[u8] = if ex.conn.secure { b"https" } else { b"http" };
     ex.target_scheme.eq_ignore_ascii_case(own)
@@ -119,9 +125,6 @@ pub(super) fn choose_server(ex: &mut Exchange) -> Result<(), u16> {
         return Err(unsplit(ex));
     }
     let scheme = ex.target_scheme.as_slice();
-    if !scheme.is_empty() && !scheme.eq_ignore_ascii_case(b"http") && !scheme.eq_ignore_ascii_case(b"https") {
-        return Err(400);
-    }
     let slashes = ex.unparsed_uri.get(scheme.len()..).is_some_and(|rest| rest.starts_with(b"://"));
     let named = (own_scheme(ex) && slashes) || (ex.method == b"CONNECT" && !ex.target_authority.is_empty());
     if named {

@@ -87,6 +87,10 @@ async fn process(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
         Outcome::Ok | Outcome::Declined => {}
         outcome => return outcome,
     }
+    // Nobody who reads the request first took it for a forward proxy.
+    if ex.proxyreq == ProxyKind::None && host::foreign_scheme(ex) {
+        return Outcome::Status(400);
+    }
     let prepared = prepare(ex).await;
     wire.set_limit(ex.dir::<CoreDir>().and_then(|dir| dir.limit_body).unwrap_or(1 << 30));
     match prepared {
