@@ -139,14 +139,17 @@ pub fn target_for(ex: &Exchange, process: &ProxyProcess) -> Option<Choice> {
 
 /// The handler.
 pub(super) fn handler<'a>(ex: &'a mut Exchange, wire: &'a mut dyn Wire) -> Waiting<'a> {
-    Box::pin(handle(ex, wire))
+    let mapped = ex.proxyreq != ProxyKind::None && ex.filename.starts_with(b"proxy:");
+    let asked = ex.proxyreq == ProxyKind::None && ex.handler.starts_with(b"proxy:");
+    if mapped || asked {
+        return Box::pin(handle(ex, wire));
+    }
+    // Not worth the memory of a whole request to a backend.
+    Box::pin(std::future::ready(Outcome::Declined))
 }
 
 async fn handle(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
     if ex.proxyreq == ProxyKind::None {
-        if !ex.handler.starts_with(b"proxy:") {
-            return Outcome::Declined;
-        }
         if !speaks(ex, ex.handler.get(6..).unwrap_or_default()) {
             return Outcome::Declined;
         }
