@@ -81,11 +81,12 @@ fn method(value: &[u8]) -> Result<(), String> {
     if known { Ok(()) } else { Err("Unknown method".to_owned()) }
 }
 
-/// Checks `key=value` of a member, and warns that it has no effect; the error is httpd's text.
-pub fn set_param(cmd: &mut Cmd<'_>, key: &[u8], value: &[u8]) -> Result<(), String> {
+/// Checks `key=value` of a member: whether it asks for health checks. The error is httpd's text.
+pub fn set_param(cmd: &mut Cmd<'_>, key: &[u8], value: &[u8]) -> Result<bool, String> {
     let param = PARAMS.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(key));
-    let (_, check) = param.ok_or_else(|| "unknown Worker hcheck parameter".to_owned())?;
-    check(cmd, value)
+    let (name, check) = param.ok_or_else(|| "unknown Worker hcheck parameter".to_owned())?;
+    check(cmd, value)?;
+    Ok(*name == "hctemplate" || (*name == "hcmethod" && !value.eq_ignore_ascii_case(b"NONE")))
 }
 
 /// `ProxyHCTemplate name key=value ...`.

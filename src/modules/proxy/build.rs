@@ -1,6 +1,6 @@
 //! From values as set to values as run: all workers and balancers of the process, and each server's table.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::balancer::BalancerSet;
@@ -8,9 +8,9 @@ use super::conf::{ProxyProcess, ProxyServer};
 use super::serve::Handlers;
 use super::table::Table;
 use super::worker::WorkerSet;
-use crate::config::{Fatal, Globals, PostConfig, Server, latin1};
+use crate::config::{Fatal, Globals, PostConfig, Server, Warning, latin1};
 use crate::upstream::Backends;
-use crate::upstream::spec::{BalancerSpec, WorkerSpec, status};
+use crate::upstream::spec::{BalancerSpec, LbMethod, WorkerSpec, status};
 
 /// What is collected of all servers before it gets its state.
 #[derive(Default)]
@@ -84,9 +84,7 @@ fn own(server: &mut Server) -> Option<(bool, ProxyServer)> {
 
 /// Makes the values of the process.
 pub(super) fn post_config(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
-    if !post.check_only {
-        refuse_forward_proxying(post)?;
-    }
+    unsupported(post)?;
     let mut all = Collected::default();
     let mut main_balancers: Vec<Arc<BalancerSet>> = Vec::new();
     let mut tables: Vec<Table> = Vec::with_capacity(post.servers.len());
@@ -148,13 +146,57 @@ pub(super) fn post_config(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
     Ok(())
 }
 
-/// `ProxyRequests On` opens the server to everybody's requests for anywhere: never half done.
-fn refuse_forward_proxying(post: &PostConfig<'_>) -> Result<(), Fatal> {
-    let asks = |server: &&Server| server.get::<ProxyServer>().is_some_and(|conf| conf.requests == Some(true));
-    match post.servers.iter().find(asks) {
-        Some(_) => Err(Fatal { text: "ProxyRequests On is not supported yet".to_owned(), quiet: false }),
-        None => Ok(()),
+/// Says what the values ask for that is not there yet. What would be served otherwise than asked for keeps the server
+/// from starting: `ProxyRequests On` above all is never half done.
+fn unsupported(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
+    const SCHEMES: &[(&str, &str)] = &[
+        ("https", "ssl_module"),
+        ("wss", "ssl_module"),
+        ("fcgi", "proxy_fcgi_module"),
+        ("scgi", "proxy_scgi_module"),
+        ("uwsgi", "proxy_uwsgi_module"),
+        ("ftp", "proxy_ftp_module"),
+        ("h2", "proxy_http2_module"),
+        ("h2c", "proxy_http2_module"),
+    ];
+    let (mut refused, mut missing) = (BTreeSet::new(), BTreeSet::new());
+    for server in post.servers.iter() {
+        let Some(conf) = server.get::<ProxyServer>().filter(|conf| conf.owner == server.index) else { continue };
+        if conf.requests == Some(true) {
+            refused.insert("ProxyRequests On".to_owned());
+        }
+        if conf.balancers.iter().any(|balancer| balancer.method() == Some(LbMethod::Heartbeat)) {
+            refused.insert("lbmethod=heartbeat".to_owned());
+        }
+        for worker in conf.workers.iter().chain(conf.balancers.iter().flat_map(|balancer| &balancer.members)) {
+            let scheme = worker.spec.scheme_text.as_str();
+            let known = SCHEMES.iter().find(|(name, _)| *name == scheme);
+            if known.is_some_and(|(_, module)| post.globals.modules.contains(module)) {
+                refused.insert(format!("{scheme}:// backends"));
+            }
+            if worker.spec.upgrade.as_ref().is_some_and(|upgrade| !upgrade.is_empty()) {
+                missing.insert("upgrade=".to_owned());
+            }
+            if worker.health {
+                missing.insert("hcmethod=".to_owned());
+            }
+        }
     }
+    let list = |names: BTreeSet<String>| names.into_iter().collect::<Vec<_>>().join(", ");
+    if !missing.is_empty() {
+        let text = format!("tandem: warning: not built in yet, without effect: {}", list(missing));
+        post.warnings.push(Warning { module: "proxy", level: "warn", text, bare: true });
+    }
+    if refused.is_empty() {
+        return Ok(());
+    }
+    let refused = list(refused);
+    if !post.check_only {
+        return Err(Fatal { text: format!("tandem: not built in yet: {refused}"), quiet: false });
+    }
+    let text = format!("tandem: warning: not built in yet, and the server does not start with it: {refused}");
+    post.warnings.push(Warning { module: "proxy", level: "warn", text, bare: true });
+    Ok(())
 }
 
 /// The directory that relative socket paths are in.

@@ -18,6 +18,8 @@ pub(super) struct WorkerSet {
     pub(super) matchable: bool,
     /// `$n` in the host or port: where it leads is known only with the request.
     pub(super) dynamic: bool,
+    /// Health checks are asked for.
+    pub(super) health: bool,
 }
 
 const MAX_NAME: usize = 383;
@@ -68,7 +70,7 @@ impl WorkerSet {
         spec.reuse = !dollar;
         let authority = super::table::authority(&parsed.name);
         let dynamic = matchable && authority.contains(&b'$');
-        Ok(Self { spec, full_name, matchable, dynamic })
+        Ok(Self { spec, full_name, matchable, dynamic, health: false })
     }
 }
 
@@ -118,7 +120,8 @@ pub(super) fn set(cmd: &mut Cmd<'_>, worker: &mut WorkerSet, key: &[u8], value: 
     match PARAMS.iter().find(|param| param.name.as_bytes().eq_ignore_ascii_case(key)) {
         Some(param) => (param.set)(&mut worker.spec, value),
         None if cmd.globals.modules.contains(&"proxy_hcheck_module") => {
-            crate::modules::proxy_hcheck::set_param(cmd, key, value)
+            worker.health |= crate::modules::proxy_hcheck::set_param(cmd, key, value)?;
+            Ok(())
         }
         None => Err("unknown Worker parameter".to_owned()),
     }
