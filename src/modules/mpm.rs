@@ -36,7 +36,8 @@ fn conf<'a>(cmd: &'a mut Cmd<'_>) -> &'a mut Mpm {
 
 /// The leading integer, saturating.
 fn number(text: &[u8]) -> i64 {
-    leading_integer(text).0.unwrap_or(if text.contains(&b'-') { i64::MIN } else { i64::MAX })
+    let saturated = if text.contains(&b'-') { i64::MIN } else { i64::MAX };
+    leading_integer(text).0.unwrap_or(saturated)
 }
 
 /// `Listen [address:]port [protocol]`.

@@ -79,7 +79,7 @@ pub(super) async fn serve(thread: Rc<Thread>, stream: Stream, local: SocketAddr,
     let after = loop {
         link.wait_for(wait);
         match poll_fn(|cx| idle(&mut link, &place, cx)).await {
-            Woken::Readable => link.wait_over(),
+            Woken::Readable => {}
             Woken::Drain => break After::Linger,
             Woken::Late => {
                 if first {

@@ -206,10 +206,7 @@ async fn read_head(front: &Front, head: &mut RequestHead, wire: &mut Http1<'_>) 
         let waiting = wire.input.is_empty();
         let until = stage.as_mut().map(Stage::deadline);
         let read = poll_fn(|cx| match wire.poll_more(cx, until) {
-            std::task::Poll::Pending if waiting => {
-                wire.link.wait_over();
-                std::task::Poll::Ready(None)
-            }
+            std::task::Poll::Pending if waiting => std::task::Poll::Ready(None),
             more => more.map(Some),
         });
         match read.await {

@@ -68,16 +68,6 @@ impl Link {
         self.wait_until(far(Instant::now(), time));
     }
 
-    /// Nothing is waited for.
-    pub(super) fn wait_over(&mut self) {
-        self.timer.deadline = None;
-    }
-
-    /// Whether a deadline is set.
-    pub(super) fn is_waiting(&self) -> bool {
-        self.timer.deadline.is_some()
-    }
-
     /// Ready when the deadline has passed.
     pub(super) fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.timer.poll(cx)

@@ -37,8 +37,6 @@ pub(super) async fn obey(mut state: State, pid_file: &Path) -> std::io::Result<(
     let mut restart = signal(SignalKind::hangup())?;
     let mut graceful = signal(SignalKind::user_defined1())?;
     let mut stop = signal(SignalKind::window_change())?;
-    // A client or a log program that goes away is an error of one write, never the end of the server.
-    let _ignored: Signal = signal(SignalKind::pipe())?;
     loop {
         tokio::select! {
             _ = terminate.recv() => {

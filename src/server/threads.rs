@@ -114,9 +114,11 @@ pub(super) struct Thread {
     shared: Arc<Shared>,
     orders: Vec<UnboundedSender<Order>>,
     fronts: RefCell<Rc<Fronts>>,
+    #[expect(clippy::vec_box, reason = "lent by the pointer, as it is large")]
     pub(super) exchanges: RefCell<Vec<Box<Exchange>>>,
     buffers: RefCell<Vec<Vec<u8>>>,
     outputs: RefCell<Vec<Vec<u8>>>,
+    #[expect(clippy::vec_box, reason = "lent by the pointer, as it is large")]
     heads: RefCell<Vec<Box<RequestHead>>>,
     draining: Cell<bool>,
     /// Idle connections' wakers, by the connection's place.

@@ -99,6 +99,8 @@ pub(super) struct Http1<'a> {
     /// How much of `out` is written.
     sent: usize,
     pub(super) timeout: Duration,
+    /// When a read, and a write, that wait now are late. Progress either way gives both new time.
+    patience: (Option<Instant>, Option<Instant>),
     pub(super) incoming: Incoming,
     /// Body bytes in the input that are ready.
     data: Range<usize>,
@@ -138,6 +140,7 @@ impl<'a> Http1<'a> {
             out,
             sent: 0,
             timeout: Duration::from_secs(60),
+            patience: (None, None),
             incoming: Incoming::None,
             data: 0..0,
             taken: 0,
@@ -195,7 +198,7 @@ impl<'a> Http1<'a> {
         let room = buf.get_mut(*end..).unwrap_or_default();
         match self.link.poll_read(cx, room) {
             Poll::Ready(read) => {
-                self.link.wait_over();
+                self.patience = (None, None);
                 if let Ok(n) = read {
                     self.input.end += n;
                 }
@@ -207,19 +210,23 @@ impl<'a> Http1<'a> {
                 Poll::Ready(read)
             }
             Poll::Pending => {
-                ready!(self.poll_patience(cx, until));
+                let own = self.timeout;
+                let late = *self.patience.0.get_or_insert_with(|| {
+                    let own = far(Instant::now(), own);
+                    until.map_or(own, |until| until.min(own))
+                });
+                ready!(self.poll_late(cx, late));
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
             }
         }
     }
 
-    /// Ready when what is waited for has not come in time.
-    fn poll_patience(&mut self, cx: &mut Context<'_>, until: Option<Instant>) -> Poll<()> {
-        if !self.link.is_waiting() {
-            let own = far(Instant::now(), self.timeout);
-            self.link.wait_until(until.map_or(own, |until| until.min(own)));
-        }
-        self.link.poll_timer(cx)
+    /// Ready when what is waited for has not come by then.
+    fn poll_late(&mut self, cx: &mut Context<'_>, late: Instant) -> Poll<()> {
+        self.link.wait_until(late);
+        ready!(self.link.poll_timer(cx));
+        self.patience = (None, None);
+        Poll::Ready(())
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
@@ -232,7 +239,7 @@ impl<'a> Http1<'a> {
         };
         match self.link.poll_write(cx, parts) {
             Poll::Ready(written) => {
-                self.link.wait_over();
+                self.patience = (None, None);
                 let done = match written {
                     Ok(0) => Err(io::ErrorKind::WriteZero.into()),
                     written => written,
@@ -241,7 +248,9 @@ impl<'a> Http1<'a> {
                 Poll::Ready(done)
             }
             Poll::Pending => {
-                ready!(self.poll_patience(cx, None));
+                let timeout = self.timeout;
+                let late = *self.patience.1.get_or_insert_with(|| far(Instant::now(), timeout));
+                ready!(self.poll_late(cx, late));
                 self.gone = true;
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
             }
