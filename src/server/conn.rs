@@ -1,7 +1,7 @@
 //! A client connection from accept to close.
 //!
-//! States: *idle* (nothing of a request is here; holds no buffer and no request), *busy* ([`super::http1`], a future of
-//! its own made when bytes arrive), *lingering* (our side has ended; the client's rest is read and dropped, so that the
+//! States: *idle* (nothing of a request is here; holds no buffer and no request), *busy* (bytes arrived: a
+//! [`super::http1::Session`] is borrowed from the thread), *lingering* (our side has ended; the client's rest is read and dropped, so that the
 //! last response is not lost to a reset).
 
 use std::cell::{Cell, OnceCell};
@@ -67,6 +67,7 @@ pub(super) async fn serve(thread: Rc<Thread>, stream: Stream, local: SocketAddr,
         peer_ip: text_of(peer),
         local_ip: text_of(local),
         default_server: Cell::new(server),
+        generation: Cell::new(fronts.live.generation.serial),
         keepalives: Cell::new(0),
         secure: false,
         aborted: Cell::new(false),
@@ -89,7 +90,11 @@ pub(super) async fn serve(thread: Rc<Thread>, stream: Stream, local: SocketAddr,
             }
         }
         first = false;
-        match Box::pin(http1::requests(&thread, &mut link, &conn)).await {
+        let mut session = thread.take_session();
+        let after;
+        (link, after) = session.serve(link, &conn).await;
+        thread.give_session(session);
+        match after {
             After::Idle(time) => wait = time,
             after => break after,
         }

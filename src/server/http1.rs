@@ -1,8 +1,11 @@
 //! The HTTP/1 front: reads heads, fills exchanges, has them served, one after the other.
 
-use std::future::poll_fn;
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use super::conn::After;
@@ -19,6 +22,9 @@ use crate::codec::http1::{
 use crate::logs::{self, Bytes, Errno, Level, OfConn};
 use crate::pipe;
 use crate::web::{BodyFault, Conn, Exchange, Wire};
+
+/// Buffers that grew beyond this are given back to the system.
+const KEPT_SIZE: usize = 64 * 1024;
 
 /// How long a new connection may be silent.
 pub(super) fn first_wait(front: &Front) -> Duration {
@@ -42,46 +48,110 @@ enum Head {
     Bad(RequestError),
 }
 
-/// Serves requests for as long as there are bytes of one.
-pub(super) async fn requests(thread: &Thread, link: &mut Link, conn: &Rc<Conn>) -> After {
-    let mut fronts = thread.fronts();
-    let mut ex = take_exchange(thread, &fronts, conn);
-    let mut head = thread.take_head();
-    let mut wire = Http1::new(link, thread.take_buffer(IN_SIZE), thread.take_output());
-    let after = loop {
-        match request(thread, &fronts, &mut ex, &mut head, &mut wire).await {
-            Some(after) => break after,
-            None => {
-                // Another request is here already, for whatever generation is current now.
-                fronts = thread.fronts();
-                if !Rc::ptr_eq(&ex.live, &fronts.live) {
-                    ex = take_exchange(thread, &fronts, conn);
-                }
-            }
-        }
-    };
-    let (buffer, out) = (std::mem::take(&mut wire.input.buf), std::mem::take(&mut wire.out));
-    drop(wire);
-    thread.give_buffer(buffer);
-    thread.give_output(out);
-    thread.give_head(head);
-    thread.give_exchange(ex);
-    after
+/// What a connection lends a session, and what it gets back.
+enum Desk {
+    Free,
+    /// Bytes are here.
+    Asked(Link, Rc<Conn>),
+    /// There are no more for now.
+    Answered(Link, After),
 }
 
-/// An exchange for `conn`, from the thread's store if there is one.
-fn take_exchange(thread: &Thread, fronts: &Fronts, conn: &Rc<Conn>) -> Box<Exchange> {
-    conn.default_server.set(fronts.live.generation.select.default_server(conn.local));
-    let taken = thread.exchanges.borrow_mut().pop();
-    match taken {
-        Some(mut ex) => {
-            ex.live = fronts.live.clone();
-            ex.conn = conn.clone();
-            ex
+/// What it takes to serve requests: buffers, a parsed head, an exchange, and the future that uses them. Lent to a
+/// connection from its first byte of a request until it is idle again, and kept by the thread for others.
+pub(super) struct Session {
+    desk: Rc<RefCell<Desk>>,
+    future: Pin<Box<dyn Future<Output = ()>>>,
+}
+
+impl Session {
+    pub(super) fn new(thread: &Rc<Thread>) -> Self {
+        let desk = Rc::new(RefCell::new(Desk::Free));
+        Self { desk: desk.clone(), future: Box::pin(sessions(thread.clone(), desk)) }
+    }
+
+    /// Serves requests of a connection for as long as there are bytes of one.
+    pub(super) async fn serve(&mut self, link: Link, conn: &Rc<Conn>) -> (Link, After) {
+        self.desk.replace(Desk::Asked(link, conn.clone()));
+        poll_fn(|cx| {
+            // It never ends.
+            let _ = self.future.as_mut().poll(cx);
+            let mut desk = self.desk.borrow_mut();
+            match std::mem::replace(&mut *desk, Desk::Free) {
+                Desk::Answered(link, after) => Poll::Ready((link, after)),
+                other => {
+                    *desk = other;
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+}
+
+/// The life of a session: one connection after the other.
+async fn sessions(thread: Rc<Thread>, desk: Rc<RefCell<Desk>>) {
+    let mut head = RequestHead::default();
+    let (mut buffer, mut out) = (vec![0; IN_SIZE], Vec::new());
+    let mut kept: Option<Box<Exchange>> = None;
+    loop {
+        let asked = poll_fn(|_| {
+            let mut desk = desk.borrow_mut();
+            match std::mem::replace(&mut *desk, Desk::Free) {
+                Desk::Asked(link, conn) => Poll::Ready((link, conn)),
+                other => {
+                    *desk = other;
+                    Poll::Pending
+                }
+            }
+        });
+        let (mut link, conn) = asked.await;
+        let mut wire = Http1::new(&mut link, buffer, out);
+        let after = requests(&thread, &mut wire, &conn, &mut head, &mut kept).await;
+        (buffer, out) = (wire.input.buf, wire.out);
+        kept = kept.filter(|ex| Rc::ptr_eq(&ex.live, &thread.fronts().live));
+        if let Some(ex) = &mut kept {
+            // What modules noted holds files and backends.
+            ex.ext.clear();
+            ex.filters.clear();
         }
-        None => {
+        head.clear();
+        out.clear();
+        if buffer.len() > KEPT_SIZE || buffer.len() < IN_SIZE {
+            buffer = vec![0; IN_SIZE];
+        }
+        if out.capacity() > KEPT_SIZE {
+            out = Vec::new();
+        }
+        drop(conn);
+        desk.replace(Desk::Answered(link, after));
+    }
+}
+
+/// Serves requests for as long as there are bytes of one.
+async fn requests(
+    thread: &Thread,
+    wire: &mut Http1<'_>,
+    conn: &Rc<Conn>,
+    head: &mut RequestHead,
+    kept: &mut Option<Box<Exchange>>,
+) -> After {
+    loop {
+        let fronts = thread.fronts();
+        if kept.as_ref().is_none_or(|ex| !Rc::ptr_eq(&ex.live, &fronts.live)) {
             let chain = pipe::idle_chain(&fronts.live, conn.default_server.get());
-            Box::new(Exchange::new(fronts.live.clone(), conn.clone(), chain))
+            *kept = Some(Box::new(Exchange::new(fronts.live.clone(), conn.clone(), chain)));
+        }
+        let Some(ex) = kept else { return After::Close };
+        if !Rc::ptr_eq(&ex.conn, conn) {
+            ex.conn = conn.clone();
+        }
+        if conn.generation.get() != fronts.live.generation.serial {
+            conn.generation.set(fronts.live.generation.serial);
+            conn.default_server.set(fronts.live.generation.select.default_server(conn.local));
+        }
+        if let Some(after) = request(thread, &fronts, ex, head, wire).await {
+            return after;
         }
     }
 }
@@ -163,7 +233,7 @@ async fn request(
     if !served {
         return Some(After::Linger);
     }
-    let out = poll_fn(|cx| if wire.keep_alive { std::task::Poll::Ready(Ok(())) } else { wire.poll_out(cx) }).await;
+    let out = poll_fn(|cx| if wire.keep_alive { Poll::Ready(Ok(())) } else { wire.poll_out(cx) }).await;
     if out.is_err() {
         conn.aborted.set(true);
         return Some(After::Close);
@@ -206,7 +276,7 @@ async fn read_head(front: &Front, head: &mut RequestHead, wire: &mut Http1<'_>) 
         let waiting = wire.input.is_empty();
         let until = stage.as_mut().map(Stage::deadline);
         let read = poll_fn(|cx| match wire.poll_more(cx, until) {
-            std::task::Poll::Pending if waiting => std::task::Poll::Ready(None),
+            Poll::Pending if waiting => Poll::Ready(None),
             more => more.map(Some),
         });
         match read.await {
@@ -309,16 +379,13 @@ async fn log_only(ex: &mut Exchange, wire: &mut Http1<'_>) {
 /// A new connection on which nothing came in time.
 pub(super) async fn nothing_came(thread: &Thread, link: &mut Link, conn: &Rc<Conn>) {
     let fronts = thread.fronts();
-    let mut ex = take_exchange(thread, &fronts, conn);
+    let chain = pipe::idle_chain(&fronts.live, conn.default_server.get());
+    let mut ex = Exchange::new(fronts.live.clone(), conn.clone(), chain);
     let mut wire = Http1::new(link, Vec::new(), Vec::new());
-    ex.reset(pipe::idle_chain(&fronts.live, conn.default_server.get()));
     ex.started_micros = SystemClock.wall();
-    ex.started = Instant::now();
     ex.client_ip.extend_from_slice(&conn.peer_ip);
     ex.client_port = conn.peer.port();
     log_only(&mut ex, &mut wire).await;
-    drop(wire);
-    thread.give_exchange(ex);
 }
 
 /// Says why a head is refused.

@@ -15,12 +15,12 @@ use tokio::task::AbortHandle;
 
 use super::conn;
 use super::front::Fronts;
+use super::http1::Session;
 use super::link::Stream;
-use crate::codec::http1::RequestHead;
 use crate::config::Generation;
 use crate::logs::{self, Errno, Level, Opened, Process};
 use crate::net::listen::Listener;
-use crate::web::{Exchange, Live};
+use crate::web::Live;
 
 /// A generation with its open logs.
 pub(super) struct Serving {
@@ -102,11 +102,8 @@ impl Threads {
     }
 }
 
-/// How many exchanges and buffers a thread keeps for the next requests.
-const KEPT: usize = 128;
-
-/// Read buffers that grew beyond this are given back to the system.
-const KEPT_SIZE: usize = 64 * 1024;
+/// How many sessions a thread keeps for the next requests.
+const KEPT: usize = 64;
 
 /// One worker thread.
 pub(super) struct Thread {
@@ -114,12 +111,7 @@ pub(super) struct Thread {
     shared: Arc<Shared>,
     orders: Vec<UnboundedSender<Order>>,
     fronts: RefCell<Rc<Fronts>>,
-    #[expect(clippy::vec_box, reason = "lent by the pointer, as it is large")]
-    pub(super) exchanges: RefCell<Vec<Box<Exchange>>>,
-    buffers: RefCell<Vec<Vec<u8>>>,
-    outputs: RefCell<Vec<Vec<u8>>>,
-    #[expect(clippy::vec_box, reason = "lent by the pointer, as it is large")]
-    heads: RefCell<Vec<Box<RequestHead>>>,
+    sessions: RefCell<Vec<Session>>,
     draining: Cell<bool>,
     /// Idle connections' wakers, by the connection's place.
     idle: RefCell<Vec<Option<Waker>>>,
@@ -134,10 +126,7 @@ impl Thread {
             shared,
             orders,
             fronts: RefCell::new(fronts),
-            exchanges: RefCell::default(),
-            buffers: RefCell::default(),
-            outputs: RefCell::default(),
-            heads: RefCell::default(),
+            sessions: RefCell::default(),
             draining: Cell::new(false),
             idle: RefCell::default(),
             free: RefCell::default(),
@@ -151,7 +140,7 @@ impl Thread {
         if !Arc::ptr_eq(&current.generation, &fronts.live.generation) {
             *fronts = Rc::new(Fronts::new(live(&current)));
             // They hold on to the old generation.
-            self.exchanges.borrow_mut().clear();
+            self.sessions.borrow_mut().clear();
         }
         fronts.clone()
     }
@@ -161,52 +150,16 @@ impl Thread {
         self.draining.get()
     }
 
-    /// A buffer to read into, `size` long.
-    pub(super) fn take_buffer(&self, size: usize) -> Vec<u8> {
-        self.buffers.borrow_mut().pop().unwrap_or_else(|| vec![0; size])
+    /// A session to serve requests with.
+    pub(super) fn take_session(self: &Rc<Self>) -> Session {
+        self.sessions.borrow_mut().pop().unwrap_or_else(|| Session::new(self))
     }
 
-    /// Gives a read buffer back.
-    pub(super) fn give_buffer(&self, buffer: Vec<u8>) {
-        let mut kept = self.buffers.borrow_mut();
-        if kept.len() < KEPT && buffer.len() <= KEPT_SIZE {
-            kept.push(buffer);
-        }
-    }
-
-    /// An empty buffer to write from.
-    pub(super) fn take_output(&self) -> Vec<u8> {
-        self.outputs.borrow_mut().pop().unwrap_or_default()
-    }
-
-    /// Gives an output buffer back.
-    pub(super) fn give_output(&self, mut buffer: Vec<u8>) {
-        let mut kept = self.outputs.borrow_mut();
-        if kept.len() < KEPT && buffer.capacity() <= KEPT_SIZE {
-            buffer.clear();
-            kept.push(buffer);
-        }
-    }
-
-    /// A head to parse into.
-    pub(super) fn take_head(&self) -> Box<RequestHead> {
-        self.heads.borrow_mut().pop().unwrap_or_default()
-    }
-
-    /// Gives a head back.
-    pub(super) fn give_head(&self, mut head: Box<RequestHead>) {
-        let mut kept = self.heads.borrow_mut();
+    /// Gives a session back.
+    pub(super) fn give_session(&self, session: Session) {
+        let mut kept = self.sessions.borrow_mut();
         if kept.len() < KEPT {
-            head.clear();
-            kept.push(head);
-        }
-    }
-
-    /// Gives an exchange back, unless it is of a generation that is gone.
-    pub(super) fn give_exchange(&self, exchange: Box<Exchange>) {
-        let mut kept = self.exchanges.borrow_mut();
-        if kept.len() < KEPT && Rc::ptr_eq(&exchange.live, &self.fronts.borrow().live) {
-            kept.push(exchange);
+            kept.push(session);
         }
     }
 

@@ -96,6 +96,8 @@ pub struct Conn {
     pub local_ip: Box<[u8]>,
     /// Index of the default server for this connection's address.
     pub default_server: Cell<usize>,
+    /// Serial of the generation that index belongs to.
+    pub generation: Cell<u64>,
     /// Requests served before the current one.
     pub keepalives: Cell<u32>,
     /// TLS is spoken on it.

@@ -205,6 +205,7 @@ pub fn conn(live: &Live) -> Rc<Conn> {
         peer_ip: (*b"127.0.0.1").into(),
         local_ip: (*b"127.0.0.1").into(),
         default_server: Cell::new(live.generation.select.default_server(local)),
+        generation: Cell::new(1),
         keepalives: Cell::new(0),
         secure: false,
         aborted: Cell::new(false),

@@ -3,7 +3,7 @@
 use memchr::{memchr, memrchr};
 
 use super::head::{RequestError, Rules};
-use super::{Limits, Status, is_blank, is_content, is_space, is_token};
+use super::{Limits, Status, all_content, is_blank, is_space, is_token};
 
 /// Set in the offsets of a span that lies in the scratch space, not in the caller's buffer.
 const SCRATCH: u32 = 1 << 31;
@@ -220,7 +220,7 @@ impl Block {
         let text = rest.get(lead..).unwrap_or_default();
         let value = line.part(colon + 1 + lead, bytes.len());
         if rules.strict {
-            if !text.iter().all(|c| is_content(*c)) {
+            if !all_content(text) {
                 return Err(RequestError::ValueMalformed(value));
             }
         } else if text.iter().any(|c| matches!(c, 0x0b | 0x0c | b'\r')) || memrchr(b'\n', text).is_some() {

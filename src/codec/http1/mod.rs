@@ -52,20 +52,46 @@ pub struct Version {
     pub minor: u8,
 }
 
+const TOKEN: u8 = 1;
+const VCHAR: u8 = 2;
+
+/// What each byte may be part of: heads are checked byte by byte, and a table is what that costs least with.
+static CLASSES: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut c = 0;
+    while c < 256 {
+        let byte = c as u8;
+        let token = matches!(byte, b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'!' | b'#' | b'$' | b'%' | b'&' | b'\''
+            | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~');
+        let vchar = byte > b' ' && byte != 0x7f;
+        table[c] = if token { TOKEN } else { 0 } | if vchar { VCHAR } else { 0 };
+        c += 1;
+    }
+    table
+};
+
+fn is_class(c: u8, class: u8) -> bool {
+    CLASSES.get(usize::from(c)).is_some_and(|classes| classes & class != 0)
+}
+
 /// RFC 9110 `tchar`.
-pub const fn is_token(c: u8) -> bool {
-    matches!(c, b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*'
-        | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
+pub(crate) fn is_token(c: u8) -> bool {
+    is_class(c, TOKEN)
 }
 
 /// Printable or 8-bit: what a request target is made of.
-pub(crate) const fn is_vchar(c: u8) -> bool {
-    c > b' ' && c != 0x7f
+pub(crate) fn is_vchar(c: u8) -> bool {
+    is_class(c, VCHAR)
 }
 
 /// What a field value may hold.
 pub(crate) const fn is_content(c: u8) -> bool {
-    c == b'\t' || (c >= b' ' && c != 0x7f)
+    (c == b'\t') | ((c >= b' ') & (c != 0x7f))
+}
+
+/// Whether a field value may hold all of these. Looks at all of them, which the compiler does many at a time.
+pub(crate) fn all_content(text: &[u8]) -> bool {
+    text.iter().fold(true, |all, c| all & is_content(*c))
 }
 
 /// C's `isspace`.

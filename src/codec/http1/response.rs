@@ -3,7 +3,7 @@
 use memchr::memchr;
 
 use super::fields::{Cursor, Field, Line, Span};
-use super::{Status, Version, is_blank, is_content, is_space, is_token};
+use super::{Status, Version, all_content, is_blank, is_space, is_token};
 
 /// `ProxyBadHeader`: what a header line without colon does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,7 +91,7 @@ impl ResponseHead {
         self.fields(buf).enumerate().find_map(|(at, (name, value))| {
             if name.is_empty() || !name.iter().all(|c| is_token(*c)) {
                 Some(Unsendable::Name(at))
-            } else if !value.iter().all(|c| is_content(*c)) {
+            } else if !all_content(value) {
                 Some(Unsendable::Value(at))
             } else {
                 None
