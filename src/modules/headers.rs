@@ -374,11 +374,16 @@ fn apply(ex: &mut Exchange, which: Which, early: bool) {
     }
     let mut work = WORK.take().unwrap_or_default();
     for change in changes {
-        if is_early(change) == early && holds(ex, change, &mut work.expr) {
+        let carried_out = is_early(change) == early && holds(ex, change, &mut work.expr);
+        if matches!(change.when, When::Expr(_)) {
+            pipe::vary(ex, &mut work.expr);
+        }
+        if carried_out {
             carry_out(ex, which, change, &mut work);
+            // What a value asks for does not count.
+            work.expr.take_vary();
         }
     }
-    pipe::vary(ex, &mut work.expr);
     WORK.set(Some(work));
 }
 

@@ -25,12 +25,12 @@ pub fn head(ex: &mut Exchange, wire: &mut dyn Wire, length: Option<u64>) {
         let mut text = [0; 20];
         ex.headers_out.add(b"Content-Length", decimal(length, &mut text));
     }
-    send_head(ex, wire, None);
+    send_head(ex, wire, None, length);
 }
 
 /// `computed` is the length of a body that is complete here, said where httpd's content-length filter says it: behind
 /// the changes of the Head phase.
-fn send_head(ex: &mut Exchange, wire: &mut dyn Wire, computed: Option<u64>) {
+fn send_head(ex: &mut Exchange, wire: &mut dyn Wire, computed: Option<u64>, announced: Option<u64>) {
     ex.head_sent = true;
     if ex.assbackwards {
         ex.response.no_body = false;
@@ -58,6 +58,14 @@ fn send_head(ex: &mut Exchange, wire: &mut dyn Wire, computed: Option<u64>) {
     {
         let mut text = [0; 20];
         ex.headers_out.add(b"Content-Length", decimal(length, &mut text));
+    }
+    if let Some(length) = announced.filter(|_| ex.filters.is_empty() && !ex.header_only) {
+        // Whatever the Head phase made of it: the body has the length that it has.
+        let mut text = [0; 20];
+        let text = decimal(length, &mut text);
+        if ex.headers_out.get(b"Content-Length").is_none_or(|value| value != text) {
+            ex.headers_out.set(b"Content-Length", text);
+        }
     }
     if !sendable(ex) {
         replace(ex);
@@ -312,8 +320,11 @@ fn sendable(ex: &Exchange) -> bool {
 
 /// Makes the response a 500 of our own; what the handler sends is dropped.
 fn replace(ex: &mut Exchange) {
-    ex.headers_out.clear();
+    std::mem::swap(&mut ex.headers_out, &mut ex.err_headers_out);
     ex.err_headers_out.clear();
+    if !sendable(ex) {
+        ex.headers_out.clear();
+    }
     ex.status = 500;
     ex.status_line.clear();
     ex.close = true;
@@ -439,7 +450,7 @@ pub async fn finish(ex: &mut Exchange, wire: &mut dyn Wire) -> io::Result<()> {
         return Ok(());
     }
     if !ex.head_sent {
-        send_head(ex, wire, Some(0));
+        send_head(ex, wire, Some(0), None);
     }
     ex.finished = true;
     if ex.response.replaced {
@@ -467,7 +478,7 @@ pub async fn finish(ex: &mut Exchange, wire: &mut dyn Wire) -> io::Result<()> {
 pub async fn text(ex: &mut Exchange, wire: &mut dyn Wire, bytes: &[u8]) -> io::Result<()> {
     if ex.head_sent || ex.filters.is_empty() {
         if !ex.head_sent {
-            send_head(ex, wire, Some(bytes.len() as u64));
+            send_head(ex, wire, Some(bytes.len() as u64), None);
         }
         data(ex, wire, bytes).await?;
         return finish(ex, wire).await;
@@ -476,7 +487,7 @@ pub async fn text(ex: &mut Exchange, wire: &mut dyn Wire, bytes: &[u8]) -> io::R
     let mut out = Vec::new();
     filter(ex, bytes, Step::End, &mut out);
     ex.filters.clear();
-    send_head(ex, wire, Some(out.len() as u64));
+    send_head(ex, wire, Some(out.len() as u64), None);
     data(ex, wire, &out).await?;
     finish(ex, wire).await
 }

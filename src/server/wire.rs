@@ -464,6 +464,11 @@ impl Wire for Http1<'_> {
         }
         let before = self.out.len();
         push_status_line(&mut self.out, head.status, head.reason);
+        if head.http10
+            && let Some(minor) = self.out.get_mut(before + b"HTTP/1.".len())
+        {
+            *minor = b'0';
+        }
         for (name, value) in head.fields.iter() {
             push_field(&mut self.out, name, value);
         }
