@@ -7,6 +7,8 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::config::{Args, Cmd, Conf, Directive, Fatal, ModuleRow, Places, Position, PostConfig, Shape, latin1, row};
 use crate::expr::Expr;
 use crate::logs::{self, Level, Role, Target, Targets};
@@ -325,11 +327,17 @@ thread_local! {
 
 /// Writes the request to the server's logs. Runs when the response is complete; declines never.
 fn log(ex: &mut Exchange) -> Outcome {
+    let live = ex.live.clone();
+    let server = live.generation.servers.get(ex.server);
+    let Some(conf) = server.and_then(|server| server.get::<LogConfig>()) else { return Outcome::Ok };
+    let refused = refused(&conf.run, ex);
     let ex = &*ex;
-    let Some(conf) = ex.server().get::<LogConfig>() else { return Outcome::Ok };
     let buffered = ex.live.generation.globals.conf.get::<LogProcess>().and_then(|conf| conf.buffered) == Some(true);
     let elapsed = i64::try_from(ex.started.elapsed().as_micros()).unwrap_or(i64::MAX);
-    for log in conf.run.iter().filter(|log| log.passes(ex)) {
+    for (at, log) in conf.run.iter().enumerate() {
+        if refused.contains(&at) {
+            continue;
+        }
         let Some(sink) = ex.live.sinks.get(log.sink) else { continue };
         LINE.with_borrow_mut(|line| {
             line.clear();
@@ -344,6 +352,35 @@ fn log(ex: &mut Exchange) -> Outcome {
         });
     }
     Outcome::Ok
+}
+
+/// The logs whose condition does not hold. As in httpd it is the request before internal redirects that counts.
+fn refused(logs: &[Running], ex: &mut Exchange) -> SmallVec<[usize; 4]> {
+    let gated = || logs.iter().enumerate().filter(|(_, log)| !matches!(log.gate, Gate::All));
+    if gated().next().is_none() {
+        return SmallVec::new();
+    }
+    let mut original = ex.original.take();
+    let mut swap = |ex: &mut Exchange| {
+        if let Some(old) = original.as_deref_mut() {
+            std::mem::swap(&mut ex.the_request, &mut old.the_request);
+            std::mem::swap(&mut ex.method, &mut old.method);
+            std::mem::swap(&mut ex.uri, &mut old.uri);
+            std::mem::swap(&mut ex.args, &mut old.args);
+            std::mem::swap(&mut ex.status, &mut old.status);
+            std::mem::swap(&mut ex.filename, &mut old.filename);
+            std::mem::swap(&mut ex.handler, &mut old.handler);
+            std::mem::swap(&mut ex.user, &mut old.user);
+            std::mem::swap(&mut ex.headers_in, &mut old.headers_in);
+            std::mem::swap(&mut ex.env, &mut old.env);
+            std::mem::swap(&mut ex.notes, &mut old.notes);
+        }
+    };
+    swap(ex);
+    let out = gated().filter(|(_, log)| !log.passes(ex)).map(|(at, _)| at).collect();
+    swap(ex);
+    ex.original = original;
+    out
 }
 
 /// Room for a line that a thread keeps.

@@ -372,9 +372,8 @@ fn to_client(ex: &mut Exchange, code: u16, no_escape: bool, query_is_new: bool) 
         escape_path(&name[path..], &mut ex.filename);
     }
     append_query(ex, !no_escape && query_is_new);
-    let target = std::mem::take(&mut ex.filename);
-    logs::error!(ex, Level::Trace1, "rewrite", "redirect to {} [REDIRECT/{}]", Bytes(&target), code);
-    ex.headers_out.set(b"Location", &target);
+    logs::error!(ex, Level::Trace1, "rewrite", "redirect to {} [REDIRECT/{}]", Bytes(&ex.filename), code);
+    ex.headers_out.set(b"Location", &ex.filename);
     Outcome::Status(if (300..400).contains(&code) { code } else { 302 })
 }
 
@@ -397,8 +396,7 @@ async fn in_server(ex: &mut Exchange) -> Outcome {
         ex.env.set(b"SCRIPT_URL", &url);
         ex.uri = url;
     }
-    let was_mapped = !ex.filename.is_empty();
-    if !was_mapped {
+    if ex.filename.is_empty() {
         let uri = std::mem::take(&mut ex.uri);
         ex.filename.extend_from_slice(&uri);
         ex.uri = uri;
@@ -406,12 +404,8 @@ async fn in_server(ex: &mut Exchange) -> Outcome {
     let old_args = ex.args.clone();
     let end = engine::run(ex, &conf.rules, None).await;
     let (no_escape, code, unsafe_prefix) = match end {
-        End::Same => {
-            if !was_mapped {
-                ex.filename.clear();
-            }
-            return Outcome::Declined;
-        }
+        // The name stays for the log if nobody else maps the request.
+        End::Same => return Outcome::Declined,
         End::Status(code) => return Outcome::Status(code),
         End::Changed { no_escape, code, unsafe_prefix } => (no_escape, code, unsafe_prefix),
     };

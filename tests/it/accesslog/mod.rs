@@ -10,7 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use regex::Regex;
+use sha1::{Digest, Sha1};
 use traffic::{End, Script, To};
 
 use crate::support::{Origin, Peer, Server, Site, free_port, program, skip, which};
@@ -33,7 +36,9 @@ const EVERY: &str = "a=%a ca=%{c}a A=%A b=%b B=%B C=%{sess}C e=%{MARK}e f=%f h=%
     odd=%{X-Odd}i k=%k l=%l m=%m n=%{x}n type=%{Content-Type}o length=%{Content-Length}o to=%{Location}o \
     cookies=%{Set-Cookie}o conn=%{Connection}o ka=%{Keep-Alive}o te=%{Transfer-Encoding}o allow=%{Vary}o date=%{Date}o \
     server=%{Server}o always=%{X-Always}o p=%p cp=%{canonical}p lp=%{local}p xp=%{x}p q=%q r=%r fr=%>r R=%R s=%s fs=%>s \
-    os=%<s U=%U fU=%>U u=%u v=%v V=%V X=%X ti=%{T}^ti to=%{T}^to some=%404,403{Host}i but=%!200,304{Host}i xT=%{x}T \
+    os=%<s route=%{BALANCER_WORKER_ROUTE}e asked=%{BALANCER_SESSION_ROUTE}e sticky=%{BALANCER_SESSION_STICKY}e \
+    changed=%{BALANCER_ROUTE_CHANGED}e bal=%{BALANCER_NAME}e worker=%{BALANCER_WORKER_NAME}e lU=%<U li=%<{Host}i \
+    RS=%{REDIRECT_STATUS}e RU=%{REDIRECT_URL}e RQ=%{REDIRECT_QUERY_STRING}e RM=%{REDIRECT_MARK}e RH=%<R lf=%<f U=%U fU=%>U u=%u v=%v V=%V X=%X ti=%{T}^ti to=%{T}^to some=%404,403{Host}i but=%!200,304{Host}i xT=%{x}T \
     literal=%% \\\\ \\\"";
 
 /// Those whose value differs from run to run, by the pattern of their line.
@@ -72,6 +77,10 @@ impl Run {
 
     fn configure(&self) {
         let (port, old, origin, dead) = (self.site.port, self.old, self.origin.port, 1);
+        let root = self.site.root().display();
+        let hash = STANDARD.encode(Sha1::digest("secret"));
+        let users: String = traffic::USERS.iter().map(|user| format!("{user}:{{SHA}}{hash}\n")).collect();
+        self.site.write("conf/users", users);
         let mut conf = format!("Listen 127.0.0.1:{old}\n");
         if std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok() {
             conf += &format!("Listen [::1]:{port}\n");
@@ -93,14 +102,44 @@ impl Run {
              DirectoryIndex index.html\nErrorDocument 410 \"it is gone\"\n\
              <Location /local404>\nErrorDocument 404 /e404.html\n</Location>\n\
              <Location /denied>\nRequire all denied\n</Location>\n\
+             <Location /private>\nAuthType Basic\nAuthName \"a \\\"realm\\\"\"\nAuthUserFile conf/users\n\
+             Require valid-user\n</Location>\n\
+             <Location /note>\nHeader note X-Noted x\nHeader always set X-Noted \"a\\\"b\"\nHeader set X-Always yes\n</Location>\n\
+             <Proxy balancer://lb>\nBalancerMember http://127.0.0.1:{origin}/ route=r1\n\
+             BalancerMember http://localhost:{origin}/ route=r2 status=+H\nProxySet stickysession=JSESSIONID|jsessionid\n\
+             </Proxy>\nProxyPass /lb/ balancer://lb/\n\
+             <Directory \"{root}/htdocs/dir\">\nRewriteEngine On\nRewriteRule ^rewritten$ /a.txt\n\
+             RewriteRule ^lost$ /nowhere\nRewriteRule ^loop$ /dir/loop?x [QSA]\n</Directory>\n\
              <Location /limited>\nLimitRequestBody 100\n</Location>\n\
-             <VirtualHost *:{port}>\nServerName a.test\n</VirtualHost>\n\
+             <VirtualHost *:{port}>\nServerName a.test\nRewriteEngine On\n\
+             RewriteRule ^/rw/(.*)$ /dir/$1 [PT]\nRewriteRule ^/rwp/(.*)$ http://127.0.0.1:{origin}/$1 [P]\n\
+             RewriteRule ^/rwr/ http://a.test/new [R=302,L]\nRewriteRule ^/rwf - [F]\nRewriteRule ^/rwg - [G]\n\
+             RewriteRule ^/rwt /a.txt [T=text/odd,E=MARK:rewritten]\n</VirtualHost>\n\
              <VirtualHost *:{port}>\nServerName b.test:8080\nServerAlias *.b.test\n\
              LogFormat \"of b: %v %p %r\" own\nCustomLog logs/b.log own\nTransferLog logs/btransfer.log\n</VirtualHost>\n\
              <VirtualHost *:{old}>\nServerName old.test\nHttpProtocolOptions Allow0.9 Unsafe\n</VirtualHost>\n"
         );
-        let modules =
-            ["logio", "alias", "dir", "mime", "env", "setenvif", "reqtimeout", "proxy", "proxy_http", "authz_host"];
+        let modules = [
+            "logio",
+            "alias",
+            "dir",
+            "mime",
+            "env",
+            "setenvif",
+            "reqtimeout",
+            "headers",
+            "rewrite",
+            "authz_host",
+            "auth_basic",
+            "authn_core",
+            "authn_file",
+            "authz_user",
+            "proxy",
+            "proxy_http",
+            "slotmem_shm",
+            "proxy_balancer",
+            "lbmethod_byrequests",
+        ];
         self.site.httpd_conf(&modules, &conf);
     }
 

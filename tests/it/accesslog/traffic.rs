@@ -2,6 +2,9 @@
 
 use std::net::Ipv6Addr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 /// Where a script connects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum To {
@@ -81,6 +84,8 @@ pub(super) fn all(timeouts: bool) -> Vec<Script> {
     bodies(&mut out);
     connections(&mut out);
     hosts(&mut out);
+    users(&mut out);
+    redirects(&mut out);
     if timeouts {
         slow(&mut out);
     }
@@ -427,6 +432,64 @@ fn hosts(out: &mut Vec<Script>) {
             out.push(one("GET", target, "").to(To::V6));
         }
         out.push(Script::new("junk\r\n\r\n").to(To::V6).end(End::HalfClose));
+    }
+}
+
+/// Names that the password file knows, and what the server shall make of them.
+pub(super) const USERS: &[&str] =
+    &["alice", "qu\"ote", "back\\slash", "caf\u{e9}", "sp ace", "tab\tbed", "Zo\u{eb} \u{20ac}", "-"];
+
+fn users(out: &mut Vec<Script>) {
+    let basic = |user: &str, password: &str| {
+        let text = STANDARD.encode(format!("{user}:{password}"));
+        format!("Authorization: Basic {text}\r\n")
+    };
+    for user in USERS.iter().chain(&["nobody", "", "ctl\u{1}"]) {
+        for password in ["secret", "wrong"] {
+            out.push(one("GET", "/private/", &basic(user, password)));
+        }
+        out.push(one("GET", "/", &basic(user, "secret")));
+    }
+    out.push(one("GET", "/private/x", ""));
+    for odd in [
+        "Basic",
+        "Basic !!!",
+        "Basic YQ==",
+        "Digest x",
+        "basic YWxpY2U6c2VjcmV0",
+        "Bearer t",
+        "Basic  YWxpY2U6c2VjcmV0 ",
+    ] {
+        out.push(one("GET", "/private/", &format!("Authorization: {odd}\r\n")));
+    }
+}
+
+fn redirects(out: &mut Vec<Script>) {
+    let targets = [
+        "/rw/a",
+        "/rw/a?x=1",
+        "/rw/missing",
+        "/rwp/ok",
+        "/rwr/x",
+        "/rwf",
+        "/rwg",
+        "/rwt",
+        "/dir/rewritten",
+        "/dir/lost",
+        "/dir/loop",
+        "/lb/ok",
+        "/lb/ok;jsessionid=s.r2",
+        "/lb/status/404",
+        "/note",
+        "/note?x",
+    ];
+    for target in targets {
+        for method in ["GET", "HEAD", "POST"] {
+            out.push(one(method, target, ""));
+        }
+    }
+    for cookie in ["JSESSIONID=s.r1", "JSESSIONID=s.r2", "JSESSIONID=s.gone", "JSESSIONID=s"] {
+        out.push(one("GET", "/lb/ok", &format!("Cookie: {cookie}\r\n")));
     }
 }
 
