@@ -74,9 +74,6 @@ fn allow_methods(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
 
 /// First of all that control access.
 fn check(ex: &mut Exchange) -> Outcome {
-    if ex.method == b"OPTIONS" {
-        return Outcome::Ok;
-    }
     let chain = ex.chain.clone();
     let Some(methods) = chain.dir.get::<Allowed>().and_then(|dir| dir.methods.as_ref()) else {
         return Outcome::Declined;

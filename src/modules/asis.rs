@@ -47,12 +47,11 @@ fn handle<'a>(ex: &'a mut Exchange, wire: &'a mut dyn Wire) -> Waiting<'a> {
             Err(outcome) => return outcome,
         };
         let body = head(ex, &text);
-        if let Some(location) = ex.headers_out.get(b"Location").filter(|location| location.first() == Some(&b'/')) {
-            if ex.status == 200 || (300..400).contains(&ex.status) {
-                ex.internal_redirect = location.to_vec();
-                ex.status = 200;
-                return Outcome::Redirect;
-            }
+        let local = ex.headers_out.get(b"Location").filter(|location| location.first() == Some(&b'/'));
+        if let Some(location) = local.filter(|_| ex.status == 200 || (300..400).contains(&ex.status)) {
+            ex.internal_redirect = location.to_vec();
+            ex.status = 200;
+            return Outcome::Redirect;
         }
         let body = if ex.header_only { b"" } else { text.get(body..).unwrap_or_default() };
         // A client that went away needs no end.
@@ -92,14 +91,7 @@ fn head(ex: &mut Exchange, text: &[u8]) -> usize {
             if rest.is_empty() {
                 logs::error!(ex, Level::Error, "asis", "End of script output before headers: {}", name);
             } else {
-                logs::error!(
-                    ex,
-                    Level::Error,
-                    "asis",
-                    "malformed header from script '{}': Bad header: {}",
-                    name,
-                    shown(rest)
-                );
+                logs::error!(ex, Level::Error, "asis", "malformed header from script '{}': Bad header: ", name);
             }
             return text.len();
         };
@@ -110,14 +102,7 @@ fn head(ex: &mut Exchange, text: &[u8]) -> usize {
             return at;
         }
         let Some(colon) = memchr::memchr(b':', line) else {
-            logs::error!(
-                ex,
-                Level::Error,
-                "asis",
-                "malformed header from script '{}': Bad header: {}",
-                name,
-                shown(line)
-            );
+            logs::error!(ex, Level::Error, "asis", "malformed header from script '{}': Bad header: ", name);
             return text.len();
         };
         let (field, value) = line.split_at(colon);

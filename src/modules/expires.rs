@@ -143,10 +143,10 @@ fn parse(text: &[u8]) -> Result<Code, String> {
     Ok(make(seconds))
 }
 
-/// Adds Cache-Control and Expires to what a handler sends.
+/// Adds Cache-Control and Expires.
 fn set(ex: &mut Exchange) -> Outcome {
-    // Not to the server's own pages, nor to what stands for one.
-    if ex.response.canned || ex.response.first_error != 0 || ex.sub_depth > 0 {
+    // Errors are not to be kept.
+    if (400..600).contains(&ex.status) || ex.sub_depth > 0 {
         return Outcome::Declined;
     }
     if ex.headers_out.contains(b"Expires") || ex.err_headers_out.contains(b"Expires") {

@@ -150,7 +150,7 @@ fn fixup(ex: &mut Exchange) -> Outcome {
             distance(bad, name)
         };
         let basename = conf.basename != Some(false) && base_name(bad).eq_ignore_ascii_case(base_name(name));
-        if let Some(reason) = reason.or(basename.then_some(Reason::Basename)) {
+        if let Some(reason) = reason.or_else(|| basename.then_some(Reason::Basename)) {
             found.push((reason, name.to_vec()));
         }
     }

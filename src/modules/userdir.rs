@@ -157,7 +157,6 @@ fn translate(ex: &mut Exchange) -> Outcome {
                 let prefix = ex.uri.get(..ex.uri.len() - rest.len()).unwrap_or_default().to_vec();
                 ex.filename = [file.as_slice(), &rest].concat();
                 names::set_context(ex, names::Context { prefix, root: file, document_root: None });
-                ex.notes.set(b"mod_userdir_user", &user);
                 return Outcome::Ok;
             }
             Place::Nowhere => {}

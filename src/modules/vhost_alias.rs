@@ -194,8 +194,8 @@ fn translate(ex: &mut Exchange) -> Outcome {
     let conf = live.generation.servers.get(ex.server).and_then(Server::get::<VhostAlias>);
     let Some(conf) = conf else { return Outcome::Declined };
     let slashes = ex.uri.iter().take_while(|byte| **byte == b'/').count();
-    let script =
-        ex.uri.get(slashes..).and_then(|rest| rest.strip_prefix(b"cgi-bin")).filter(|rest| rest.starts_with(b"/"));
+    let script = ex.uri.get(slashes..).and_then(|rest| rest.strip_prefix(b"cgi-bin"));
+    let script = script.filter(|rest| rest.starts_with(b"/") && matches!(conf.scripts, Some(Some(_))));
     let (root, rest) = match script {
         Some(rest) => (&conf.scripts, rest),
         None if slashes > 0 => (&conf.documents, ex.uri.as_slice()),

@@ -15,6 +15,7 @@ mod host;
 mod lookup;
 pub mod media;
 pub mod names;
+pub mod parts;
 mod respond;
 mod run;
 mod vars;

@@ -5,7 +5,7 @@ use std::io;
 use std::time::Instant;
 
 use super::chain::plan;
-use super::{Phase, Run, media};
+use super::{Phase, Run, media, parts};
 use crate::base::clock::{Clock, SystemClock, push_http_date};
 use crate::codec::http1::write::push_decimal;
 use crate::logs::{self, Bytes, Level};
@@ -478,6 +478,9 @@ pub async fn finish(ex: &mut Exchange, wire: &mut dyn Wire) -> io::Result<()> {
 pub async fn text(ex: &mut Exchange, wire: &mut dyn Wire, bytes: &[u8]) -> io::Result<()> {
     if ex.head_sent || ex.filters.is_empty() {
         if !ex.head_sent {
+            if let parts::Selection::Pieces(pieces) = parts::select(ex, bytes.len() as u64) {
+                return some(ex, wire, bytes, &pieces).await;
+            }
             send_head(ex, wire, Some(bytes.len() as u64), None);
         }
         data(ex, wire, bytes).await?;
@@ -487,6 +490,20 @@ pub async fn text(ex: &mut Exchange, wire: &mut dyn Wire, bytes: &[u8]) -> io::R
     let mut out = Vec::new();
     filter(ex, bytes, Step::End, &mut out);
     ex.filters.clear();
+    send_head(ex, wire, Some(out.len() as u64), None);
+    data(ex, wire, &out).await?;
+    finish(ex, wire).await
+}
+
+/// Pieces of a small response.
+async fn some(ex: &mut Exchange, wire: &mut dyn Wire, bytes: &[u8], pieces: &[parts::Piece]) -> io::Result<()> {
+    let mut out = Vec::new();
+    for piece in pieces {
+        out.extend_from_slice(&piece.head);
+        let start = usize::try_from(piece.start).unwrap_or(usize::MAX);
+        let end = start.saturating_add(usize::try_from(piece.count).unwrap_or(usize::MAX));
+        out.extend_from_slice(bytes.get(start..end).unwrap_or_default());
+    }
     send_head(ex, wire, Some(out.len() as u64), None);
     data(ex, wire, &out).await?;
     finish(ex, wire).await

@@ -317,7 +317,7 @@ async fn handle(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
     }
     all(ex, Phase::InsertFilter).await;
     let outcome = ask_handlers(ex, wire).await;
-    if by_type && outcome != Outcome::Redirect {
+    if by_type {
         // Only for the asking: the log shows none.
         ex.handler.clear();
     }

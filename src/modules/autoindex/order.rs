@@ -101,7 +101,7 @@ mod tests {
             ..Entry::default()
         };
         let mut list =
-            vec![entry("a", false, false), entry("d/", false, true), entry("b", false, false), entry("/", true, false)];
+            [entry("a", false, false), entry("d/", false, true), entry("b", false, false), entry("/", true, false)];
         let order = Order { key: b'N', direction: b'D', version: false, ignore_case: false };
         list.sort_by(|a, b| order.compare(a, b));
         let names: Vec<_> = list.iter().map(|entry| entry.name.as_slice()).collect();

@@ -13,13 +13,13 @@ use base64::engine::general_purpose::STANDARD;
 use md5::Md5;
 use sha1::Sha1;
 
-use super::conf::{AcceptPathInfo, CoreDir, CoreProcess, Handler, RangeLimit, etag};
+use super::conf::{AcceptPathInfo, CoreDir, CoreProcess, Handler, etag};
 use crate::base::clock::push_http_date;
 use crate::codec::http1::head::is_known_method;
 use crate::config::{clean_path, merge_path};
 use crate::logs::{self, Bytes, Errno, Level};
-use crate::pipe::conditions::{RangeLimits, Ranges, meets_conditions, ranges};
-use crate::pipe::media::push_content_type;
+use crate::pipe::conditions::meets_conditions;
+use crate::pipe::parts::{Piece, Selection, range_limits, select};
 use crate::pipe::{self, Hook, Outcome, Phase, Run, Waiting, names};
 use crate::web::{Exchange, Wire};
 
@@ -213,7 +213,7 @@ async fn send(ex: &mut Exchange, wire: &mut dyn Wire, file: &File, info: &Metada
     let (tags, digest, limits) = {
         let default = CoreDir::default();
         let dir = ex.dir::<CoreDir>().unwrap_or(&default);
-        (dir.etag.effective(), dir.content_digest == Some(true), range_limits(dir))
+        (dir.etag.effective(), dir.content_digest == Some(true), range_limits(ex))
     };
     let length = info.len();
     set_last_modified(ex, info);
@@ -241,14 +241,10 @@ async fn send(ex: &mut Exchange, wire: &mut dyn Wire, file: &File, info: &Metada
         }
         return done(pipe::text(ex, wire, b"").await);
     }
-    // Ranges are of the body as it is sent; a filter that changes it makes them meaningless.
-    let parts = if ex.filters.is_empty() { ranges(ex, length, limits) } else { Ranges::Whole };
-    match parts {
-        Ranges::Whole => {
-            pipe::head(ex, wire, Some(length));
-            finish_with(ex, wire, file, &[(0, length)]).await
-        }
-        Ranges::Unsatisfiable => {
+    let pieces = match select(ex, length) {
+        Selection::Whole => vec![Piece { head: Vec::new(), start: 0, count: length }],
+        Selection::Pieces(pieces) => pieces,
+        Selection::Nothing => {
             // httpd has decided on a response with length before it learns this: the page goes out without one, on a
             // connection that has been counted once already.
             ex.response.unmeasured = true;
@@ -256,72 +252,15 @@ async fn send(ex: &mut Exchange, wire: &mut dyn Wire, file: &File, info: &Metada
                 ex.close = true;
             }
             ex.conn.keepalives.set(ex.conn.keepalives.get().saturating_add(1));
-            Outcome::Status(416)
+            return Outcome::Status(416);
         }
-        Ranges::Parts(parts) => {
-            ex.status = 206;
-            if let [(first, last)] = parts.as_slice() {
-                let (first, last) = (*first, *last);
-                set_length(ex, last - first + 1);
-                let range = format!("bytes {first}-{last}/{length}");
-                ex.headers_out.set(b"Content-Range", range.as_bytes());
-                pipe::head(ex, wire, Some(last - first + 1));
-                finish_with(ex, wire, file, &[(first, last - first + 1)]).await
-            } else {
-                send_multipart(ex, wire, file, &parts, length).await
-            }
-        }
-    }
-}
-
-/// Sends several ranges as `multipart/byteranges`.
-async fn send_multipart(
-    ex: &mut Exchange,
-    wire: &mut dyn Wire,
-    file: &File,
-    parts: &[(u64, u64)],
-    length: u64,
-) -> Outcome {
-    let boundary = boundary();
-    let mut separator = format!("\r\n--{boundary}\r\n").into_bytes();
-    if !ex.content_type.is_empty() {
-        separator.extend_from_slice(b"Content-type: ");
-        push_content_type(ex, &mut separator);
-        separator.extend_from_slice(b"\r\n");
-    }
-    separator.extend_from_slice(b"Content-range: bytes ");
-    let heads: Vec<Vec<u8>> = parts
-        .iter()
-        .map(|(first, last)| [separator.as_slice(), format!("{first}-{last}/{length}\r\n\r\n").as_bytes()].concat())
-        .collect();
-    let tail = format!("\r\n--{boundary}--\r\n").into_bytes();
-    let bodies: u64 = parts.iter().map(|(first, last)| last - first + 1).sum();
-    let total = bodies + heads.iter().map(|head| head.len() as u64).sum::<u64>() + tail.len() as u64;
-    ex.content_type = format!("multipart/byteranges; boundary={boundary}").into_bytes();
-    set_length(ex, total);
+    };
+    let total = pieces.iter().map(|piece| piece.head.len() as u64 + piece.count).sum();
     pipe::head(ex, wire, Some(total));
-    if ex.header_only {
-        return done(pipe::finish(ex, wire).await);
-    }
-    for ((first, last), head) in parts.iter().zip(&heads) {
-        if pipe::data(ex, wire, head).await.is_err() {
-            return Outcome::Done;
-        }
-        if !copy(ex, wire, file, *first, last - first + 1).await {
-            return Outcome::Done;
-        }
-    }
-    match pipe::data(ex, wire, &tail).await {
-        Ok(()) => done(pipe::finish(ex, wire).await),
-        Err(_) => Outcome::Done,
-    }
-}
-
-/// Sends these pieces (start and count) of the file, and the end.
-async fn finish_with(ex: &mut Exchange, wire: &mut dyn Wire, file: &File, pieces: &[(u64, u64)]) -> Outcome {
     if !ex.header_only {
-        for (start, count) in pieces {
-            if !copy(ex, wire, file, *start, *count).await {
+        for piece in &pieces {
+            if pipe::data(ex, wire, &piece.head).await.is_err() || !copy(ex, wire, file, piece.start, piece.count).await
+            {
                 return Outcome::Done;
             }
         }
@@ -429,29 +368,6 @@ fn digest_of<D: md5::Digest>(file: &File) -> io::Result<Vec<u8>> {
     };
     BUFFER.replace(buffer);
     result.map(|()| digest.finalize().to_vec())
-}
-
-fn range_limits(dir: &CoreDir) -> RangeLimits {
-    let number = |limit: Option<RangeLimit>, default: u32| match limit.unwrap_or_default() {
-        RangeLimit::Default => Some(default),
-        RangeLimit::Unlimited => None,
-        RangeLimit::None => Some(0),
-        RangeLimit::At(number) => Some(number),
-    };
-    RangeLimits {
-        ranges: number(dir.max_ranges, 200),
-        overlaps: number(dir.max_overlaps, 20),
-        reversals: number(dir.max_reversals, 20),
-    }
-}
-
-/// The boundary between ranges: the same for the whole life of the process, as in httpd.
-fn boundary() -> &'static str {
-    static BOUNDARY: std::sync::OnceLock<String> = std::sync::OnceLock::new();
-    BOUNDARY.get_or_init(|| {
-        let seed = getrandom::u64().unwrap_or_else(|_| u64::from(std::process::id()));
-        format!("{seed:016x}")
-    })
 }
 
 #[cfg(test)]

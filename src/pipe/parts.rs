@@ -1,0 +1,102 @@
+//! Byte ranges of a body that is complete: which, and how several of them are put together.
+
+use super::conditions::{RangeLimits, Ranges, ranges};
+use super::media;
+use crate::codec::http1::write::push_decimal;
+use crate::config::core::{CoreDir, RangeLimit};
+use crate::web::Exchange;
+
+/// What this server lets a request ask for (`MaxRanges` and its sisters).
+pub fn range_limits(ex: &Exchange) -> RangeLimits {
+    let number = |limit: Option<RangeLimit>, default: u32| match limit.unwrap_or_default() {
+        RangeLimit::Default => Some(default),
+        RangeLimit::Unlimited => None,
+        RangeLimit::None => Some(0),
+        RangeLimit::At(number) => Some(number),
+    };
+    let dir = ex.dir::<CoreDir>();
+    let of = |pick: fn(&CoreDir) -> Option<RangeLimit>| dir.and_then(pick);
+    RangeLimits {
+        ranges: number(of(|dir| dir.max_ranges), 200),
+        overlaps: number(of(|dir| dir.max_overlaps), 20),
+        reversals: number(of(|dir| dir.max_reversals), 20),
+    }
+}
+
+/// One piece of a response: text of our own, then bytes of the body (start and count).
+pub struct Piece {
+    /// What stands in front of the bytes.
+    pub head: Vec<u8>,
+    /// Where the bytes start in the body.
+    pub start: u64,
+    /// How many there are.
+    pub count: u64,
+}
+
+/// What to send of a body of `length` bytes.
+pub enum Selection {
+    /// All of it, nothing was changed.
+    Whole,
+    /// These pieces; status, type and fields are set.
+    Pieces(Vec<Piece>),
+    /// Nothing: the answer is 416.
+    Nothing,
+}
+
+/// Answers the request's ranges: sets the status to 206 and the fields that go with it, and says what to send.
+pub fn select(ex: &mut Exchange, length: u64) -> Selection {
+    // Ranges are of the body as it is sent; a filter that changes it makes them meaningless.
+    if !ex.filters.is_empty() || !ex.headers_in.contains(b"Range") {
+        return Selection::Whole;
+    }
+    let parts = match ranges(ex, length, range_limits(ex)) {
+        Ranges::Whole => return Selection::Whole,
+        Ranges::Parts(parts) => parts,
+        Ranges::Unsatisfiable => return Selection::Nothing,
+    };
+    ex.status = 206;
+    if let [(first, last)] = parts.as_slice() {
+        let (first, last) = (*first, *last);
+        ex.headers_out.set(b"Content-Range", format!("bytes {first}-{last}/{length}").as_bytes());
+        set_length_if_known(ex, last - first + 1);
+        return Selection::Pieces(vec![Piece { head: Vec::new(), start: first, count: last - first + 1 }]);
+    }
+    let boundary = boundary();
+    let mut separator = format!("\r\n--{boundary}\r\n").into_bytes();
+    if !ex.content_type.is_empty() {
+        separator.extend_from_slice(b"Content-type: ");
+        media::push_content_type(ex, &mut separator);
+        separator.extend_from_slice(b"\r\n");
+    }
+    separator.extend_from_slice(b"Content-range: bytes ");
+    let piece = |(first, last): &(u64, u64)| Piece {
+        head: [separator.as_slice(), format!("{first}-{last}/{length}\r\n\r\n").as_bytes()].concat(),
+        start: *first,
+        count: last - first + 1,
+    };
+    let mut pieces: Vec<Piece> = parts.iter().map(piece).collect();
+    pieces.push(Piece { head: format!("\r\n--{boundary}--\r\n").into_bytes(), start: 0, count: 0 });
+    ex.content_type = format!("multipart/byteranges; boundary={boundary}").into_bytes();
+    let total = pieces.iter().map(|piece| piece.head.len() as u64 + piece.count).sum();
+    set_length_if_known(ex, total);
+    Selection::Pieces(pieces)
+}
+
+/// Corrects a length that stands in the fields already.
+fn set_length_if_known(ex: &mut Exchange, length: u64) {
+    if ex.headers_out.contains(b"Content-Length") {
+        let mut text = Vec::with_capacity(20);
+        push_decimal(&mut text, length);
+        ex.headers_out.set(b"Content-Length", &text);
+    }
+}
+
+/// The boundary between ranges: the same for the whole life of the process, as in httpd.
+fn boundary() -> &'static str {
+    static BOUNDARY: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    BOUNDARY.get_or_init(|| {
+        let seed = getrandom::u64().unwrap_or_else(|_| u64::from(std::process::id()));
+        // Not filled up with zeros, as in httpd.
+        format!("{:x}{:x}", seed >> 32, seed & 0xffff_ffff)
+    })
+}
