@@ -8,6 +8,7 @@ use super::chain::plan;
 use super::{Phase, Run, media, parts};
 use crate::base::clock::{Clock, SystemClock, push_http_date};
 use crate::codec::http1::write::push_decimal;
+use crate::codec::http1::{all_content, is_token};
 use crate::logs::{self, Bytes, Level};
 use crate::web::{BodyFault, Exchange, Framing, HeadOut, ProxyKind, Table, Wire, status};
 
@@ -294,15 +295,13 @@ fn merge_vary(fields: &mut Table) {
 
 /// Whether all fields may stand in a head: names are tokens, values hold no control characters.
 fn sendable(ex: &Exchange) -> bool {
-    let token = |c: &u8| c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(c);
-    let content = |c: &u8| *c == b'\t' || (*c >= b' ' && *c != 0x7f);
     for (name, value) in ex.err_headers_out.iter().chain(ex.headers_out.iter()) {
-        if name.is_empty() || !name.iter().all(token) {
+        if name.is_empty() || !name.iter().all(|c| is_token(*c)) {
             let text = "contains invalid characters, aborting request";
             logs::error!(ex, Level::Error, "http", "AH02429: Response header name '{}' {text}", Bytes(name));
             return false;
         }
-        if !value.iter().all(content) {
+        if !all_content(value) {
             let text = "contains invalid characters, aborting request";
             logs::error!(
                 ex,

@@ -231,6 +231,7 @@ fn serve(
         let _ = std::fs::remove_file(pid_file);
         Failed
     };
+    raise_file_limit();
     pipe::install(modules::ALL);
     let shared = Arc::new(Shared::new(Serving { generation: generation.clone(), opened }, count));
     let threads = Threads::start(&shared).map_err(alert)?;
@@ -239,6 +240,17 @@ fn serve(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(alert)?;
     let state = State { options, shared, threads, listeners, opener, sockets: count };
     runtime.block_on(obey(state, pid_file)).map_err(alert)
+}
+
+/// One process holds all connections, for which httpd has many: the usual soft limit is too low for that.
+fn raise_file_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+    {
+        // A limit that cannot be raised is kept.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
 }
 
 /// Entries of the process, and standard error, go to the main server's error log.
