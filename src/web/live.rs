@@ -2,7 +2,6 @@
 
 use std::any::{Any, TypeId};
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
@@ -37,7 +36,8 @@ pub struct Live {
     pub generation: Arc<Generation>,
     /// Log targets by the index that configuration values hold (`modules::log_config` and the error log).
     pub sinks: Arc<[Arc<dyn LineSink>]>,
-    locals: RefCell<HashMap<TypeId, Rc<dyn Any>>>,
+    /// A handful, looked up several times a request.
+    locals: RefCell<Vec<(TypeId, Rc<dyn Any>)>>,
 }
 
 impl Live {
@@ -48,12 +48,13 @@ impl Live {
 
     /// This thread's one `T` for this generation (a cache), made by `make` when first asked for.
     pub fn local<T: 'static>(&self, make: impl FnOnce() -> T) -> Rc<T> {
-        let found = self.locals.borrow().get(&TypeId::of::<T>()).cloned();
+        let id = TypeId::of::<T>();
+        let found = self.locals.borrow().iter().find(|(known, _)| *known == id).map(|(_, local)| local.clone());
         if let Some(found) = found.and_then(|found| found.downcast::<T>().ok()) {
             return found;
         }
         let made = Rc::new(make());
-        self.locals.borrow_mut().insert(TypeId::of::<T>(), made.clone());
+        self.locals.borrow_mut().push((id, made.clone()));
         made
     }
 }

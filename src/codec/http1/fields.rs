@@ -75,11 +75,13 @@ pub(crate) enum Line {
 pub(crate) struct Cursor {
     pub(crate) pos: usize,
     searched: usize,
+    /// There is no NUL before this offset: looked for once, not once a line.
+    clean: usize,
 }
 
 impl Cursor {
     pub(crate) fn at(pos: usize) -> Self {
-        Self { pos, searched: pos }
+        Self { pos, searched: pos, clean: pos }
     }
 
     /// The next line; `most` is the longest content httpd accepts.
@@ -92,15 +94,20 @@ impl Cursor {
             let content = rest.strip_suffix(b"\r").unwrap_or(rest).len();
             return if content > most { Line::TooLong(until_nul(buf, start, start + most)) } else { Line::Partial };
         };
-        *self = Self::at(lf + 1);
+        (self.pos, self.searched) = (lf + 1, lf + 1);
         let line = buf.get(start..lf).unwrap_or_default();
         let cr = line.last() == Some(&b'\r');
         let end = if cr { lf - 1 } else { lf };
         if end - start > most {
             return Line::TooLong(until_nul(buf, start, start + most));
         }
-        if memchr(0, line).is_some() {
-            return Line::Bad(until_nul(buf, start, lf));
+        if self.clean <= lf {
+            let from = self.clean.max(start);
+            self.clean = match memchr(0, buf.get(from..).unwrap_or_default()) {
+                Some(at) if from + at < lf => return Line::Bad(until_nul(buf, start, lf)),
+                Some(at) => from + at,
+                None => buf.len(),
+            };
         }
         if crlf && !cr {
             return Line::Bad(Span::new(start, lf + 1));
