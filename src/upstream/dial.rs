@@ -72,14 +72,21 @@ pub(super) async fn dial(worker: &Worker, setup: Setup) -> Result<Stream, DialEr
 /// The worker's addresses, resolved if that is due. Without an error for Unix sockets.
 pub(super) async fn lookup(worker: &Worker) -> Result<(), DialError> {
     match &worker.spec.endpoint {
+        Endpoint::Tcp(..) if worker.state.addresses.load().as_ref().is_some_and(|known| is_fresh(worker, known)) => {
+            Ok(())
+        }
         Endpoint::Tcp(host, port) => resolve(worker, host, *port).await.map(|_| ()),
         Endpoint::Unix(_) => Ok(()),
     }
 }
 
+fn is_fresh(worker: &Worker, known: &Addresses) -> bool {
+    worker.spec.address_ttl.is_none_or(|ttl| known.found.elapsed() < ttl)
+}
+
 async fn resolve(worker: &Worker, host: &str, port: u16) -> Result<Arc<Addresses>, DialError> {
     if let Some(known) = worker.state.addresses.load_full()
-        && worker.spec.address_ttl.is_none_or(|ttl| known.found.elapsed() < ttl)
+        && is_fresh(worker, &known)
     {
         return Ok(known);
     }

@@ -233,6 +233,7 @@ pub(super) async fn relay(
     }
     let Ok(mut piece) = first else { return broken_at_start(ex, Errno::GENERAL) };
     if let Some(whole) = piece.as_ref().filter(|piece| piece.end && !piece.data.is_empty())
+        && ex.filters.is_empty()
         && ex.headers_in.contains(b"Range")
     {
         let data = link.input().get(whole.data.clone()).unwrap_or_default();
