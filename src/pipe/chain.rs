@@ -32,6 +32,9 @@ pub fn install_for(live: &Live, modules: &[&'static Module]) {
 #[derive(Default)]
 pub(super) struct Plan {
     phases: [Box<[Run]>; Phase::COUNT],
+    /// Whose sections these are; `None` is nobody's.
+    server: Option<usize>,
+    matched: Matched,
     /// The `Server` field.
     banner: Arc<[u8]>,
     /// mod_authz_core takes part: without anything to check it lets everybody pass.
@@ -109,19 +112,25 @@ impl Chains {
             return chain;
         }
         let dir = live.generation.servers.get(server).map(|server| server.dir.clone()).unwrap_or_default();
-        let chain = self.make(live, server, dir);
+        let chain = self.make(live, server, &Matched::default(), dir);
         bases[server] = Some(chain.clone());
         chain
     }
 
-    fn make(&self, live: &Live, server: usize, dir: Slots) -> Rc<Chain> {
+    fn make(&self, live: &Live, server: usize, matched: &Matched, dir: Slots) -> Rc<Chain> {
         let servers = &live.generation.servers;
         let wanted = |hooks: &Vec<Hook>| -> Box<[Run]> {
             let Some(server) = servers.get(server) else { return Box::default() };
             hooks.iter().filter(|hook| (hook.wants)(server, &dir)).map(|hook| hook.run).collect()
         };
         let phases = std::array::from_fn(|phase| wanted(&self.hooks[phase]));
-        let plan = Plan { phases, banner: self.banner.clone(), authz_core: self.authz_core };
+        let plan = Plan {
+            phases,
+            server: Some(server),
+            matched: matched.clone(),
+            banner: self.banner.clone(),
+            authz_core: self.authz_core,
+        };
         Rc::new(Chain { dir, hooks: Box::new(plan) })
     }
 
@@ -142,7 +151,7 @@ impl Chains {
                 dir = Slots::merged(&dir, &item.section.conf);
             }
         }
-        let chain = self.make(live, server, dir);
+        let chain = self.make(live, server, matched, dir);
         let mut made = self.made.borrow_mut();
         if made.len() >= MOST {
             made.clear();
@@ -159,5 +168,9 @@ pub fn idle_chain(live: &Live, server: usize) -> Rc<Chain> {
 
 /// Gives the request the chain of its server and the sections that apply to it.
 pub(super) fn update(ex: &mut Exchange) {
+    let plan = plan(&ex.chain);
+    if plan.server == Some(ex.server) && plan.matched == ex.matched {
+        return;
+    }
     ex.chain = Chains::of(&ex.live).find(&ex.live, ex.server, &ex.matched);
 }

@@ -72,10 +72,17 @@ pub(super) async fn die(ex: &mut Exchange, wire: &mut dyn Wire, code: u16) -> Ou
         None | Some(ErrorDocument::Canned) if first != 0 => {
             let last = ex.status;
             ex.status = first;
+            // The page is that of the request before the redirect, with its environment.
+            if let Some(original) = &mut ex.original {
+                std::mem::swap(&mut ex.env, &mut original.env);
+            }
             let done = page(ex, wire, first, first, None).await;
             // The log shows the last request, which sent nothing.
             ex.status = last;
             ex.bytes_sent = 0;
+            if let Some(original) = &mut ex.original {
+                std::mem::swap(&mut ex.env, &mut original.env);
+            }
             done
         }
         None | Some(ErrorDocument::Canned) => {

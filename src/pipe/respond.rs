@@ -158,7 +158,7 @@ fn compose(ex: &mut Exchange, banner: &[u8], fields: &mut Table, text: &mut Vec<
     let bodiless = matches!(ex.status, 204 | 304) || (100..200).contains(&ex.status);
     ex.response.no_body = ex.header_only || bodiless;
     let length = fields.get(b"Content-Length").and_then(|text| std::str::from_utf8(text).ok()?.trim().parse().ok());
-    let (keep_alive, chunked) = keep_alive(ex, fields, length.is_some(), bodiless);
+    let (keep_alive, chunked) = keep_alive(ex, fields, text, length.is_some(), bodiless);
     if bodiless {
         fields.unset(b"Transfer-Encoding");
         fields.unset(b"Content-Length");
@@ -221,7 +221,7 @@ fn entity_fields(ex: &Exchange, fields: &mut Table, text: &mut Vec<u8>) {
 
 /// Whether the connection outlives this response, and whether the body is chunked; adds `Connection` and `Keep-Alive`.
 /// The order of the questions is httpd's: chunked framing is decided on the way.
-fn keep_alive(ex: &Exchange, fields: &mut Table, length: bool, bodiless: bool) -> (bool, bool) {
+fn keep_alive(ex: &Exchange, fields: &mut Table, text: &mut Vec<u8>, length: bool, bodiless: bool) -> (bool, bool) {
     let rec = &ex.server().rec;
     let most = rec.max_keep_alive.unwrap_or(100);
     let left = i64::from(most) - i64::from(ex.conn.keepalives.get());
@@ -247,14 +247,14 @@ fn keep_alive(ex: &Exchange, fields: &mut Table, length: bool, bodiless: bool) -
             && (asked || ex.proto_num >= 1001)
     };
     if keep && asked {
-        let mut text = Vec::with_capacity(24);
+        text.clear();
         text.extend_from_slice(b"timeout=");
-        push_decimal(&mut text, timeout / 1000);
+        push_decimal(text, timeout / 1000);
         if most > 0 {
             text.extend_from_slice(b", max=");
-            push_decimal(&mut text, u64::try_from(left).unwrap_or(0));
+            push_decimal(text, u64::try_from(left).unwrap_or(0));
         }
-        fields.set(b"Keep-Alive", &text);
+        fields.set(b"Keep-Alive", text);
         fields.merge(b"Connection", b"Keep-Alive");
     } else if !keep && !closing && ex.status != 101 {
         fields.merge(b"Connection", b"close");

@@ -145,8 +145,9 @@ async fn map(ex: &mut Exchange) -> Outcome {
     let merge = ex.server().get::<CoreServer>().and_then(|conf| conf.merge_slashes).unwrap_or(true);
     let how = Normalize { merge_slashes: merge, decode_unreserved: true, ..Normalize::default() };
     if needs_normalising(&ex.uri) {
-        let raw = std::mem::take(&mut ex.uri);
+        let raw = swap_uri(ex);
         let done = normalize_path(&raw, how, &mut ex.uri);
+        ex.response.buffers[0] = raw;
         if done.is_err() {
             logs::error!(ex, Level::Error, "core", "AH10244: invalid URI path ({})", Bytes(&ex.unparsed_uri));
             return Outcome::Status(400);
@@ -175,6 +176,13 @@ async fn map(ex: &mut Exchange) -> Outcome {
     }
 }
 
+/// Takes the path out; a buffer that was used before stands in its place.
+fn swap_uri(ex: &mut Exchange) -> Vec<u8> {
+    let mut buffer = std::mem::take(&mut ex.response.buffers[0]);
+    buffer.clear();
+    std::mem::replace(&mut ex.uri, buffer)
+}
+
 /// Whether a path has anything for [`normalize_path`] to do.
 fn needs_normalising(path: &[u8]) -> bool {
     let mut last = 0;
@@ -189,8 +197,10 @@ fn needs_normalising(path: &[u8]) -> bool {
 
 fn decode(ex: &mut Exchange, how: Normalize) -> Result<(), u16> {
     let slashes = ex.dir::<CoreDir>().and_then(|dir| dir.encoded_slashes).unwrap_or_default();
-    let raw = std::mem::take(&mut ex.uri);
-    match unescape_url(&raw, slashes, &mut ex.uri) {
+    let raw = swap_uri(ex);
+    let done = unescape_url(&raw, slashes, &mut ex.uri);
+    ex.response.buffers[0] = raw;
+    match done {
         Ok(()) => {}
         Err(PathError::Forbidden) => {
             if slashes == EncodedSlashes::Refuse {
@@ -362,7 +372,7 @@ async fn answer(ex: &mut Exchange, wire: &mut dyn Wire, outcome: Outcome) {
     let mut outcome = outcome;
     loop {
         outcome = match outcome {
-            Outcome::Ok | Outcome::Done | Outcome::Declined | Outcome::Status(200) => {
+            Outcome::Ok | Outcome::Done | Outcome::Declined => {
                 // A client that went away is noted on its connection.
                 let _ = respond::finish(ex, wire).await;
                 return;
