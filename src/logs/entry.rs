@@ -11,8 +11,8 @@ use crate::base::clock::{ErrorTime, push_error_time};
 use crate::config::{Conf, shared_slot};
 use crate::web::{Conn, Exchange, Live};
 
-/// httpd's limit of a line, in bytes.
-pub(super) const LINE_MAX: usize = 8192;
+/// httpd's limit of a line without its end, in bytes.
+pub(super) const LINE_MAX: usize = 8190;
 
 /// A server's error log: `ErrorLogFormat` as set, and where it goes as run.
 #[derive(Clone, Debug, Default)]
@@ -127,7 +127,7 @@ impl Entry<'_> {
             out.extend_from_slice(b", referer: ");
             push_error_item(out, referer);
         }
-        out.truncate(LINE_MAX - 1);
+        out.truncate(LINE_MAX);
     }
 
     /// Appends the text, escaped.
@@ -172,4 +172,30 @@ impl Entry<'_> {
 /// The thread's number as httpd prints it.
 pub(super) fn thread_id() -> u64 {
     nix::sys::pthread::pthread_self() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_are_cut_where_httpd_cuts_them() {
+        let subject = Subject { live: None, server: 0, conn: None, request: None };
+        let long = "x".repeat(10_000);
+        let entry = Entry {
+            level: Level::Error,
+            module: "core",
+            errno: None,
+            at: ("src/x.rs", 1),
+            text: format_args!("AH1: {long}"),
+            subject,
+            wall: 0,
+        };
+        for dated in [true, false] {
+            let mut out = Vec::new();
+            entry.push_default(&mut out, dated);
+            assert_eq!(out.len(), 8190);
+            assert_eq!(out.starts_with(b"[core:error] [pid "), dated);
+        }
+    }
 }

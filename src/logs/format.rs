@@ -135,7 +135,7 @@ impl Format {
                 }
             }
         }
-        out.truncate(LINE_MAX - 1);
+        out.truncate(LINE_MAX);
     }
 }
 

@@ -242,7 +242,7 @@ fn authenticate(ex: &mut Exchange) -> Waiting<'_> {
                 break;
             }
         }
-        let shown = |ex: &Exchange| latin1(ex.user.as_deref().unwrap_or_default());
+        let user = ex.user.clone().unwrap_or_default();
         match answer {
             Answer::Granted => Outcome::Ok,
             Answer::NotFound | Answer::Denied if !authoritative && answer != Answer::Denied => Outcome::Declined,
@@ -252,7 +252,7 @@ fn authenticate(ex: &mut Exchange) -> Waiting<'_> {
                     Level::Error,
                     "auth_basic",
                     "AH01617: user {}: authentication failure for \"{}\": Password Mismatch",
-                    shown(ex),
+                    logs::Bytes(&user),
                     logs::Bytes(&ex.uri)
                 );
                 refuse(ex)
@@ -263,7 +263,7 @@ fn authenticate(ex: &mut Exchange) -> Waiting<'_> {
                     Level::Error,
                     "auth_basic",
                     "AH01618: user {} not found: {}",
-                    shown(ex),
+                    logs::Bytes(&user),
                     logs::Bytes(&ex.uri)
                 );
                 refuse(ex)

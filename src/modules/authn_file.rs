@@ -87,7 +87,7 @@ pub async fn check(ex: &mut Exchange, password: &[u8]) -> Answer {
 fn hash_of<'a>(text: &'a [u8], user: &[u8]) -> Option<&'a [u8]> {
     text.split(|byte| *byte == b'\n').find_map(|line| {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if line.first() == Some(&b'#') {
+        if matches!(line.first(), None | Some(b'#')) {
             return None;
         }
         let mut words = line.splitn(3, |byte| *byte == b':');

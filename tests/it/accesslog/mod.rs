@@ -217,6 +217,28 @@ impl Run {
     }
 }
 
+impl Run {
+    /// The error log without times, numbers of processes and ports, and what the program says of itself.
+    fn masked_errors(&self) -> Vec<String> {
+        let masks = [
+            (r"^\[[^\]]+ \d{4}\]", "[TIME]"),
+            (r"\[pid \d+:tid \d+\]", "[PROCESS]"),
+            (r"(\[client [0-9a-f.:]+):\d+\]", "$1:PORT]"),
+            (r"(127\.0\.0\.1|localhost):\d{4,5}", "$1:PORT"),
+            (r"Apache/\S+ \([^)]*\)", "VERSION"),
+            (r"Command line: '\S+", "Command line: 'PROGRAM"),
+        ];
+        let masks = masks.map(|(pattern, with)| (Regex::new(pattern).unwrap(), with));
+        let root = self.site.root().display().to_string();
+        let lines = self.lines("error_log").into_iter().map(|line| line.replace(&root, "ROOT"));
+        lines
+            .map(|line| masks.iter().fold(line, |line, (mask, with)| mask.replace_all(&line, *with).into_owned()))
+            // How much of a very long text fits depends on what was masked.
+            .map(|line| line.chars().take(4000).collect())
+            .collect()
+    }
+}
+
 /// Answers by path: `/status/N`, and some others by name.
 fn origin() -> Origin {
     Origin::serving(|peer, _| {
@@ -338,6 +360,10 @@ fn the_same_requests_give_the_same_lines_as_httpd() {
         compared += a.len();
         wrong.extend(differences(log, &a, &b, &scripts));
     }
+    let (a, b) = (theirs.masked_errors(), ours.masked_errors());
+    assert!(a.len() > 50, "{} lines in the error log", a.len());
+    compared += a.len();
+    wrong.extend(differences("error_log", &a, &b, &[]));
     let shape = Regex::new(VARYING_LINES).unwrap();
     for (run, whose) in [(&theirs, "httpd"), (&ours, "ours")] {
         let lines = run.lines("varying.log");
