@@ -4,7 +4,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use crate::base::path::{escape_html, escape_path};
-use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Server, Shape, Slots, inner_or_outer, row};
+use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Server, Shape, Slots, row};
 use crate::logs::{self, Bytes, Level};
 use crate::modules::rows::nothing;
 use crate::modules::slot;
@@ -34,8 +34,9 @@ struct Spelling {
 impl Conf for Spelling {
     const SLOT: usize = slot::SPELING + 1;
 
-    fn merge(base: &Self, add: &Self) -> Self {
-        inner_or_outer!(base, add; on, case_only, basename)
+    /// Nothing is inherited: a section that sets one of the three has to set the others too.
+    fn merge(_: &Self, add: &Self) -> Self {
+        add.clone()
     }
 }
 
@@ -188,7 +189,7 @@ fn redirect(ex: &mut Exchange, url: &[u8], name: &[u8], query: &[u8]) -> Outcome
                 Bytes(from)
             );
         }
-        None => logs::error!(ex, Level::Info, "speling", "AH03224: Fixed spelling: {} to {}", uri, path),
+        None => logs::error!(ex, Level::Info, "speling", "AH03225: Fixed spelling: {} to {}", uri, path),
     }
     Outcome::Status(301)
 }
@@ -209,7 +210,9 @@ fn offer(ex: &mut Exchange, url: &[u8], found: &[(Reason, Vec<u8>)], query: &[u8
         if at > 0 {
             variants.push(b',');
         }
-        variants.extend_from_slice(&[b"\"", escaped.as_slice(), b"\";\"", reason.text().as_bytes(), b"\""].concat());
+        // httpd puts commas between all pieces.
+        let pieces = [b"\"".as_slice(), &escaped, b"\";\"", reason.text().as_bytes(), b"\""];
+        variants.extend_from_slice(&pieces.join(&b','));
         page.extend_from_slice(b"<li><a href=\"");
         escape_html(&escaped, &mut page);
         page.extend_from_slice(b"\">");
@@ -224,21 +227,21 @@ fn offer(ex: &mut Exchange, url: &[u8], found: &[(Reason, Vec<u8>)], query: &[u8
     let (uri, count) = (Bytes(&ex.uri), found.len());
     match ex.headers_in.get(b"Referer") {
         Some(from) => {
-            page.extend_from_slice(b"Please consider informing the owner of the <a href=\"");
+            page.extend_from_slice(b"Please consider informing the owner of the referring page <tt>");
             escape_html(from, &mut page);
-            page.extend_from_slice(b"\">referring page</a> about the broken link.\n");
+            page.extend_from_slice(b"</tt> about the broken link.\n");
             let from = Bytes(from);
             logs::error!(
                 ex,
                 Level::Info,
                 "speling",
-                "AH03225: Spelling fix: {}: {} candidates from {}",
+                "AH03226: Spelling fix: {}: {} candidates from {}",
                 uri,
                 count,
                 from
             );
         }
-        None => logs::error!(ex, Level::Info, "speling", "AH03225: Spelling fix: {}: {} candidates", uri, count),
+        None => logs::error!(ex, Level::Info, "speling", "AH03227: Spelling fix: {}: {} candidates", uri, count),
     }
     ex.notes.set(b"variant-list", &page);
     ex.env.merge(b"VARIANTS", &variants);

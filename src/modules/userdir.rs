@@ -114,7 +114,6 @@ fn place(pattern: &[u8], user: &[u8], home: impl Fn(&[u8]) -> Option<Vec<u8>>) -
             }
         }
         None if absolute => Place::File([pattern, b"/", user].concat()),
-        None if pattern.contains(&b':') => Place::Url([pattern, b"/", user].concat()),
         None => at_home(pattern),
     }
 }
@@ -184,7 +183,7 @@ mod tests {
         assert_eq!(at("/home/*/www"), "/home/ann/www");
         assert_eq!(at("http://x/*/y"), "-> http://x/ann/y");
         assert_eq!(at("http://x/~*"), "-> http://x/~ann");
-        assert_eq!(at("http://x"), "-> http://x/ann");
+        assert_eq!(at("http://x"), "/home/ann/http://x");
         assert_eq!(at("a*b"), "/home/ann/b");
     }
 }
