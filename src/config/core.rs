@@ -459,10 +459,9 @@ mod tests {
     #[test]
     fn error_documents_are_laid_over_by_status() {
         let page = |text: &[u8]| ErrorDocument::Message(Text { raw: text.to_vec(), template: None });
-        let mut base = CoreDir::default();
-        base.error_documents = vec![(404, page(b"outer")), (500, page(b"five"))];
-        let mut add = CoreDir::default();
-        add.error_documents = vec![(404, page(b"inner"))];
+        let with = |error_documents| CoreDir { error_documents, ..CoreDir::default() };
+        let base = with(vec![(404, page(b"outer")), (500, page(b"five"))]);
+        let add = with(vec![(404, page(b"inner"))]);
         let merged = CoreDir::merge(&base, &add);
         assert_eq!(merged.error_documents.len(), 2);
         assert!(matches!(merged.error_document(404), Some(ErrorDocument::Message(text)) if text.raw == b"inner"));

@@ -210,6 +210,9 @@ pub struct Cmd<'a> {
     pub open: Option<Open>,
 }
 
+/// What runs when a block closes.
+pub type Leave = fn(&mut Cmd<'_>) -> Result<(), String>;
+
 /// What a section row asks the walker to do with the section's body.
 pub enum Open {
     /// Collect per-directory values into a new [`super::Section`].
@@ -230,7 +233,7 @@ pub enum Open {
     /// Walk the body in the same scope; `leave` runs behind it (`</RequireAll>`).
     Block {
         /// Runs when the section closes.
-        leave: Option<fn(&mut Cmd<'_>) -> Result<(), String>>,
+        leave: Option<Leave>,
         /// What may stand inside, if it is not what may stand around it.
         places: Option<Places>,
     },

@@ -68,10 +68,7 @@ impl Reader<'_> {
             b"~" => self.version_matches(version)?,
             b"=" | b"==" | b"<" | b">" | b"<=" | b">=" => {
                 let ours = self.host.version();
-                let theirs = match parse::version(version) {
-                    Ok((b"", theirs)) => theirs,
-                    _ => return Err(INVALID.to_owned()),
-                };
+                let Ok((b"", theirs)) = parse::version(version) else { return Err(INVALID.to_owned()) };
                 match name {
                     b"<" => ours < theirs,
                     b">" => ours > theirs,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::lines::{Line, Lines, TooLong};
 use super::macros::Macro;
 use super::parse::{self, Piece};
-use super::words::{get_word, merge_path};
+use super::words::{get_word, get_words, merge_path};
 use crate::base::diag::{Sources, Span};
 
 /// Files may include files this deep.
@@ -357,7 +357,15 @@ impl<'h> Reader<'h> {
             "use" => self.use_macro(args, line, lines)?,
             "macroignoreemptyargs" => self.ignore_empty = true,
             "macroignorebadnesting" => self.ignore_nesting = true,
-            section if section.starts_with('<') => self.skip(name.as_bytes(), lines)?,
+            section if section.starts_with('<') => {
+                // Blocks of code: mod_lua's, which may say when they run.
+                let words = get_words(args.strip_suffix(b">").unwrap_or(args));
+                let when = words.get(1).filter(|when| !matches!(when.as_slice(), b"early" | b"late"));
+                if section.starts_with("<lua") && when.is_some() {
+                    return Err(format!("{name}> 2nd argument must be 'early' or 'late'").into());
+                }
+                self.skip(name.as_bytes(), lines)?;
+            }
             _ => {
                 let mut nodes = Vec::new();
                 for call in self.host.arguments(name.as_bytes(), args)? {

@@ -53,9 +53,8 @@ impl Reader<'_> {
         let place = format!("macro '{}' ({location})", latin1(&name));
         let parameters = get_words(rest);
         self.check_parameters(&place, &parameters)?;
-        let body = match self.body(&place, line, lines)? {
-            Some(body) => body,
-            None => return Err(format!("{place}\n\tcontents error: expected token not found: </Macro>").into()),
+        let Some(body) = self.body(&place, line, lines)? else {
+            return Err(format!("{place}\n\tcontents error: expected token not found: </Macro>").into());
         };
         let defined = Macro { location, parameters, body };
         self.check_body(&place, &defined);
@@ -165,11 +164,11 @@ impl Reader<'_> {
         let (mut name, rest) = get_word(args);
         name.make_ascii_lowercase();
         let shown = latin1(&name);
-        if name.is_empty() {
-            return Err("no macro name specified with Use".into());
-        }
         if self.macros.is_empty() {
             return Err("no macro defined before Use".into());
+        }
+        if name.is_empty() {
+            return Err("no macro name specified with Use".into());
         }
         let Some(used) = self.macros.get(&name) else { return Err(format!("macro '{shown}' undefined").into()) };
         let values = get_words(rest);

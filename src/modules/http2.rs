@@ -30,7 +30,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("H2ModernTLSOnly", Places::SERVER, Shape::Take1, |_, a| check::one_of(a, &["on", "off"], "value must be On or Off"), "off to not impose RFC 7540 restrictions on TLS").missing(),
     row("H2Upgrade", Places::AUTHCFG.or(Places::SERVER), Shape::Take1, |_, a| check::one_of(a, &["on", "off"], "value must be On or Off"), "on to allow HTTP/1 Upgrades to h2/h2c").missing(),
     row("H2Direct", Places::SERVER, Shape::Take1, |_, a| check::one_of(a, &["on", "off"], "value must be On or Off"), "on to enable direct HTTP/2 mode").missing(),
-    row("H2SessionExtraFiles", Places::SERVER, Shape::Take1, accept, "number of extra file a session might keep open (obsolete)").missing(),
+    row("H2SessionExtraFiles", Places::SERVER, Shape::Take1, extra_files, "number of extra file a session might keep open (obsolete)").missing(),
     row("H2TLSWarmUpSize", Places::SERVER, Shape::Take1, accept, "number of bytes on TLS connection before doing max writes").missing(),
     row("H2TLSCoolDownSecs", Places::SERVER, Shape::Take1, accept, "seconds of idle time on TLS before shrinking writes").missing(),
     row("H2Push", Places::AUTHCFG.or(Places::SERVER), Shape::Take1, |_, a| check::one_of(a, &["on", "off"], "value must be On or Off"), "off to disable HTTP/2 server push").missing(),
@@ -51,7 +51,6 @@ pub const DIRECTIVES: &[Directive] = &[
 ];
 
 fn serialize(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
-    check::one_of(args, &["on", "off"], "value must be On or Off")?;
     if args.on() {
         let text =
             "AH10307: H2SerializeHeaders: this feature has been disabled and the directive to enable it is ignored.";
@@ -96,4 +95,9 @@ fn padding(_: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
         9.. => Err("number of bits must be <= 8".to_owned()),
         _ => Ok(()),
     }
+}
+
+fn extra_files(cmd: &mut Cmd<'_>, _: &Args<'_>) -> Result<(), String> {
+    cmd.warn("http2", "warn", "H2SessionExtraFiles is obsolete and will be ignored".to_owned());
+    Ok(())
 }

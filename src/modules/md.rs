@@ -1,6 +1,7 @@
 //! `mod_md.c`.
 
-use crate::config::{Directive, ModuleRow, Places, Shape, row};
+use crate::base::clock::{Unit, parse_interval};
+use crate::config::{Args, Cmd, Directive, ModuleRow, Open, Places, SectionKind, Shape, latin1, row};
 use crate::modules::check;
 use crate::modules::rows::{accept, nothing};
 use crate::pipe::Module;
@@ -14,51 +15,178 @@ pub const MODULE: Module = Module {
 /// The directives.
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
-    row("MDCertificateAuthority", Places::SERVER, Shape::Argv, accept, "URL(s) or known name(s) of CA issuing the certificates").refused(),
+    row("MDCertificateAuthority", Places::SERVER, Shape::Argv, authority, "URL(s) or known name(s) of CA issuing the certificates").refused(),
     row("MDCertificateAgreement", Places::SERVER, Shape::Take1, accept, "either 'accepted' or the URL of CA Terms-of-Service agreement you accept").refused(),
     row("MDCAChallenges", Places::SERVER, Shape::Argv, accept, "A list of challenge types to be used.").refused(),
     row("MDCertificateProtocol", Places::SERVER, Shape::Take1, accept, "Protocol used to obtain/renew certificates").refused(),
     row("MDContactEmail", Places::SERVER, Shape::Take1, accept, "Email address used for account registration").refused(),
     row("MDDriveMode", Places::SERVER, Shape::Take1, |_, a| check::one_of(a, &["auto", "manual", "always"], "unknown MDDriveMode \u{1}"), "deprecated, older name for MDRenewMode").refused(),
     row("MDRenewMode", Places::SERVER, Shape::Take1, |_, a| check::one_of(a, &["auto", "manual", "always"], "unknown MDDriveMode \u{1}"), "Controls how renewal of Managed Domain certificates shall be handled.").refused(),
-    row("MDomain", Places::SERVER, Shape::Argv, accept, "A group of server names with one certificate").refused(),
-    row("<MDomainSet", Places::SERVER, Shape::Raw, accept, "Container for a managed domain with common settings and certificate.").refused(),
-    row("<MDomain", Places::SERVER, Shape::Raw, accept, "Short form for <MDomainSet> container.").refused(),
-    row("MDMember", Places::SERVER, Shape::Argv, accept, "Define domain name(s) part of the Managed Domain. Use 'auto' or 'manual' to enable/disable auto adding names from virtual hosts.").refused(),
-    row("MDMembers", Places::SERVER, Shape::Argv, accept, "Define domain name(s) part of the Managed Domain. Use 'auto' or 'manual' to enable/disable auto adding names from virtual hosts.").refused(),
+    row("MDomain", Places::SERVER, Shape::Argv, domain, "A group of server names with one certificate").refused(),
+    row("<MDomainSet", Places::SERVER, Shape::Raw, domain_set, "Container for a managed domain with common settings and certificate.").refused(),
+    row("<MDomain", Places::SERVER, Shape::Raw, domain_set, "Short form for <MDomainSet> container.").refused(),
+    row("MDMember", Places::SERVER, Shape::Argv, members, "Define domain name(s) part of the Managed Domain. Use 'auto' or 'manual' to enable/disable auto adding names from virtual hosts.").refused(),
+    row("MDMembers", Places::SERVER, Shape::Argv, members, "Define domain name(s) part of the Managed Domain. Use 'auto' or 'manual' to enable/disable auto adding names from virtual hosts.").refused(),
     row("MDMustStaple", Places::SERVER, Shape::Take1, |_, a| check::one_of(a, &["on", "off"], "unknown '\u{1}', supported parameter values are 'on' and 'off'"), "Enable/Disable the Must-Staple flag for new certificates.").refused(),
-    row("MDPortMap", Places::SERVER, Shape::Take12, accept, "Declare the mapped ports 80 and 443 on the local server. E.g. 80:8000 to indicate that the server port 8000 is reachable as port 80 from the internet. Use 80:- to indicate that port 80 is not reachable from the outside.").refused(),
-    row("MDPrivateKeys", Places::SERVER, Shape::Argv, accept, "set the type and parameters for private key generation").refused(),
-    row("MDHttpProxy", Places::SERVER, Shape::Take1, accept, "URL of a HTTP(S) proxy to use for outgoing connections").refused(),
+    row("MDPortMap", Places::SERVER, Shape::Take12, port_map, "Declare the mapped ports 80 and 443 on the local server. E.g. 80:8000 to indicate that the server port 8000 is reachable as port 80 from the internet. Use 80:- to indicate that port 80 is not reachable from the outside.").refused(),
+    row("MDPrivateKeys", Places::SERVER, Shape::Argv, |_, a| if a.words.is_empty() { Err("needs to specify the private key type".to_owned()) } else { Ok(()) }, "set the type and parameters for private key generation").refused(),
+    row("MDHttpProxy", Places::SERVER, Shape::Take1, |_, a| if a.word(0).contains(&b':') { Ok(()) } else { Err("missing uri scheme".to_owned()) }, "URL of a HTTP(S) proxy to use for outgoing connections").refused(),
     row("MDStoreDir", Places::SERVER, Shape::Take1, accept, "the directory for file system storage of managed domain data.").refused(),
-    row("MDRenewWindow", Places::SERVER, Shape::Take1, accept, "Time length for renewal before certificate expires (defaults to days).").refused(),
-    row("MDRequireHttps", Places::AUTHCFG.or(Places::SERVER), Shape::Take1, |_, a| check::one_of(a, &["off", "temporary", "permanent"], "unknown '\u{1}', supported parameter values are 'temporary' and 'permanent'"), "Redirect non-secure requests to the https: equivalent.").refused(),
+    row("MDRenewWindow", Places::SERVER, Shape::Take1, window, "Time length for renewal before certificate expires (defaults to days).").refused(),
+    row("MDRequireHttps", Places::AUTHCFG.or(Places::SERVER), Shape::Take1, require_https, "Redirect non-secure requests to the https: equivalent.").refused(),
     row("MDNotifyCmd", Places::SERVER, Shape::Raw, accept, "Set the command to run when signup/renew of domain is complete.").refused(),
     row("MDBaseServer", Places::SERVER, Shape::Take1, |_, a| check::one_of(a, &["on", "off"], "unknown '\u{1}', supported parameter values are 'on' and 'off'"), "Allow managing of base server outside virtual hosts.").refused(),
     row("MDChallengeDns01", Places::SERVER, Shape::Raw, accept, "Set the command for setup/teardown of dns-01 challenges").refused(),
     row("MDChallengeDns01Version", Places::SERVER, Shape::Take1, |_, a| check::one_of(a, &["1", "2"], "Only versions `1` and `2` are supported"), "Set the type of arguments to call `MDChallengeDns01` with").refused(),
-    row("MDCertificateFile", Places::SERVER, Shape::Take1, accept, "set the static certificate (chain) file to use for this domain.").refused(),
-    row("MDCertificateKeyFile", Places::SERVER, Shape::Take1, accept, "set the static private key file to use for this domain.").refused(),
+    row("MDCertificateFile", Places::SERVER, Shape::Take1, in_set, "set the static certificate (chain) file to use for this domain.").refused(),
+    row("MDCertificateKeyFile", Places::SERVER, Shape::Take1, in_set, "set the static private key file to use for this domain.").refused(),
     row("MDServerStatus", Places::SERVER, Shape::Take1, |_, a| check::one_of(a, &["on", "off"], "unknown '\u{1}', supported parameter values are 'on' and 'off'"), "On to see Managed Domains in server-status.").refused(),
     row("MDCertificateStatus", Places::SERVER, Shape::Take1, |_, a| check::one_of(a, &["on", "off"], "unknown '\u{1}', supported parameter values are 'on' and 'off'"), "On to see Managed Domain expose /.httpd/certificate-status.").refused(),
-    row("MDWarnWindow", Places::SERVER, Shape::Take1, accept, "When less time remains for a certificate, send our/log a warning (defaults to days)").refused(),
+    row("MDWarnWindow", Places::SERVER, Shape::Take1, window, "When less time remains for a certificate, send our/log a warning (defaults to days)").refused(),
     row("MDMessageCmd", Places::SERVER, Shape::Raw, accept, "Set the command run when a message about a domain is issued.").refused(),
     row("MDStapling", Places::SERVER, Shape::Take1, |_, a| check::one_of(a, &["on", "off"], "unknown '\u{1}', supported parameter values are 'on' and 'off'"), "Enable/Disable OCSP Stapling for this/all Managed Domain(s).").refused(),
     row("MDStapleOthers", Places::SERVER, Shape::Take1, |_, a| check::one_of(a, &["on", "off"], "unknown '\u{1}', supported parameter values are 'on' and 'off'"), "Enable/Disable OCSP Stapling for certificates not in Managed Domains.").refused(),
-    row("MDStaplingKeepResponse", Places::SERVER, Shape::Take1, accept, "The amount of time to keep an OCSP response in the store.").refused(),
-    row("MDStaplingRenewWindow", Places::SERVER, Shape::Take1, accept, "Time length for renewal before OCSP responses expire (defaults to days).").refused(),
+    row("MDStaplingKeepResponse", Places::SERVER, Shape::Take1, window, "The amount of time to keep an OCSP response in the store.").refused(),
+    row("MDStaplingRenewWindow", Places::SERVER, Shape::Take1, window, "Time length for renewal before OCSP responses expire (defaults to days).").refused(),
     row("MDCertificateCheck", Places::SERVER, Shape::Take2, accept, "Set name and URL pattern for a certificate monitoring site.").refused(),
-    row("MDActivationDelay", Places::SERVER, Shape::Take1, accept, "How long to delay activation of new certificates").refused(),
+    row("MDActivationDelay", Places::SERVER, Shape::Take1, delay, "How long to delay activation of new certificates").refused(),
     row("MDCACertificateFile", Places::SERVER, Shape::Take1, accept, "Set the CA file to use for connections").refused(),
     row("MDHttpProxyCACertificateFile", Places::SERVER, Shape::Take1, accept, "Set the CA file to use for connections to the HTTP(S) proxy").refused(),
-    row("MDExternalAccountBinding", Places::SERVER, Shape::Take12, accept, "Set the external account binding keyid and hmac values to use at CA").refused(),
-    row("MDRetryDelay", Places::SERVER, Shape::Take1, accept, "Time length for first retry, doubled on every consecutive error.").refused(),
+    row("MDExternalAccountBinding", Places::SERVER, Shape::Take12, binding, "Set the external account binding keyid and hmac values to use at CA").refused(),
+    row("MDRetryDelay", Places::SERVER, Shape::Take1, delay, "Time length for first retry, doubled on every consecutive error.").refused(),
     row("MDRetryFailover", Places::SERVER, Shape::Take1, |_, a| check::at_least(a, 1, "invalid argument, must be a number > 0"), "The number of errors before a failover to another CA is triggered.").refused(),
-    row("MDStoreLocks", Places::SERVER, Shape::Take1, accept, "Configure locking of store for updates.").refused(),
+    row("MDStoreLocks", Places::SERVER, Shape::Take1, locks, "Configure locking of store for updates.").refused(),
     row("MDMatchNames", Places::SERVER, Shape::Take1, |_, a| check::one_of(a, &["all", "servernames"], "invalid argument, must be a 'all' or 'servernames'"), "Determines how DNS names are matched to vhosts.").refused(),
-    row("MDInitialDelay", Places::SERVER, Shape::Take1, accept, "How long to delay the first certificate check.").refused(),
-    row("MDCheckInterval", Places::SERVER, Shape::Take1, accept, "Time between certificate checks.").refused(),
+    row("MDInitialDelay", Places::SERVER, Shape::Take1, delay, "How long to delay the first certificate check.").refused(),
+    row("MDCheckInterval", Places::SERVER, Shape::Take1, delay, "Time between certificate checks.").refused(),
     row("MDProfile", Places::SERVER, Shape::Take1, accept, "The name of an CA profile to order certificates for.").refused(),
     row("MDProfileMandatory", Places::SERVER, Shape::Take1, |_, a| check::one_of(a, &["on", "off"], "unknown '\u{1}', supported parameter values are 'on' and 'off'"), "Determines if a configured CA profile is mandatory.").refused(),
     row("MDRenewViaARI", Places::SERVER, Shape::Take1, |_, a| check::one_of(a, &["on", "off"], "unknown '\u{1}', supported parameter values are 'on' and 'off'"), "Enable/Disable ACME ARI (RFC 9773) to trigger renewals.").refused(),
 ];
+
+/// Authorities that have names.
+const AUTHORITIES: &[&str] = &["LetsEncrypt", "LetsEncrypt-Test", "Buypass", "Buypass-Test"];
+
+/// `MDCertificateAuthority`: names or URLs.
+fn authority(_: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    for word in args.words {
+        let name = latin1(word);
+        if AUTHORITIES.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
+            continue;
+        }
+        let why = if name.contains(char::is_whitespace) {
+            "whitespace in uri"
+        } else if !name.contains(':') {
+            "missing uri scheme"
+        } else {
+            continue;
+        };
+        return Err(format!(
+            "The CA name '{name}' is not known and it is not a URL either ({why}). Known CA names are: {}.",
+            AUTHORITIES.join(" ")
+        ));
+    }
+    Ok(())
+}
+
+fn domain(_: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    if args.words.is_empty() { Err("needs at least one domain name".to_owned()) } else { Ok(()) }
+}
+
+/// Whether an `<MDomainSet>` is around.
+fn in_set(cmd: &mut Cmd<'_>, _: &Args<'_>) -> Result<(), String> {
+    if cmd.inside(SectionKind::Block) {
+        return Ok(());
+    }
+    Err(format!("{} is only valid inside a '<MDomainSet' context, not here", cmd.directive.name))
+}
+
+/// `MDMembers auto|manual`, or names in an `<MDomainSet>`.
+fn members(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    if cmd.inside(SectionKind::Block) || args.words.len() != 1 {
+        return in_set(cmd, args);
+    }
+    check::one_of(args, &["auto", "manual"], "unknown value, use \"auto|manual\"")
+}
+
+/// `<MDomainSet name ...>`.
+fn domain_set(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    let Some(text) = args.raw.strip_suffix(b">") else {
+        return Err(format!("{}> directive missing closing '>'", cmd.directive.name));
+    };
+    if text.trim_ascii().is_empty() {
+        return Err("<MDomainSet > section must specify a unique domain name".to_owned());
+    }
+    cmd.open = Some(Open::Block { leave: None, places: None });
+    Ok(())
+}
+
+/// `MDPortMap http:80 https:443`.
+fn port_map(_: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    for word in args.words {
+        let word = latin1(word);
+        let Some((scheme, port)) = word.split_once(':') else {
+            return Err("no ':' after first port number".to_owned());
+        };
+        let number = |text: &str| text.parse::<u16>().is_ok_and(|port| port > 0);
+        let known = ["http", "https"].contains(&scheme) || number(scheme);
+        if !known || port != "-" && !number(port) {
+            return Err("invalid number for port map, must be in ]0,65535]".to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// A time: a number with a unit, days among them.
+fn duration(word: &[u8]) -> Option<i64> {
+    if let Some(days) = word.strip_suffix(b"d") {
+        return check::whole(days).map(|days| days.saturating_mul(86_400));
+    }
+    if let Some(number) = check::whole(word) {
+        return Some(number);
+    }
+    parse_interval(word, Unit::Second).ok().and_then(|time| i64::try_from(time.as_secs()).ok())
+}
+
+/// A time, or a part of a certificate's life in percent.
+fn window(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    let percent = args.word(0).strip_suffix(b"%").and_then(check::whole);
+    match percent {
+        Some(0..=99) => Ok(()),
+        Some(_) => Err(format!("{} a length of 100% or more is not allowed.", cmd.directive.name)),
+        None if duration(args.word(0)).is_some() => Ok(()),
+        None => Err(format!("{} has unrecognized format", cmd.directive.name)),
+    }
+}
+
+fn delay(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    let Some(time) = duration(args.word(0)) else { return Err("unrecognized duration format".to_owned()) };
+    match cmd.directive.name {
+        "MDRetryDelay" if time <= 0 => Err("minimum delay must be greater than 0".to_owned()),
+        "MDInitialDelay" if time < 0 => Err("initial delay must not be negative".to_owned()),
+        "MDCheckInterval" if time < 1 => Err("check interval cannot be less than one second".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+fn require_https(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    cmd.not_in_dir_context()?;
+    let text = "unknown '\u{1}', supported parameter values are 'temporary' and 'permanent'";
+    check::one_of(args, &["off", "temporary", "permanent"], text)
+}
+
+fn locks(_: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    if duration(args.word(0)).is_some() {
+        return Ok(());
+    }
+    check::one_of(args, &["on", "off"], "neither 'on', 'off' or a duration specified")
+}
+
+/// `MDExternalAccountBinding none|file`, or the key's name and the key.
+fn binding(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    if args.words.len() != 1 || args.word(0).eq_ignore_ascii_case(b"none") {
+        return Ok(());
+    }
+    let (path, shown) = check::rooted(cmd, args.word(0));
+    if path.exists() { Ok(()) } else { Err(format!("MDExternalAccountBinding: file not found: {shown}")) }
+}

@@ -113,7 +113,8 @@ pub(super) fn buckets_ratio(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), St
 /// `ListenTCPDeferAccept`.
 pub(super) fn defer_accept(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     cmd.global_only()?;
-    conf(cmd).defer_accept = Some(u32::try_from(number(args.word(0))).unwrap_or(0));
+    let seconds = u32::try_from(number(args.word(0))).ok().filter(|seconds| *seconds > 0);
+    conf(cmd).defer_accept = Some(seconds.ok_or_else(|| "ListenTCPDeferAccept must be > 0".to_owned())?);
     Ok(())
 }
 
@@ -152,7 +153,7 @@ pub(super) fn process_model(cmd: &mut Cmd<'_>, _: &Args<'_>) -> Result<(), Strin
 /// `AsyncRequestWorkerFactor`: of the process model as well, but its value is checked.
 pub(super) fn async_factor(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     cmd.global_only()?;
-    let value = args.text(0).trim().parse::<f64>().unwrap_or(0.0);
+    let value = args.text(0).trim().parse::<f64>().map_err(|_| "error parsing value".to_owned())?;
     if value > 0.0 { Ok(()) } else { Err("AsyncRequestWorkerFactor argument must be a positive number".to_owned()) }
 }
 

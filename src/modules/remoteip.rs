@@ -37,8 +37,8 @@ fn network(word: &[u8]) -> Result<(), &'static str> {
     match Subnet::parse(word) {
         Ok(_) => Ok(()),
         Err(SubnetError::Mask) => Err("The specified network mask is invalid."),
+        Err(SubnetError::Address) if word.first() == Some(&b'/') => Err("Invalid argument"),
         Err(SubnetError::Address) => Err("The specified IP address is invalid."),
-        Err(SubnetError::NotAnAddress) if word.first() == Some(&b'/') => Err("Invalid argument"),
         Err(SubnetError::NotAnAddress) if word.contains(&b'/') => Err("The specified IP address is invalid."),
         // A host name is looked up.
         Err(SubnetError::NotAnAddress) => match (latin1(word).as_str(), 0u16).to_socket_addrs() {
@@ -90,7 +90,7 @@ fn exceptions(_: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
             Err(error) => (word.split(|byte| *byte == b'/').next().unwrap_or_default(), error.to_string()),
         };
         let shown = latin1(shown);
-        let why = if why.is_empty() { why } else { format!(": {why}") };
+        let why = if why.is_empty() || shown.is_empty() { String::new() } else { format!(": {why}") };
         return Err(format!("ip address '{shown}' appears to be invalid{why}"));
     }
     Ok(())

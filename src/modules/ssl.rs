@@ -70,7 +70,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("SSLProxyCheckPeerName", Places::SERVER.or(Places(2048)), Shape::Flag, accept, "SSL Proxy: check the peer certificate's name (must be present in subjectAltName extension or CN").refused(),
     row("SSLOptions", Places::OPTIONS, Shape::Raw, ssl_check::options, "Set one or more options to configure the SSL engine('[+-]option[=value] ...' - see manual)").refused(),
     row("SSLRequireSSL", Places::AUTHCFG, Shape::Raw, accept, "Require the SSL protocol for the per-directory context (no arguments)").refused(),
-    row("SSLRequire", Places::AUTHCFG, Shape::Raw, accept, "Require a boolean expression to evaluate to true for granting access(arbitrary complex boolean expression - see manual)").refused(),
+    row("SSLRequire", Places::AUTHCFG, Shape::Raw, |c, a| c.condition(a.raw).map(|_| ()).map_err(|why| format!("SSLRequire: {why}")), "Require a boolean expression to evaluate to true for granting access(arbitrary complex boolean expression - see manual)").refused(),
     row("SSLRenegBufferSize", Places::AUTHCFG, Shape::Take1, accept, "Configure the amount of memory that will be used for buffering the request body if a per-location SSL renegotiation is required due to changed access control requirements").refused(),
     row("SSLOCSPEnable", Places::SERVER, Shape::Raw, ssl_check::ocsp, "Enable use of OCSP to verify certificate revocation mode ('on', 'leaf', 'off')").refused(),
     row("SSLOCSPDefaultResponder", Places::SERVER, Shape::Take1, accept, "URL of the default OCSP Responder").refused(),

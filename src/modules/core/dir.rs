@@ -316,7 +316,7 @@ pub(super) fn add_default_charset(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
 
 /// `DefaultType`: only a warning is left of it.
 pub(super) fn default_type(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
-    if !args.word(0).eq_ignore_ascii_case(b"none") {
+    if !args.word(0).eq_ignore_ascii_case(b"none") && !args.word(0).eq_ignore_ascii_case(b"off") {
         let text =
             format!("AH00117: Ignoring deprecated use of DefaultType in line {} of {}.", cmd.at.line, cmd.at.file);
         cmd.warn("core", "warn", text);

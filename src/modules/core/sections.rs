@@ -95,10 +95,13 @@ pub(super) fn files_match(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
 fn condition(cmd: &mut Cmd<'_>, args: &Args<'_>, kind: SectionKind) -> Done {
     let text = inside(cmd, args)?;
     let (word, rest) = get_word(text);
+    let expr = cmd.condition(&word).map_err(|why| format!("Cannot parse condition clause: {why}"))?;
     if !rest.is_empty() {
         return Err(format!("Multiple {}> arguments not supported.", cmd.directive.name));
     }
-    let expr = cmd.condition(&word).map_err(|why| format!("Cannot parse condition clause: {why}"))?;
+    if kind == SectionKind::ElseIf {
+        behind_if(cmd)?;
+    }
     cmd.open =
         Some(Open::Section { kind, matcher: Matcher::Condition(Some(expr)), is_match: false, path: b"*If".to_vec() });
     Ok(())
@@ -118,7 +121,6 @@ pub(super) fn if_section(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
 
 /// `<ElseIf>`.
 pub(super) fn else_if(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
-    behind_if(cmd)?;
     condition(cmd, args, SectionKind::ElseIf)
 }
 
@@ -221,7 +223,8 @@ fn addresses(cmd: &mut Cmd<'_>, word: &[u8], out: &mut Vec<VhostAddr>) -> Done {
         Ok(ip) => vec![ip],
         Err(_) => resolve(&name),
     };
-    if ips.is_empty() {
+    // A path would be a socket's, on which no request comes.
+    if ips.is_empty() && !name.starts_with('/') {
         // The name as written, port and all, is what could not be resolved.
         let text =
             format!("(EAI 2)Name or service not known: AH00547: Could not resolve host name {name} -- ignoring!");

@@ -313,6 +313,14 @@ pub(super) fn limit_recursion(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     };
     let first = number(args.word(0))?;
     let second = args.opt(1).map_or(Ok(first), number)?;
+    if first < 4 {
+        let text = "AH00119: Limiting internal redirects to very low numbers may cause normal requests to fail.";
+        cmd.warn("core", "warn", text.to_owned());
+    }
+    if second < 4 && args.opt(1).is_some() {
+        let text = "AH00120: Limiting the subrequest depth to a very low level may cause normal requests to fail.";
+        cmd.warn("core", "warn", text.to_owned());
+    }
     cmd.server_conf::<CoreServer>().recursion = Some((first, second));
     Ok(())
 }
@@ -322,7 +330,7 @@ pub(super) fn flush_max_threshold(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     let (number, rest) = leading_integer(args.word(0));
     let number = number.filter(|_| rest.is_empty()).and_then(|number| usize::try_from(number).ok());
     let Some(number) = number else {
-        return Err(format!("parameter must be a number between 0 and {}): {}", u64::MAX, args.text(0)));
+        return Err(format!("parameter must be a number between 0 and (4294967295U)): {}", args.text(0)));
     };
     cmd.server_conf::<CoreServer>().flush_max_threshold = Some(number);
     Ok(())
@@ -333,7 +341,7 @@ pub(super) fn flush_max_pipelined(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     let (number, rest) = leading_integer(args.word(0));
     let number = number.filter(|number| rest.is_empty() && (-1..=i64::from(i32::MAX)).contains(number));
     let Some(number) = number else {
-        return Err(format!("parameter must be a number between -1 and 2147483647: {}", args.text(0)));
+        return Err(format!("parameter must be a number between -1 and (2147483647): {}", args.text(0)));
     };
     cmd.server_conf::<CoreServer>().flush_max_pipelined = Some(number);
     Ok(())
@@ -367,10 +375,10 @@ pub(super) fn error(_: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     if args.raw.is_empty() {
         return Err("The Error directive was used with no message.".to_owned());
     }
-    // The text is one word if it is quoted, the whole line otherwise.
+    // The text is one word if that is all there is and it is quoted, the whole line otherwise.
     let quoted = matches!(args.raw.first(), Some(b'"' | b'\''));
-    let (word, _) = crate::config::get_word(args.raw);
-    Err(latin1(if quoted { &word } else { args.raw }))
+    let (word, rest) = crate::config::get_word(args.raw);
+    Err(latin1(if quoted && rest.is_empty() { &word } else { args.raw }))
 }
 
 /// `PidFile`.
