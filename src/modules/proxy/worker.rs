@@ -34,15 +34,16 @@ impl WorkerSet {
         let full_name = parsed.full_name();
         let mut name = latin1(&parsed.name);
         let mut scheme = parsed.scheme.clone();
+        let whole = name.clone();
         if name.chars().count() > MAX_NAME {
-            let long = std::mem::take(&mut name);
-            name = long.chars().take(MAX_NAME).collect();
-            cmd.warn("proxy", "error", format!("AH10366: Alert! worker name ({long}) too long; truncated to: {name}"));
+            name = whole.chars().take(MAX_NAME).collect();
+            let text = format!("AH10366: Alert! worker name ({whole}) too long; truncated to: {name}");
+            cmd.warn("proxy", "error", text);
         }
         if name.chars().count() > MAX_LEGACY_NAME {
             let legacy: String = name.chars().take(MAX_LEGACY_NAME).collect();
             let text = format!(
-                "AH010118: worker name ({name}) too long; truncated for legacy modules that do not use \
+                "AH010118: worker name ({whole}) too long; truncated for legacy modules that do not use \
                  proxy_worker_shared->name_ex: {legacy}"
             );
             cmd.warn("proxy", "info", text);
