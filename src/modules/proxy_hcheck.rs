@@ -1,6 +1,7 @@
 //! `mod_proxy_hcheck.c`: health checks of balancer members. Checked and kept; nobody probes yet.
 
 use crate::base::clock::{Unit, parse_interval};
+use crate::base::pattern::{Captures, Flags, Pattern};
 use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Shape, get_word, latin1, row};
 use crate::modules::rows::nothing;
 use crate::modules::slot;
@@ -115,9 +116,25 @@ fn condition(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     if name.is_empty() || text.is_empty() {
         return Err("Missing expression for ProxyHCExpr".to_owned());
     }
-    cmd.condition(&text).map_err(|why| format!("Could not parse expression \"{}\": {why}", latin1(&text)))?;
+    // `hc('body')` exists in these expressions only; nobody evaluates them yet, so another function may stand for it.
+    let known = Pattern::new(b"\\bhc\\(", Flags::default()).map(|hc| replace_all(&hc, &text, b"tolower("));
+    cmd.condition(known.as_deref().unwrap_or(&text))
+        .map_err(|why| format!("Could not parse expression \"{}\": {why}", latin1(&text)))?;
     cmd.server_conf::<HcheckServer>().conditions.push(name);
     Ok(())
+}
+
+/// `text` with every match of `pattern` replaced.
+fn replace_all(pattern: &Pattern, text: &[u8], by: &[u8]) -> Vec<u8> {
+    let (mut out, mut rest, mut found) = (Vec::with_capacity(text.len()), text, Captures::new());
+    while pattern.captures(rest, &mut found) {
+        let Some((start, end)) = found.get(0).filter(|(start, end)| start < end) else { break };
+        out.extend_from_slice(&rest[..start]);
+        out.extend_from_slice(by);
+        rest = &rest[end..];
+    }
+    out.extend_from_slice(rest);
+    out
 }
 
 /// Where the brace that was open before `text` closes; its end if nowhere.
@@ -140,4 +157,26 @@ fn closing_brace(text: &[u8]) -> usize {
 fn pool_size(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     cmd.global_only()?;
     positive(args.word(0), "Invalid ProxyHCTPsize parameter. Parameter must be >= 0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expressions_end_with_their_brace_and_know_hc() {
+        assert_eq!(closing_brace(b"%{X} == 1} rest"), 9);
+        assert_eq!(closing_brace(b"%{REQUEST_STATUS} =~ /^[234]/"), 29);
+        let hc = Pattern::new(b"\\bhc\\(", Flags::default()).unwrap();
+        assert_eq!(replace_all(&hc, b"hc('body') && xhc('a') && hc('b')", b"f("), b"f('body') && xhc('a') && f('b')");
+    }
+
+    #[test]
+    fn values_have_httpds_words() {
+        assert_eq!(interval(b"x").unwrap_err(), "Unparse-able hcinterval setting");
+        assert_eq!(interval(b"0").unwrap_err(), "Interval must be a positive value greater than 100ms");
+        assert!(interval(b"500ms").is_ok() && method(b"get11").is_ok() && positive(b"0", "no").is_ok());
+        assert_eq!(method(b"BOGUS").unwrap_err(), "Unknown method");
+        assert_eq!(positive(b"-1", "no").unwrap_err(), "no");
+    }
 }
