@@ -296,7 +296,11 @@ fn merge_vary(fields: &mut Table) {
 /// Whether all fields may stand in a head: names are tokens, values hold no control characters.
 fn sendable(ex: &Exchange) -> bool {
     for (name, value) in ex.err_headers_out.iter().chain(ex.headers_out.iter()) {
-        if name.is_empty() || !name.iter().all(|c| is_token(*c)) {
+        if name.is_empty() {
+            logs::error!(ex, Level::Error, "http", "AH02428: Empty response header name, aborting request");
+            return false;
+        }
+        if !name.iter().all(|c| is_token(*c)) {
             let text = "contains invalid characters, aborting request";
             logs::error!(ex, Level::Error, "http", "AH02429: Response header name '{}' {text}", Bytes(name));
             return false;

@@ -292,7 +292,7 @@ impl Link {
     pub fn keep(mut self, worker: &Worker) {
         self.rest();
         let (spec, state) = (&worker.spec, &worker.state);
-        if !spec.reuse || spec.generic || state.retired.load(Ordering::Relaxed) {
+        if !worker.keeps_connections() || state.retired.load(Ordering::Relaxed) {
             return;
         }
         let pool = state.pool.get_or_init(|| {

@@ -43,6 +43,13 @@ pub struct Worker {
     pub state: Arc<WorkerState>,
 }
 
+impl Worker {
+    /// Whether connections are used again at all.
+    pub fn keeps_connections(&self) -> bool {
+        self.spec.reuse && !self.spec.generic && self.spec.address_ttl != Some(Duration::ZERO)
+    }
+}
+
 /// A balancer: what was configured, and its state.
 pub struct Balancer {
     /// As configured.

@@ -172,8 +172,9 @@ fn parse(buf: &[u8], most: usize, bad: BadHeader, out: &mut ResponseHead) -> Res
         }
         let bytes = line.of(buf, &out.scratch);
         let Some(colon) = memchr(b':', bytes) else {
-            // A second status line among the fields is skipped without a word.
+            // A second status line among the fields is skipped whatever the policy.
             if status_line(bytes).is_some() {
+                out.skipped.push(line);
                 continue;
             }
             match bad {
@@ -195,7 +196,7 @@ fn parse(buf: &[u8], most: usize, bad: BadHeader, out: &mut ResponseHead) -> Res
     }
 }
 
-/// The next line with its continuations joined by single spaces; `None` if more bytes are needed.
+/// The next line with its continuations, blanks and all; `None` if more bytes are needed.
 fn folded_line(buf: &[u8], most: usize, out: &mut ResponseHead) -> Result<Option<Span>, ResponseError> {
     let start = out.cursor.pos;
     let mut joined: Option<(usize, usize)> = None;
@@ -218,9 +219,7 @@ fn folded_line(buf: &[u8], most: usize, out: &mut ResponseHead) -> Result<Option
         match joined {
             None => whole = line,
             Some((at, _)) => {
-                let text = bytes.trim_ascii_start();
-                out.scratch.push(b' ');
-                out.scratch.extend_from_slice(text);
+                out.scratch.extend_from_slice(bytes);
                 if out.scratch.len() - at > most {
                     return Err(ResponseError::LineTooLong(whole));
                 }

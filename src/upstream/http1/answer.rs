@@ -12,9 +12,8 @@ use super::Answered;
 use super::request::{connection_tokens, push_via};
 use crate::codec::http1::write::push_decimal;
 use crate::codec::http1::{Chunked, Limits, Part, ResponseBody, ResponseHead, Rules, response_body};
-use crate::config::core::{CoreDir, RangeLimit};
 use crate::logs::{self, Bytes, Errno, Level};
-use crate::pipe::conditions::{RangeLimits, Ranges, ranges};
+use crate::pipe::parts::{self, Selection};
 use crate::pipe::{self, Outcome};
 use crate::web::{Exchange, Table, Wire};
 
@@ -127,6 +126,12 @@ fn field<'a>(head: &'a ResponseHead, buf: &'a [u8], wanted: &[u8]) -> Option<&'a
     head.fields(buf).find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value)
 }
 
+/// Whether the backend says that it will close the connection.
+pub(super) fn closes(head: &ResponseHead, buf: &[u8]) -> bool {
+    let mut connection = head.fields(buf).filter(|(name, _)| name.eq_ignore_ascii_case(b"Connection"));
+    connection.any(|(_, value)| pipe::has_token(std::iter::once(value), b"close"))
+}
+
 /// What the head said, once it is in the exchange.
 struct Taken {
     /// The body's framing; `None` if that is malformed.
@@ -181,9 +186,8 @@ fn take_head(ex: &mut Exchange, attempt: &Attempt<'_>, head: &ResponseHead, buf:
         push_via(ex, attempt.policy.via, &mut via);
         ex.headers_out.add(b"Via", &via);
     }
+    let closes = closes(head, buf);
     let ends = matches!(body, None | Some(ResponseBody::Close | ResponseBody::Chunked { length_too: true }));
-    let mut connection = head.fields(buf).filter(|(name, _)| name.eq_ignore_ascii_case(b"Connection"));
-    let closes = connection.any(|(_, value)| pipe::has_token(std::iter::once(value), b"close"));
     Ok(Taken {
         body,
         keep: head.version.minor >= 1 && !ends && !closes,
@@ -203,12 +207,16 @@ pub(super) async fn relay(
     keep: bool,
 ) -> Outcome {
     let lane = link.lane();
+    let cookies = answered.cookies;
     let Taken { body, keep: may_keep, counted, stray, error } =
         match take_head(ex, attempt, &lane.head, lane.input.bytes()) {
             Ok(taken) => taken,
             Err(outcome) => return outcome,
         };
     let keep = keep && may_keep;
+    for value in cookies.iter().flat_map(|cookies| cookies.get_all(b"Set-Cookie")) {
+        ex.headers_out.add(b"Set-Cookie", value);
+    }
     let length = match body {
         Some(ResponseBody::Length(n)) => Some(n),
         _ => None,
@@ -232,21 +240,26 @@ pub(super) async fn relay(
         }
     }
     let Ok(mut piece) = first else { return broken_at_start(ex, Errno::GENERAL) };
-    if let Some(whole) = piece.as_ref().filter(|piece| piece.end && !piece.data.is_empty())
-        && ex.filters.is_empty()
-        && ex.headers_in.contains(b"Range")
+    let mut assembled = None;
+    if let Some(whole) = &mut piece
+        && whole.end
+        && !whole.data.is_empty()
     {
-        let data = link.input().get(whole.data.clone()).unwrap_or_default();
-        match slice(ex, data.len() as u64) {
-            Ranges::Whole => {}
-            Ranges::Parts(parts) if parts.len() == 1 => {
-                let part = parts.first().map_or(0..0, |(from, to)| *from as usize..*to as usize + 1);
-                if let Some(piece) = &mut piece {
-                    piece.data = piece.data.start + part.start..piece.data.start + part.end;
-                }
+        // All of the body is here: the ranges that the backend did not answer are answered now.
+        match parts::select(ex, whole.data.len() as u64) {
+            Selection::Whole => {}
+            Selection::Pieces(pieces) => {
+                assembled = Some(assemble(&pieces, link.input().get(whole.data.clone()).unwrap_or_default()));
+                whole.data = 0..0;
             }
-            Ranges::Parts(_) => {}
-            Ranges::Unsatisfiable => return Outcome::Status(416),
+            Selection::Nothing => {
+                ex.response.unmeasured = true;
+                if keep {
+                    link.consume(whole.consumed);
+                    link.keep(attempt.worker);
+                }
+                return Outcome::Status(416);
+            }
         }
     }
     let length = if ex.status == 206 { None } else { length };
@@ -259,6 +272,12 @@ pub(super) async fn relay(
         (ex.status, ex.status_line) = (status, line);
     }
     pipe::head(ex, wire, length);
+    if let Some(bytes) = assembled {
+        link.account(0, bytes.len());
+        if pipe::data(ex, wire, &bytes).await.is_err() {
+            return Outcome::Done;
+        }
+    }
     if let Some(mut line) = stray {
         if let Some(piece) = &mut piece {
             line.extend_from_slice(link.input().get(piece.data.clone()).unwrap_or_default());
@@ -345,38 +364,16 @@ fn broken_at_start(ex: &mut Exchange, errno: Errno) -> Outcome {
     Outcome::Status(502)
 }
 
-/// Whether and how a whole body of `length` bytes is sliced because the backend did not do it; sets status and fields.
-fn slice(ex: &mut Exchange, length: u64) -> Ranges {
-    let core = ex.dir::<CoreDir>();
-    let limit = |set: Option<RangeLimit>, default: u32| match set.unwrap_or_default() {
-        RangeLimit::Default => Some(default),
-        RangeLimit::Unlimited => None,
-        RangeLimit::None => Some(0),
-        RangeLimit::At(n) => Some(n),
-    };
-    let limits = RangeLimits {
-        ranges: limit(core.and_then(|core| core.max_ranges), 200),
-        overlaps: limit(core.and_then(|core| core.max_overlaps), 20),
-        reversals: limit(core.and_then(|core| core.max_reversals), 20),
-    };
-    let found = ranges(ex, length, limits);
-    if let Ranges::Parts(parts) = &found
-        && let [(from, to)] = parts.as_slice()
-    {
-        ex.status = 206;
-        ex.status_line.clear();
-        let mut text = Vec::with_capacity(48);
-        push_decimal(&mut text, to - from + 1);
-        ex.headers_out.set(b"Content-Length", &text);
-        text.clear();
-        text.extend_from_slice(b"bytes ");
-        for (number, after) in [(*from, b"-".as_slice()), (*to, b"/"), (length, b"")] {
-            push_decimal(&mut text, number);
-            text.extend_from_slice(after);
-        }
-        ex.headers_out.set(b"Content-Range", &text);
+/// The pieces of a body that were asked for, one behind the other.
+fn assemble(pieces: &[parts::Piece], body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for piece in pieces {
+        out.extend_from_slice(&piece.head);
+        let at = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+        let end = at(piece.start.saturating_add(piece.count));
+        out.extend_from_slice(body.get(at(piece.start)..end).unwrap_or_default());
     }
-    found
+    out
 }
 
 /// Says which header lines were passed over.

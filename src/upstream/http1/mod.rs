@@ -18,7 +18,7 @@ use super::{Attempt, spec};
 use crate::codec::http1::{BadHeader, ResponseError, Status, parse_response};
 use crate::logs::{self, Bytes, Errno, Level};
 use crate::pipe::{self, Outcome};
-use crate::web::{BodyKind, Exchange, ProxyKind, Wire};
+use crate::web::{BodyKind, Exchange, ProxyKind, Table, Wire};
 pub(super) use body::Outgoing;
 use body::{SendFault, Shown};
 use request::{Manner, push_head};
@@ -63,7 +63,7 @@ pub(super) async fn exchange(
     }
     let env = |name: &[u8]| !ex.env.is_empty() && ex.env.contains(name);
     let http10 = env(b"force-proxy-request-1.0");
-    let close = http10 || !worker.spec.reuse || worker.spec.generic || env(b"proxy-nokeepalive");
+    let close = http10 || !worker.keeps_connections() || env(b"proxy-nokeepalive");
     let mut fresh = ex.conn.keepalives.get() == 0 && env(b"proxy-initial-not-pooled");
     let known_length = http10 || (env(b"proxy-sendcl") && !env(b"proxy-sendchunked") && !env(b"proxy-sendchunks"));
     let has_body = !matches!(wire.body_kind(), BodyKind::None | BodyKind::Length(0));
@@ -134,9 +134,10 @@ fn unheard(fault: &Fault) -> bool {
     }
 }
 
-/// A final head: its length in the input.
+/// A final head: its length in the input, and cookies of interim ones, which httpd sends with it.
 struct Answered {
     head: usize,
+    cookies: Option<Box<Table>>,
 }
 
 impl Talk<'_> {
@@ -160,19 +161,27 @@ impl Talk<'_> {
             link.set_timeout(ping);
         }
         let mut interims = 0;
+        let mut cookies = None;
         loop {
             let len = self.read_head(link).await?;
             link.set_timeout(usual);
-            let head = &link.lane().head;
+            let lane = link.lane();
+            let head = &lane.head;
             if !head.is_interim() {
-                return Ok(Answered { head: len });
+                // A backend that goes on with the connection reads the body that was announced.
+                let reads = head.stray.is_none() && !answer::closes(head, lane.input.bytes());
+                if outgoing.is_awaited() && reads {
+                    let sent = outgoing.send_awaited(wire, link).await;
+                    self.check_sent(sent, link)?;
+                }
+                return Ok(Answered { head: len, cookies });
             }
             let status = head.status;
             if interims == INTERIM_MAX {
                 return Err(Fault::Interims);
             }
             interims += 1;
-            self.interim(ex, wire, link, outgoing.is_awaited()).await;
+            self.interim(ex, wire, link, outgoing.is_awaited(), &mut cookies).await;
             link.consume(len);
             if status == 100 && outgoing.is_awaited() {
                 let sent = outgoing.send_awaited(wire, link).await;
@@ -219,27 +228,33 @@ impl Talk<'_> {
     }
 
     /// Passes an interim response on, as the policy says.
-    async fn interim(&self, ex: &mut Exchange, wire: &mut dyn Wire, link: &mut Link, awaited: bool) {
+    async fn interim(
+        &self,
+        ex: &mut Exchange,
+        wire: &mut dyn Wire,
+        link: &mut Link,
+        awaited: bool,
+        cookies: &mut Option<Box<Table>>,
+    ) {
         let lane = link.lane();
         let (head, buf) = (&lane.head, lane.input.bytes());
         answer::note(ex, head.status);
+        let mut fields = Table::default();
+        answer::copy_fields(head, buf, &mut fields, false);
+        for value in fields.get_all(b"Set-Cookie") {
+            cookies.get_or_insert_with(Box::default).add(b"Set-Cookie", value);
+        }
         let policy = ex.env.get(b"proxy-interim-response");
         let all = policy.is_some_and(|policy| policy.eq_ignore_ascii_case(b"RFC"));
         if policy.is_some() && !all {
             return;
         }
-        if head.status == 100 {
-            if self.client_expects && awaited {
-                wire.continue_now(true);
-            } else if all {
-                pipe::interim(ex, wire, 100, b"Continue", &crate::web::Table::default());
-            } else {
-                return;
-            }
-        } else {
-            let mut fields = crate::web::Table::default();
-            answer::copy_fields(head, buf, &mut fields, false);
+        if head.status == 100 && self.client_expects && awaited {
+            wire.continue_now(true);
+        } else if head.status != 100 || all {
             pipe::interim(ex, wire, head.status, head.bytes(buf, head.reason), &fields);
+        } else {
+            return;
         }
         // Whoever waits for it should have it; an error shows when the response is sent.
         let _ = pipe::flush(ex, wire).await;
