@@ -213,7 +213,7 @@ impl Target {
             (Self::File(path), Role::Access) => {
                 line.push(b'[');
                 push_error_time(&mut line, SystemClock.wall(), ErrorTime { micros: true, compact: false });
-                let (pid, tid) = (std::process::id(), super::entry::thread_id());
+                let (pid, tid) = (std::process::id(), nix::unistd::gettid());
                 line.extend_from_slice(format!("] [log_config:error] [pid {pid}:tid {tid}] ").as_bytes());
                 (Errno::from(error), "AH00649", "could not open transfer log file ".to_owned(), path, ".")
             }

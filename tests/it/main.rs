@@ -14,6 +14,7 @@ mod conf;
 mod config;
 mod front;
 mod layering;
+mod logfiles;
 mod man;
 mod proxy_map;
 mod support;

@@ -206,6 +206,11 @@ fn request_line(line: &Line<'_>, _: &[u8], out: &mut Vec<u8>) -> Option<()> {
 
 /// The request line with eight `X` for the password of `scheme://user:password@host`; `None` if there is none.
 fn without_password(line: &[u8]) -> Option<Cow<'_, [u8]>> {
+    // Only an absolute target has an authority, and nearly no target is absolute.
+    let method = memchr::memchr(b' ', line)?;
+    if line.get(method + 1) == Some(&b'/') {
+        return None;
+    }
     let scheme = memchr::memmem::find(line, b"://")?;
     let start = scheme + 3;
     let authority = line.get(start..)?;
@@ -214,8 +219,6 @@ fn without_password(line: &[u8]) -> Option<Cow<'_, [u8]>> {
     let at = memchr::memrchr(b'@', authority)?;
     let (credentials, host) = authority.split_at(at);
     let colon = memchr::memchr(b':', credentials)?;
-    // Only an absolute target has an authority: no slash or query stands in front of its scheme.
-    let method = memchr::memchr(b' ', line)?;
     let name = line.get(method + 1..scheme)?;
     if name.is_empty() || !name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte)) {
         return None;

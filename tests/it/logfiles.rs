@@ -1,0 +1,180 @@
+//! Where lines of both logs go: per server, per module, over rotation and reload, into programs that die.
+
+use std::thread;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::support::{PATIENCE, Server, Site, real_httpd, wait_for};
+
+fn get(server: &Server<'_>, host: &str, target: &str, fields: &str) -> u16 {
+    let mut client = server.connect();
+    client.send(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{fields}\r\n"));
+    client.response().status
+}
+
+/// The texts of a log's entries from their `AH` on, those of start and stop left out.
+fn entries(site: &Site, log: &str) -> Vec<String> {
+    let root = site.root().display().to_string();
+    let text = |line: &str| Some(line.get(line.find("] AH")? + 2..)?.replace(&root, "ROOT"));
+    site.read(log).lines().filter(|line| line.contains("[client ")).filter_map(text).collect()
+}
+
+#[test]
+fn each_server_and_module_has_its_log_and_level() {
+    let site = Site::new("logfiles-levels");
+    let denied = "<Location /denied>\nRequire all denied\n</Location>\n";
+    site.httpd_conf(
+        &[],
+        &format!(
+            "LogLevel warn\n{denied}\
+             <VirtualHost *:*>\nServerName a.test\nErrorLog logs/a_error\nLogLevel info\n</VirtualHost>\n\
+             <VirtualHost *:*>\nServerName b.test\nErrorLog logs/b_error\nLogLevel crit\n\
+             <Location /denied/loud>\nLogLevel authz_core:error\n</Location>\n</VirtualHost>\n\
+             <VirtualHost *:*>\nServerName c.test\n</VirtualHost>\n\
+             <VirtualHost *:*>\nServerName d.test\nErrorLog logs/d_error\nLogLevel authz_core:crit core:info\n\
+             ErrorLogFormat \"%l %m %v%% [%{{Referer}}i] %M\"\nErrorLogFormat request \"first of %{{X-Name}}i\"\n\
+             </VirtualHost>\n"
+        ),
+    );
+    let server = site.start();
+    for host in ["a.test", "b.test", "c.test", "d.test"] {
+        assert_eq!(get(&server, host, "/denied/quiet", ""), 403);
+        assert_eq!(get(&server, host, "/denied/loud", ""), 403);
+        assert_eq!(get(&server, host, "/missing", "X-Name: me\r\nReferer: http://r/\r\n"), 404);
+    }
+    server.stop();
+    let denial = |target: &str| format!("AH01630: client denied by server configuration: ROOT/htdocs{target}");
+    let missing = "AH00128: File does not exist: ROOT/htdocs/missing";
+    let with_referer = format!("{missing}, referer: http://r/");
+    assert_eq!(entries(&site, "logs/a_error"), [denial("/denied"), denial("/denied"), with_referer]);
+    assert_eq!(entries(&site, "logs/b_error"), [denial("/denied")]);
+    assert_eq!(entries(&site, "logs/error_log"), [denial("/denied"), denial("/denied")]);
+    let root = site.root().display().to_string();
+    assert_eq!(
+        site.read("logs/d_error").replace(&root, "ROOT"),
+        format!("first of me\ninfo core d.test% [http://r/] {missing}\n")
+    );
+}
+
+#[test]
+fn a_graceful_restart_opens_files_anew() {
+    let site = Site::new("logfiles-rotate");
+    site.httpd_conf(&[], "CustomLog logs/access_log \"%U\"\nLogLevel info\n");
+    let server = site.start();
+    assert_eq!(get(&server, "a.test", "/before", ""), 404);
+    server.log("logs/access_log", |text| text == "/before\n");
+    for log in ["access_log", "error_log"] {
+        std::fs::rename(site.path(&format!("logs/{log}")), site.path(&format!("logs/{log}.1"))).unwrap();
+    }
+    // Until it is told to look, the server writes where it wrote.
+    assert_eq!(get(&server, "a.test", "/between", ""), 404);
+    server.log("logs/access_log.1", |text| text == "/before\n/between\n");
+    server.signal(Signal::SIGUSR1);
+    wait_for("new logs", PATIENCE, || {
+        (site.path("logs/access_log").exists() && site.path("logs/error_log").exists()).then_some(())
+    });
+    server.log("logs/error_log", |text| text.contains("AH00489"));
+    wait_for("a request in the new log", PATIENCE, || {
+        assert_eq!(get(&server, "a.test", "/after", ""), 404);
+        site.read("logs/access_log").starts_with("/after\n").then_some(())
+    });
+    assert!(!site.read("logs/access_log.1").contains("/after/"), "{}", site.read("logs/access_log.1"));
+    server.stop();
+}
+
+/// A log program that notes its number and copies its input.
+fn copier(site: &Site) -> String {
+    let root = site.root().display();
+    site.write(
+        "copy.sh",
+        "echo $$ >>\"$1/logs/pids\"; while read -r line; do echo \"$line\" >>\"$1/logs/copied\"; done\n",
+    );
+    format!("/bin/sh {root}/copy.sh {root}")
+}
+
+fn pids(site: &Site) -> Vec<i32> {
+    site.read("logs/pids").lines().filter_map(|line| line.parse().ok()).collect()
+}
+
+#[test]
+fn a_log_program_that_dies_is_started_again() {
+    let site = Site::new("logfiles-die");
+    let program = copier(&site);
+    site.httpd_conf(&[], &format!("CustomLog \"|{program}\" \"%U\"\n"));
+    let server = site.start();
+    assert_eq!(get(&server, "a.test", "/one", ""), 404);
+    server.log("logs/copied", |text| text == "/one\n");
+    let first = pids(&site)[0];
+    kill(Pid::from_raw(first), Signal::SIGKILL).unwrap();
+    wait_for("the program's end", PATIENCE, || kill(Pid::from_raw(first), None).is_err().then_some(()));
+    assert_eq!(get(&server, "a.test", "/two", ""), 404);
+    server.log("logs/copied", |text| text == "/one\n/two\n");
+    assert_eq!(pids(&site).len(), 2);
+    server.log("logs/error_log", |text| {
+        text.contains(&format!("AH00106: piped log program '{program}' failed unexpectedly\n"))
+    });
+    server.stop();
+}
+
+#[test]
+fn a_log_program_goes_on_over_a_reload_and_ends_with_the_server() {
+    if real_httpd() {
+        // httpd ends it and starts another one.
+        return;
+    }
+    let site = Site::new("logfiles-reload");
+    let program = copier(&site);
+    site.httpd_conf(&[], &format!("CustomLog \"|{program}\" \"%U\"\nErrorLogFormat \"%M\"\n"));
+    let server = site.start();
+    assert_eq!(get(&server, "a.test", "/one", ""), 404);
+    server.log("logs/copied", |text| text == "/one\n");
+    server.signal(Signal::SIGUSR1);
+    server.log("logs/error_log", |text| text.matches("AH00489").count() == 2);
+    assert_eq!(get(&server, "a.test", "/two", ""), 404);
+    server.log("logs/copied", |text| text == "/one\n/two\n");
+    let pids = pids(&site);
+    assert_eq!(pids.len(), 1);
+    server.stop();
+    wait_for("the program's end", PATIENCE, || kill(Pid::from_raw(pids[0]), None).is_err().then_some(()));
+}
+
+#[test]
+fn lines_are_whole_whoever_writes_at_the_same_time() {
+    const CLIENTS: usize = 8;
+    const REQUESTS: usize = 40;
+    let site = Site::new("logfiles-whole");
+    let program = format!("|$cat >>{}/logs/piped", site.root().display());
+    site.httpd_conf(
+        &[],
+        &format!(
+            "KeepAlive On\nMaxKeepAliveRequests 0\nCustomLog logs/file \"%{{Referer}}i\"\n\
+                  CustomLog \"{program}\" \"%{{Referer}}i\"\n"
+        ),
+    );
+    let server = site.start();
+    thread::scope(|scope| {
+        for client in 0..CLIENTS {
+            let server = &server;
+            scope.spawn(move || {
+                let mut peer = server.connect();
+                for request in 0..REQUESTS {
+                    // Longer than what a pipe takes in one piece.
+                    let referer = format!("{client}-{request}-").repeat(7900 / format!("{client}-{request}-").len());
+                    peer.send(format!("GET /index.html HTTP/1.1\r\nHost: a.test\r\nReferer: {referer}\r\n\r\n"));
+                    assert_eq!(peer.response().status, 200);
+                }
+            });
+        }
+    });
+    let logs = if real_httpd() { &["logs/file"][..] } else { &["logs/file", "logs/piped"] };
+    for log in logs {
+        let text = server.log(log, |text| text.lines().count() >= CLIENTS * REQUESTS && text.ends_with('\n'));
+        assert_eq!(text.lines().count(), CLIENTS * REQUESTS);
+        for line in text.lines() {
+            let end = line.match_indices('-').nth(1).map(|(at, _)| at + 1).unwrap();
+            assert!(line == line[..end].repeat(7900 / end), "{log}: {} bytes: {line}", line.len());
+        }
+    }
+    server.stop();
+}
