@@ -243,7 +243,8 @@ async fn request(
     }
     if !wire.keep_alive || ex.close || thread.draining() || !drained(wire).await {
         let _ = poll_fn(|cx| wire.poll_out(cx)).await;
-        return Some(After::Linger);
+        let over = wire.body_done() && wire.input.is_empty() && client_closes(ex);
+        return Some(if over { After::Close } else { After::Linger });
     }
     conn.keepalives.set(conn.keepalives.get().saturating_add(1));
     if wire.input.is_empty() {
@@ -253,6 +254,12 @@ async fn request(
         return Some(After::Idle(fronts.of(ex.server).keep_alive_timeout));
     }
     None
+}
+
+/// Whether the client itself has said that it sends nothing more: then there is nothing to wait for behind a response.
+fn client_closes(ex: &Exchange) -> bool {
+    pipe::has_token(ex.headers_in.get_all(b"connection"), b"close")
+        || (ex.proto_num < 1001 && !ex.headers_in.contains(b"connection"))
 }
 
 /// Reads until the head is whole.

@@ -60,7 +60,7 @@ pub(super) enum Order {
     /// There is a new generation.
     Refresh,
     /// A connection another thread accepted.
-    Adopt(StdStream, SocketAddr, Arc<str>),
+    Adopt(StdStream, SocketAddr, Arc<Listener>),
     /// Accept no more, close idle connections, end those that are served after their response.
     Drain,
 }
@@ -238,17 +238,16 @@ async fn work(thread: Rc<Thread>, mut orders: UnboundedReceiver<Order>) {
                         logs::error!(Process, Level::Alert, "core", "cannot listen on {}", listener.addr);
                         continue;
                     };
-                    let protocol: Arc<str> = listener.protocol.as_str().into();
-                    let task = tokio::task::spawn_local(accept(thread.clone(), socket, protocol));
+                    let task = tokio::task::spawn_local(accept(thread.clone(), socket, listener.clone()));
                     accepting.push((listener, task.abort_handle()));
                 }
             }
             Order::Refresh => {
                 thread.fronts();
             }
-            Order::Adopt(stream, peer, protocol) => {
+            Order::Adopt(stream, peer, listener) => {
                 if let Ok(stream) = TcpStream::from_std(stream) {
-                    admit(&thread, stream, peer, &protocol);
+                    admit(&thread, stream, peer, &listener);
                 }
             }
             Order::Drain => {
@@ -265,16 +264,15 @@ async fn work(thread: Rc<Thread>, mut orders: UnboundedReceiver<Order>) {
 /// Serves who already waits in the queue of a socket that is going to be closed.
 fn retire(thread: &Rc<Thread>, listener: &Listener) {
     let Some(socket) = listener.sockets.get(thread.index) else { return };
-    let protocol: Arc<str> = listener.protocol.as_str().into();
     while let Ok((stream, peer)) = socket.accept() {
         let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
         if let Ok(stream) = stream {
-            admit(thread, stream, peer, &protocol);
+            admit(thread, stream, peer, listener);
         }
     }
 }
 
-async fn accept(thread: Rc<Thread>, socket: TcpListener, protocol: Arc<str>) {
+async fn accept(thread: Rc<Thread>, socket: TcpListener, listener: Arc<Listener>) {
     loop {
         let (stream, peer) = match socket.accept().await {
             Ok(accepted) => accepted,
@@ -289,19 +287,19 @@ async fn accept(thread: Rc<Thread>, socket: TcpListener, protocol: Arc<str>) {
             }
         };
         match thread.better() {
-            None => admit(&thread, stream, peer, &protocol),
+            None => admit(&thread, stream, peer, &listener),
             Some(other) => {
                 if let (Ok(stream), Some(orders)) = (stream.into_std(), thread.orders.get(other)) {
-                    let _ = orders.send(Order::Adopt(stream, peer, protocol.clone()));
+                    let _ = orders.send(Order::Adopt(stream, peer, listener.clone()));
                 }
             }
         }
     }
 }
 
-fn admit(thread: &Rc<Thread>, stream: TcpStream, peer: SocketAddr, protocol: &Arc<str>) {
-    let Ok(local) = stream.local_addr() else { return };
-    // TLS listeners are refused when the configuration is checked.
-    let _ = protocol;
+fn admit(thread: &Rc<Thread>, stream: TcpStream, peer: SocketAddr, listener: &Listener) {
+    // Only a listener on every address has to ask which one a client came to.
+    let local = if listener.addr.ip().is_unspecified() { stream.local_addr().ok() } else { Some(listener.addr) };
+    let Some(local) = local else { return };
     tokio::task::spawn_local(conn::serve(thread.clone(), Stream::Tcp(stream), local, peer));
 }
