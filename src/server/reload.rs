@@ -37,6 +37,9 @@ pub(super) async fn obey(mut state: State, pid_file: &Path) -> std::io::Result<(
     let mut restart = signal(SignalKind::hangup())?;
     let mut graceful = signal(SignalKind::user_defined1())?;
     let mut stop = signal(SignalKind::window_change())?;
+    // Only now: who can reach the server can also signal it.
+    state.threads.tell(|| Order::Listen(state.listeners.clone()));
+    announce(&state.shared.current.load().generation, &state.options);
     loop {
         tokio::select! {
             _ = terminate.recv() => {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use nix::sys::signal::Signal as Kill;
 
 use super::reload::{State, obey};
-use super::threads::{Order, Serving, Shared, Threads};
+use super::threads::{Serving, Shared, Threads};
 use crate::config::Generation;
 use crate::config::core::CoreProcess;
 use crate::logs::{self, Errno, ErrorLog, Level, Opened, Process, Targets};
@@ -235,8 +235,6 @@ fn serve(
     pipe::install(modules::ALL);
     let shared = Arc::new(Shared::new(Serving { generation: generation.clone(), opened }, count));
     let threads = Threads::start(&shared).map_err(alert)?;
-    threads.tell(|| Order::Listen(listeners.clone()));
-    announce(&generation, &options);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(alert)?;
     let state = State { options, shared, threads, listeners, opener, sockets: count };
     runtime.block_on(obey(state, pid_file)).map_err(alert)

@@ -56,6 +56,7 @@ const TOKEN: u8 = 1;
 const VCHAR: u8 = 2;
 
 /// What each byte may be part of: heads are checked byte by byte, and a table is what that costs least with.
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
 static CLASSES: [u8; 256] = {
     let mut table = [0; 256];
     let mut c = 0;
