@@ -225,6 +225,8 @@ pub enum Open {
         is_match: bool,
         /// The section's argument (path, URL, pattern) as [`Cmd::section_path`] of its directives.
         path: Vec<u8>,
+        /// Runs with the section's own words behind its body.
+        leave: Option<Apply>,
     },
     /// A new virtual host on these addresses.
     VirtualHost(Vec<VhostAddr>),

@@ -184,7 +184,7 @@ impl<'r> Walk<'r> {
         let mut enclosing = scope.enclosing.clone();
         let parent = Some(node.name.as_slice());
         match open {
-            Open::Section { kind, matcher, is_match, path } => {
+            Open::Section { kind, matcher, is_match, path, leave } => {
                 enclosing.push(kind);
                 let id = self.sections;
                 self.sections += 1;
@@ -204,7 +204,10 @@ impl<'r> Walk<'r> {
                 let result = self.nodes(&node.children, &mut nested);
                 let section = Section { id, kind, matcher, is_match, conf, inner, at: at.clone() };
                 scope.sections.push(Arc::new(section));
-                result
+                result?;
+                let Some(leave) = leave else { return Ok(()) };
+                let mut cmd = scope.cmd(row, at, false, &mut self.globals, &mut self.warnings);
+                leave(&mut cmd, &Args { words: &[], raw: &node.args }).map_err(|message| fault(at, node, row, message))
             }
             Open::VirtualHost(addrs) => {
                 enclosing.push(SectionKind::VirtualHost);
@@ -243,13 +246,15 @@ impl<'r> Walk<'r> {
                 self.nodes(&node.children, &mut scope.inside(enclosing, parent, allowed))?;
                 let Some(leave) = leave else { return Ok(()) };
                 let mut cmd = scope.cmd(row, at, false, &mut self.globals, &mut self.warnings);
-                leave(&mut cmd).map_err(|message| {
-                    let node = Node { children: Vec::new(), ..node.clone() };
-                    Box::new(WalkFault { at: at.clone(), node, message, row: Some(row) })
-                })
+                leave(&mut cmd).map_err(|message| fault(at, node, row, message))
             }
         }
     }
+}
+
+fn fault(at: &Position, node: &Node, row: &'static Directive, message: String) -> Box<WalkFault> {
+    let node = Node { children: Vec::new(), ..node.clone() };
+    Box::new(WalkFault { at: at.clone(), node, message, row: Some(row) })
 }
 
 impl Scope<'_> {

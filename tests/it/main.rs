@@ -16,6 +16,7 @@ mod front;
 mod layering;
 mod logfiles;
 mod man;
+mod proxy_conf;
 mod proxy_map;
 mod support;
 mod tomcat;

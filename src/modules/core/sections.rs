@@ -52,7 +52,7 @@ fn open(cmd: &mut Cmd<'_>, args: &Args<'_>, kind: SectionKind, match_form: bool)
     if !rest.is_empty() {
         return Err(format!("Multiple {}> arguments not (yet) supported.", cmd.directive.name));
     }
-    cmd.open = Some(Open::Section { kind, matcher, is_match, path });
+    cmd.open = Some(Open::Section { kind, matcher, is_match, path, leave: None });
     Ok(())
 }
 
@@ -102,8 +102,13 @@ fn condition(cmd: &mut Cmd<'_>, args: &Args<'_>, kind: SectionKind) -> Done {
     if kind == SectionKind::ElseIf {
         behind_if(cmd)?;
     }
-    cmd.open =
-        Some(Open::Section { kind, matcher: Matcher::Condition(Some(expr)), is_match: false, path: b"*If".to_vec() });
+    cmd.open = Some(Open::Section {
+        kind,
+        matcher: Matcher::Condition(Some(expr)),
+        is_match: false,
+        path: b"*If".to_vec(),
+        leave: None,
+    });
     Ok(())
 }
 
@@ -135,6 +140,7 @@ pub(super) fn else_section(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
         matcher: Matcher::Condition(None),
         is_match: false,
         path: b"*If".to_vec(),
+        leave: None,
     });
     Ok(())
 }

@@ -25,7 +25,9 @@ impl Collected {
     fn worker(&mut self, set: Arc<WorkerSet>, scope: &str, member: bool) -> usize {
         let set = Arc::unwrap_or_clone(set);
         let mut spec = set.spec;
-        spec.key = format!("{scope}\n{}", set.full_name);
+        // A pattern's worker may have the name of a plain one.
+        let kind = if set.matchable { "~" } else { "" };
+        spec.key = format!("{scope}\n{kind}{}", set.full_name);
         // Where a pattern decides on host or port, each request has a worker of its own.
         spec.generic |= set.dynamic;
         if set.dynamic {

@@ -13,7 +13,7 @@ use super::url::without_socket;
 use super::worker::{self, WorkerSet};
 use crate::base::fnmatch::is_wildcard;
 use crate::base::pattern::{Flags, Pattern};
-use crate::config::{Args, Cmd, Matcher, Open, Place, SectionKind, get_word, latin1};
+use crate::config::{Apply, Args, Cmd, Matcher, Open, Place, SectionKind, get_word, latin1};
 
 /// `<Proxy>`.
 pub(super) fn proxy(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
@@ -25,14 +25,20 @@ pub(super) fn proxy_match(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     open(cmd, args, true)
 }
 
-fn open(cmd: &mut Cmd<'_>, args: &Args<'_>, is_match: bool) -> Done {
-    cmd.not_in_dir_context()?;
+/// The section's words: what it is for, and the text behind that.
+fn arguments<'a>(cmd: &Cmd<'_>, args: &Args<'a>) -> Result<(Vec<u8>, &'a [u8]), String> {
     let section = cmd.directive.name;
     let end = memchr::memrchr(b'>', args.raw).ok_or_else(|| format!("{section}> directive missing closing '>'"))?;
     let (mut path, rest) = get_word(&args.raw[..end]);
     if path.len() >= 6 && path[..6].eq_ignore_ascii_case(b"proxy:") {
         path.drain(..6);
     }
+    Ok((path, rest))
+}
+
+fn open(cmd: &mut Cmd<'_>, args: &Args<'_>, is_match: bool) -> Done {
+    cmd.not_in_dir_context()?;
+    let (path, rest) = arguments(cmd, args)?;
     let matcher = if is_match {
         let pattern = Pattern::new(&path, Flags::default());
         Matcher::Regex(Arc::new(pattern.map_err(|_| "Regex could not be compiled".to_owned())?))
@@ -41,27 +47,32 @@ fn open(cmd: &mut Cmd<'_>, args: &Args<'_>, is_match: bool) -> Done {
     } else {
         Matcher::Literal(path.clone())
     };
-    if !rest.is_empty() {
-        if is_match {
-            return Err("Multiple <ProxyMatch> arguments not (yet) supported.".to_owned());
-        }
-        if is_wildcard(&path) {
-            return Err(format!("{section}> arguments are not supported for wildchar url."));
-        }
-        if !path.contains(&b':') {
-            return Err(format!("{section}> arguments are not supported for non url."));
-        }
-        let target = Target::find(cmd, &path, true, section)?;
-        for word in words(rest) {
-            let Some(at) = memchr::memchr(b'=', &word) else {
-                return Err("Invalid Proxy parameter. Parameter must be in the form 'key=value'".to_owned());
-            };
-            let (key, value) = (&word[..at], &word[at + 1..]);
-            let set = target.set(cmd, key, value);
-            set.map_err(|error| format!("{section} {error} {}; {}", latin1(&word), latin1(&path)))?;
-        }
+    let leave = (!rest.is_empty()).then_some(set_arguments as Apply);
+    cmd.open = Some(Open::Section { kind: SectionKind::Proxy, matcher, is_match, path, leave });
+    Ok(())
+}
+
+/// `<Proxy url key=value ...>`: the parameters are set behind what stands inside, and so win over it.
+fn set_arguments(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    let section = cmd.directive.name;
+    let (path, rest) = arguments(cmd, args)?;
+    if section == "<ProxyMatch" {
+        return Err("Multiple <ProxyMatch> arguments not (yet) supported.".to_owned());
     }
-    cmd.open = Some(Open::Section { kind: SectionKind::Proxy, matcher, is_match, path });
+    if is_wildcard(&path) {
+        return Err(format!("{section}> arguments are not supported for wildchar url."));
+    }
+    if !path.contains(&b':') {
+        return Err(format!("{section}> arguments are not supported for non url."));
+    }
+    let target = Target::find(cmd, &path, true, section)?;
+    for word in words(rest) {
+        let Some(at) = memchr::memchr(b'=', &word) else {
+            return Err("Invalid Proxy parameter. Parameter must be in the form 'key=value'".to_owned());
+        };
+        let set = target.set(cmd, &word[..at], &word[at + 1..]);
+        set.map_err(|error| format!("{section} {error} {}; {}", latin1(&word), latin1(&path)))?;
+    }
     Ok(())
 }
 
