@@ -74,9 +74,7 @@ pub(super) fn elect<'a>(backends: &'a Backends, spec: &'a BalancerSpec, now: i64
             }
             let bits = worker.state.bits();
             let reserve = bits & (status::HOT_SPARE | status::HOT_STANDBY) != 0;
-            if bits & status::DRAIN != 0 {
-                unusable += usize::from(!reserve);
-            } else if !usable_or_retried(worker, now) {
+            if bits & status::DRAIN != 0 || !usable_or_retried(worker, now) {
                 unusable += usize::from(!reserve);
             } else if bits & status::HOT_SPARE != 0 {
                 spares.push(worker);

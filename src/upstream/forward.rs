@@ -98,7 +98,8 @@ async fn balanced(
     url: &[u8],
 ) -> Outcome {
     let spec = &balancer.spec;
-    let extra = spec.max_attempts.unwrap_or(u32::try_from(spec.members.len()).unwrap_or(u32::MAX).saturating_sub(1));
+    let others = spec.members.len().saturating_sub(1);
+    let extra = spec.max_attempts.unwrap_or_else(|| u32::try_from(others).unwrap_or(u32::MAX));
     balancer.state.requests.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let mut attempts = 0;
     let mut outgoing = None;

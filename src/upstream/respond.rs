@@ -63,6 +63,22 @@ pub fn map(ex: &mut Exchange, attempt: &Attempt<'_>) -> Verdict {
 
 /// httpd's "Proxy Error" page with this reason, which may hold HTML and is logged as AH00898.
 pub fn proxy_error(ex: &mut Exchange, status: u16, reason: &str) -> Outcome {
+    let outcome = proxy_page(ex, status, reason);
+    let uri = logs::Bytes(&ex.uri);
+    logs::error!(ex, Level::Error, "proxy", "AH00898: {reason} returned by {uri}");
+    outcome
+}
+
+/// The answer to a request whose backend's name has no address.
+pub fn dns_failure(ex: &mut Exchange, host: &str) -> Outcome {
+    let reason = format!("DNS lookup failure for: {host}");
+    let outcome = proxy_page(ex, 500, &reason);
+    let uri = logs::Bytes(&ex.uri);
+    logs::error!(ex, Level::Error, "proxy", Errno::NO_NAME => "AH00898: {reason} returned by {uri}");
+    outcome
+}
+
+fn proxy_page(ex: &mut Exchange, status: u16, reason: &str) -> Outcome {
     ex.notes.set(b"verbose-error-to", b"*");
     let mut text = Vec::with_capacity(reason.len() + 128);
     text.extend_from_slice(b"The proxy server could not handle the request<p>Reason: <strong>");
@@ -72,8 +88,6 @@ pub fn proxy_error(ex: &mut Exchange, status: u16, reason: &str) -> Outcome {
     ex.status_line.clear();
     crate::codec::http1::write::push_decimal(&mut ex.status_line, u64::from(status));
     ex.status_line.extend_from_slice(b" Proxy Error");
-    let uri = logs::Bytes(&ex.uri);
-    logs::error!(ex, Level::Error, "proxy", "AH00898: {reason} returned by {uri}");
     Outcome::Status(status)
 }
 

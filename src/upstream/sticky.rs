@@ -37,7 +37,7 @@ fn in_url<'a>(url: &'a [u8], name: &[u8], semicolon: bool) -> Option<&'a [u8]> {
         let after = url.get(from + at + name.len()..).unwrap_or_default();
         if let Some(value) = after.strip_prefix(b"=").filter(|value| !value.is_empty()) {
             let value = value.get(value.iter().take_while(|c| ends(c)).count()..).unwrap_or_default();
-            let end = value.iter().position(|c| ends(c)).unwrap_or(value.len());
+            let end = value.iter().position(ends).unwrap_or(value.len());
             return value.get(..end).filter(|value| !value.is_empty());
         }
         from += at + 1;

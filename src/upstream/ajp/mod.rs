@@ -73,7 +73,7 @@ fn is_idempotent(method: &[u8]) -> bool {
 
 fn not_connected(ex: &mut Exchange, worker: &Worker, error: &LendError) -> Outcome {
     match error {
-        LendError::Resolve(host) => respond::proxy_error(ex, 500, &format!("DNS lookup failure for: {host}")),
+        LendError::Resolve(host) => respond::dns_failure(ex, host),
         LendError::Acquire => Outcome::Status(503),
         LendError::Connect { .. } => {
             let host = &worker.spec.host;

@@ -50,11 +50,7 @@ pub(super) fn copy_fields(head: &ResponseHead, buf: &[u8], into: &mut Table, len
                 cookies = true;
                 continue;
             }
-            14 if name.eq_ignore_ascii_case(b"Content-Length") => {
-                if std::mem::replace(&mut has_length, true) {
-                    continue;
-                }
-            }
+            14 if name.eq_ignore_ascii_case(b"Content-Length") && std::mem::replace(&mut has_length, true) => continue,
             _ if is_hop_by_hop(name) => continue,
             _ => {}
         }

@@ -59,7 +59,7 @@ pub(super) async fn exchange(
 ) -> Outcome {
     let (worker, policy) = (attempt.worker, attempt.policy);
     if let Err(LendError::Resolve(host)) = pool::resolve(worker).await {
-        return proxy_error(ex, 500, &format!("DNS lookup failure for: {host}"));
+        return respond::dns_failure(ex, &host);
     }
     let env = |name: &[u8]| !ex.env.is_empty() && ex.env.contains(name);
     let http10 = env(b"force-proxy-request-1.0");
@@ -87,7 +87,7 @@ pub(super) async fn exchange(
             Ok(link) => link,
             Err(LendError::Acquire) => return Outcome::Status(503),
             Err(LendError::Resolve(host)) => {
-                return proxy_error(ex, 500, &format!("DNS lookup failure for: {host}"));
+                return respond::dns_failure(ex, &host);
             }
             Err(LendError::Connect { .. }) => {
                 let host = &worker.spec.host;
@@ -134,7 +134,8 @@ fn unheard(fault: &Fault) -> bool {
     }
 }
 
-/// A final head: its length in the input, and cookies of interim ones, which httpd sends with it.
+/// A final head: its length in the input, and cookies of interim ones that the client did not get: httpd sends them
+/// now.
 struct Answered {
     head: usize,
     cookies: Option<Box<Table>>,
@@ -241,19 +242,21 @@ impl Talk<'_> {
         answer::note(ex, head.status);
         let mut fields = Table::default();
         answer::copy_fields(head, buf, &mut fields, false);
-        for value in fields.get_all(b"Set-Cookie") {
-            cookies.get_or_insert_with(Box::default).add(b"Set-Cookie", value);
-        }
         let policy = ex.env.get(b"proxy-interim-response");
         let all = policy.is_some_and(|policy| policy.eq_ignore_ascii_case(b"RFC"));
-        if policy.is_some() && !all {
-            return;
-        }
-        if head.status == 100 && self.client_expects && awaited {
+        let said = if head.status == 100 && self.client_expects && awaited && (policy.is_none() || all) {
             wire.continue_now(true);
-        } else if head.status != 100 || all {
+            true
+        } else if (policy.is_none() && head.status != 100) || all {
             pipe::interim(ex, wire, head.status, head.bytes(buf, head.reason), &fields);
+            ex.proto_num >= 1001
         } else {
+            false
+        };
+        if !said {
+            for value in fields.get_all(b"Set-Cookie") {
+                cookies.get_or_insert_with(Box::default).add(b"Set-Cookie", value);
+            }
             return;
         }
         // Whoever waits for it should have it; an error shows when the response is sent.
@@ -269,6 +272,12 @@ impl Talk<'_> {
                 let (peer, host, client) = (Shown(self.attempt), &spec.host, Bytes(&ex.client_ip));
                 logs::error!(ex, Level::Error, "proxy", errno =>
                     "AH02608: read request body failed to {peer} ({host}) from {client} ()");
+                logs::error!(
+                    ex,
+                    Level::Error,
+                    "proxy_http",
+                    "AH01097: pass request body failed to {peer} ({host}) from {client} ()"
+                );
                 respond::answer_to(ex, *fault)
             }
             Fault::Send(SendFault::Backend(error)) => {
