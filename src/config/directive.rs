@@ -211,7 +211,7 @@ pub struct Cmd<'a> {
 }
 
 /// What runs when a block closes.
-pub type Leave = fn(&mut Cmd<'_>) -> Result<(), String>;
+pub(super) type Leave = fn(&mut Cmd<'_>) -> Result<(), String>;
 
 /// What a section row asks the walker to do with the section's body.
 pub enum Open {

@@ -177,8 +177,8 @@ impl Messages {
     fn loaded(&mut self, loaded: &Loaded) {
         let levels = loaded.generation.servers.first().and_then(|main| main.get::<LogLevels>());
         for warning in &loaded.warnings {
-            // LogLevel holds from where it stands; modules are loaded before.
-            let asked = warning.module != "so" && is_for_log(warning, levels);
+            // LogLevel holds from where it stands; modules are loaded before, and without it `-e` decides.
+            let asked = levels.is_some() && warning.module != "so" && is_for_log(warning, levels);
             let line = warning_line(warning, if asked { Level::Trace8 } else { self.threshold });
             self.put(&line);
         }
