@@ -24,7 +24,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("Listen", Places::SERVER, Shape::Argv, mpm::listen, "A port number or a numeric IP address and a port number, and an optional protocol"),
     row("SendBufferSize", Places::SERVER, Shape::Take1, mpm::send_buffer, "Send buffer size in bytes"),
     row("ReceiveBufferSize", Places::SERVER, Shape::Take1, mpm::receive_buffer, "Receive buffer size in bytes"),
-    row("ListenTCPDeferAccept", Places::SERVER, Shape::Take1, mpm::defer_accept, "Value set for the socket option TCP_DEFER_ACCEPT if it is set"),
+    row("ListenTCPDeferAccept", Places::SERVER, Shape::Take1, mpm::defer_accept, "Value set for the socket option TCP_DEFER_ACCEPT if it is set").moot(),
     row("StartServers", Places::SERVER, Shape::Take1, mpm_limits::limit, "Number of child processes launched at server startup").moot(),
     row("ServerLimit", Places::SERVER, Shape::Take1, mpm_limits::limit, "Maximum number of child processes for this run of Apache").moot(),
     row("MinSpareThreads", Places::SERVER, Shape::Take1, mpm_limits::limit, "Minimum number of idle threads, to handle request spikes").moot(),

@@ -25,7 +25,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("Listen", Places::SERVER, Shape::Argv, mpm::listen, "A port number or a numeric IP address and a port number, and an optional protocol"),
     row("SendBufferSize", Places::SERVER, Shape::Take1, mpm::send_buffer, "Send buffer size in bytes"),
     row("ReceiveBufferSize", Places::SERVER, Shape::Take1, mpm::receive_buffer, "Receive buffer size in bytes"),
-    row("ListenTCPDeferAccept", Places::SERVER, Shape::Take1, mpm::defer_accept, "Value set for the socket option TCP_DEFER_ACCEPT if it is set"),
+    row("ListenTCPDeferAccept", Places::SERVER, Shape::Take1, mpm::defer_accept, "Value set for the socket option TCP_DEFER_ACCEPT if it is set").moot(),
     row("StartServers", Places::SERVER, Shape::Take1, mpm::process_model, "Number of child processes launched at server startup").moot(),
     row("MinSpareServers", Places::SERVER, Shape::Take1, mpm::process_model, "Minimum number of idle children, to handle request spikes").moot(),
     row("MaxSpareServers", Places::SERVER, Shape::Take1, mpm::process_model, "Maximum number of idle children").moot(),

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::codec::http1::head::is_known_method;
 use crate::codec::http1::{Limits, Rules};
-use crate::config::Server;
-use crate::config::core::CoreServer;
+use crate::config::core::{CoreProcess, CoreServer};
+use crate::config::{Globals, Server};
 use crate::modules::reqtimeout::{self, Rate};
 use crate::web::Live;
 
@@ -23,16 +23,20 @@ pub(super) struct Front {
     pub(super) timeout: Duration,
     pub(super) keep_alive_timeout: Duration,
     pub(super) hold_most: u32,
+    /// Methods that RegisterHttpMethod adds to the known ones, where only known ones are taken.
+    methods: Option<Vec<Vec<u8>>>,
     /// RequestReadTimeout for heads and bodies, if its module is loaded.
     pub(super) rates: Option<(Rate, Rate)>,
 }
 
 impl Fronts {
     pub(super) fn new(live: Rc<Live>) -> Self {
-        let rated = live.generation.globals.modules.contains(&"reqtimeout_module");
-        let mut servers: Vec<_> = live.generation.servers.iter().map(|server| Front::new(server, rated)).collect();
+        let globals = &live.generation.globals;
+        let rated = globals.modules.contains(&"reqtimeout_module");
+        let mut servers: Vec<_> =
+            live.generation.servers.iter().map(|server| Front::new(server, globals, rated)).collect();
         if servers.is_empty() {
-            servers.push(Front::new(&Server::default(), false));
+            servers.push(Front::new(&Server::default(), globals, false));
         }
         Self { live, servers }
     }
@@ -44,11 +48,18 @@ impl Fronts {
 }
 
 impl Front {
-    fn new(server: &Server, rated: bool) -> Self {
+    /// Whether this method is taken; [`Rules`] has said so of those that httpd knows of itself.
+    pub(super) fn takes(&self, method: &[u8]) -> bool {
+        self.methods.as_ref().is_none_or(|more| is_known_method(method) || more.iter().any(|known| known == method))
+    }
+
+    fn new(server: &Server, globals: &Globals, rated: bool) -> Self {
         let (rec, default) = (&server.rec, Limits::default());
         let core = server.get::<CoreServer>();
         let flag = |get: fn(&CoreServer) -> Option<bool>| core.and_then(get);
         let known: fn(&[u8]) -> bool = is_known_method;
+        let registered = flag(|core| core.registered_methods).unwrap_or(false);
+        let more = globals.conf.get::<CoreProcess>().map(|core| core.methods.clone()).unwrap_or_default();
         Self {
             limits: Limits {
                 line: rec.limit_line.unwrap_or(default.line),
@@ -58,7 +69,7 @@ impl Front {
             rules: Rules {
                 strict: flag(|core| core.strict).unwrap_or(true),
                 allow09: flag(|core| core.http09).unwrap_or(true),
-                registered: flag(|core| core.registered_methods).unwrap_or(false).then_some(known),
+                registered: (registered && more.is_empty()).then_some(known),
             },
             timeout: Duration::from_secs(rec.timeout.unwrap_or(60).into()),
             keep_alive_timeout: Duration::from_millis(rec.keep_alive_timeout.unwrap_or(5000)),
@@ -66,6 +77,7 @@ impl Front {
                 negative if negative < 0 => u32::MAX,
                 most => u32::try_from(most).unwrap_or(u32::MAX),
             },
+            methods: (registered && !more.is_empty()).then_some(more),
             rates: rated.then(|| reqtimeout::rates(server)),
         }
     }

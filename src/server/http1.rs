@@ -268,6 +268,9 @@ async fn read_head(front: &Front, head: &mut RequestHead, wire: &mut Http1<'_>) 
     loop {
         if !wire.input.is_empty() {
             match parse_request(wire.input.bytes(), &front.limits, &front.rules, head) {
+                Ok(Status::Complete(_)) if !front.takes(head.bytes(wire.input.bytes(), head.method)) => {
+                    return Head::Bad(RequestError::UnknownMethod);
+                }
                 Ok(Status::Complete(len)) => return Head::Whole(len),
                 Ok(Status::Partial) => {}
                 Err(error) => return Head::Bad(error),
@@ -392,6 +395,9 @@ pub(super) async fn nothing_came(thread: &Thread, link: &mut Link, conn: &Rc<Con
     ex.started_micros = SystemClock.wall();
     ex.client_ip.extend_from_slice(&conn.peer_ip);
     ex.client_port = conn.peer.port();
+    if fronts.of(conn.default_server.get()).rates.is_some() {
+        logs::error!(OfConn(&ex.live, conn), Level::Info, "reqtimeout", "AH01382: Request header read timeout");
+    }
     log_only(&mut ex, &mut wire).await;
 }
 

@@ -305,3 +305,25 @@ fn clients_that_go_away_cost_nothing() {
     assert_eq!(server.get("/large", "").body.len(), 4 << 20);
     server.log("logs/access_log", |log| log.lines().count() == 21);
 }
+
+#[test]
+fn registered_methods_are_taken() {
+    let site = site("front-methods", "HttpProtocolOptions RegisteredMethods\nRegisterHttpMethod BREW\n");
+    let server = site.start();
+    let said = |method: &str| {
+        let answer = answer(&server, format!("{method} /index.html HTTP/1.1\r\nHost: h\r\n\r\n"));
+        status(&answer).to_owned()
+    };
+    assert_eq!([said("GET"), said("BREW"), said("STEEP")], ["200", "405", "501"]);
+}
+
+#[test]
+fn a_client_that_does_not_read_is_left() {
+    let site = site("front-stuck", "Timeout 1\n");
+    fs::write(site.path("htdocs/large"), vec![b'x'; 16 << 20]).unwrap();
+    let server = site.start();
+    let mut client = server.connect();
+    client.send("GET /large HTTP/1.1\r\nHost: h\r\n\r\n");
+    let log = server.log("logs/access_log", |log| log.contains("/large"));
+    assert_eq!(log.split(' ').nth(4), Some("X"), "{log}");
+}
