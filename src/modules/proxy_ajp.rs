@@ -1,4 +1,4 @@
-//! `mod_proxy_ajp.c`.
+//! `mod_proxy_ajp.c`: lets `ajp://` be spoken. It has no directives; the backend is `upstream::ajp`.
 
 use crate::config::{Directive, ModuleRow};
 use crate::modules::rows::nothing;

@@ -62,7 +62,10 @@ pub(super) async fn exchange(ex: &mut Exchange, wire: &mut dyn Wire, attempt: &A
 
 /// The packet size of both directions: `iobuffersize` or `ProxyIOBufferSize`, within what AJP allows.
 fn packet_size(attempt: &Attempt<'_>) -> usize {
-    let size = attempt.worker.spec.io_buffer.unwrap_or(attempt.policy.io_buffer);
+    within_limits(attempt.worker.spec.io_buffer.unwrap_or(attempt.policy.io_buffer))
+}
+
+fn within_limits(size: usize) -> usize {
     size.clamp(PACKET_SIZE, MAX_PACKET_SIZE).next_multiple_of(1024)
 }
 
@@ -142,5 +145,16 @@ impl fmt::Display for Peer<'_> {
             }
             _ => write!(f, "{}:{}", spec.host, spec.port),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packet_sizes_are_httpds() {
+        let sizes = [0, 512, 1000, 8192, 8193, 9000, 16384, 65535, 100_000].map(within_limits);
+        assert_eq!(sizes, [8192, 8192, 8192, 8192, 9216, 9216, 16384, 65536, 65536]);
     }
 }
