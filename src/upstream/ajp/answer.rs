@@ -104,11 +104,15 @@ pub(super) async fn run(
     }
     if let BodyKind::Length(1..) = body {
         // What the client has sent already goes out with the request; what it still has to send must not hold that up.
+        let head = link.lane().output.len();
         let mut first = first_body(wire, max, &mut link).await;
-        if first.is_none() {
+        if !matches!(first, Some(Ok(1..))) {
+            link.lane().output.truncate(head);
             if let Err(error) = link.send().await {
                 return not_sent(ex, worker, &error, replay, false);
             }
+        }
+        if first.is_none() {
             first = Some(poll_fn(|cx| encode::poll_body(cx, wire, max, &mut link.lane().output)).await);
         }
         match first {
@@ -240,6 +244,15 @@ async fn obey(
                 return Step::Bad(Failure::BAD);
             }
             progress.headers = true;
+            if head.reason.is_none() {
+                let server = OfServer(&ex.live, ex.server);
+                logs::error!(
+                    server,
+                    Level::Error,
+                    MODULE,
+                    "AH03229: ajp_msg_get_string(): BufferOverflowException 9 {len}"
+                );
+            }
             take_head(ex, &head);
             if let Verdict::Replace(outcome) = respond::map(ex, attempt) {
                 progress.replaced = Some(outcome);
