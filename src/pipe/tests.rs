@@ -1,5 +1,7 @@
 //! The pipe over a scripted client and generations made by hand.
 
+mod files;
+
 use std::rc::Rc;
 use std::sync::Arc;
 

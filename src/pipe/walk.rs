@@ -9,7 +9,7 @@ use super::{Outcome, chain};
 use crate::base::pattern::Captures;
 use crate::config::core::{CoreDir, CoreServer, OptionSet, options};
 use crate::config::select::{Item, Select};
-use crate::config::{Matcher, Section, SectionKind};
+use crate::config::{Matcher, Section, SectionKind, clean_path};
 use crate::expr::Scratch;
 use crate::logs::{self, Bytes, Errno, Level};
 use crate::web::Exchange;
@@ -180,6 +180,10 @@ pub(super) fn directories(ex: &mut Exchange) -> Outcome {
     let live = ex.live.clone();
     let select = &live.generation.select;
     let Some(walks) = select.walks(ex.server) else { return Outcome::Ok };
+    if memchr::memmem::find(&ex.filename, b"//").is_some() || memchr::memmem::find(&ex.filename, b"/.").is_some() {
+        // Another spelling of a name must not get around a section.
+        ex.filename = clean_path(&ex.filename);
+    }
     let existing = match find_file(ex) {
         Ok(existing) => existing,
         Err(status) => return refused(ex, status),
