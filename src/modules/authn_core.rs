@@ -45,10 +45,18 @@ pub const DIRECTIVES: &[Directive] = &[
 ];
 
 /// The hooks.
-pub const HOOKS: &[Hook] =
-    &[Hook { phase: Phase::Authn, order: 10, wants: has_kind, run: Run::Now(nobody_knows_the_type) }];
+pub const HOOKS: &[Hook] = &[
+    Hook { phase: Phase::Authn, order: 10, wants: has_kind, run: Run::Now(nobody_knows_the_type) },
+    // Nobody is asked, which is not an error by itself; whoever needs a user will miss one.
+    Hook { phase: Phase::Authn, order: 10, wants: |_, dir| !has_auth_type(dir), run: Run::Now(|_| Outcome::Ok) },
+];
 
 fn has_kind(_: &Server, dir: &Slots) -> bool {
+    has_auth_type(dir)
+}
+
+/// Whether an AuthType is set.
+pub(super) fn has_auth_type(dir: &Slots) -> bool {
     dir.get::<AuthnDir>().is_some_and(|conf| conf.kind.is_some())
 }
 

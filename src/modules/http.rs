@@ -31,7 +31,7 @@ pub const DIRECTIVES: &[Directive] = &[
 /// The hooks.
 const HOOKS: &[Hook] = &[
     Hook { phase: Phase::MapToStorage, order: 0, wants: |_, _| true, run: Run::Now(trace) },
-    Hook { phase: Phase::Handler, order: 0, wants: |_, _| true, run: Run::Handle(options) },
+    Hook { phase: Phase::MapToStorage, order: 0, wants: |_, _| true, run: Run::Now(ping) },
 ];
 
 /// `KeepAliveTimeout`, in seconds unless a unit is given.
@@ -69,6 +69,11 @@ fn trace(ex: &mut Exchange) -> Outcome {
     }
     ex.ext.get_mut::<Answer>().0 = Some(echo);
     Outcome::Done
+}
+
+/// `OPTIONS *` is a ping: an empty answer, whoever asks.
+fn ping(ex: &mut Exchange) -> Outcome {
+    if ex.method == b"OPTIONS" && ex.uri == b"*" { Outcome::Done } else { Outcome::Declined }
 }
 
 fn trace_of(ex: &Exchange) -> Trace {
@@ -117,18 +122,6 @@ fn echo<'a>(ex: &'a mut Exchange, wire: &'a mut dyn Wire) -> Waiting<'a> {
         if pipe::data(ex, wire, &text).await.is_ok() {
             let _ = pipe::finish(ex, wire).await;
         }
-        Outcome::Done
-    })
-}
-
-/// `OPTIONS *` is a ping.
-fn options<'a>(ex: &'a mut Exchange, wire: &'a mut dyn Wire) -> Waiting<'a> {
-    if ex.method != b"OPTIONS" || ex.uri != b"*" {
-        return pipe::declined();
-    }
-    Box::pin(async move {
-        // A client that went away needs no end.
-        let _ = pipe::text(ex, wire, b"").await;
         Outcome::Done
     })
 }

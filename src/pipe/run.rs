@@ -284,7 +284,6 @@ async fn permit(ex: &mut Exchange) -> Outcome {
         first(ex, Phase::AccessEx).await
     };
     match ask {
-        Outcome::Ok if ex.satisfy_any && plan(&chain).hooks(Phase::AccessEx).is_empty() => return access,
         Outcome::Ok => return Outcome::Ok,
         Outcome::Declined => {}
         outcome => return outcome,

@@ -101,6 +101,7 @@ pub const DIRECTIVES: &[Directive] = &[
 pub const HOOKS: &[Hook] = &[
     Hook { phase: Phase::AccessEx, order: 10, wants: needs_nothing_looked_up, run: Run::Now(without_user) },
     Hook { phase: Phase::AccessEx, order: 10, wants: needs_names, run: Run::Wait(without_user_named) },
+    Hook { phase: Phase::AccessEx, order: 10, wants: type_alone, run: Run::Now(nothing_required) },
     Hook { phase: Phase::Authz, order: 10, wants: has_requirements, run: Run::Now(with_user) },
 ];
 
@@ -110,6 +111,17 @@ fn top(dir: &Slots) -> Option<&Node> {
 
 fn has_requirements(_: &Server, dir: &Slots) -> bool {
     top(dir).is_some()
+}
+
+fn type_alone(_: &Server, dir: &Slots) -> bool {
+    top(dir).is_none() && super::authn_core::has_auth_type(dir)
+}
+
+/// An AuthType without any Require is a mistake that must not let everybody in.
+fn nothing_required(ex: &mut Exchange) -> Outcome {
+    let text = "AuthType configured with no corresponding authorization directives";
+    logs::error!(ex, Level::Error, "authz_core", "AH01627: {}", text);
+    Outcome::Status(500)
 }
 
 fn needs_nothing_looked_up(_: &Server, dir: &Slots) -> bool {
