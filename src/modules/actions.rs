@@ -90,8 +90,6 @@ fn script(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
 fn handle(ex: &mut Exchange) -> Outcome {
     let chain = ex.chain.clone();
     let Some(conf) = chain.dir.get::<ActionsDir>() else { return Outcome::Declined };
-    let methods: Vec<&[u8]> = conf.scripts.iter().map(|(method, _)| method.as_slice()).collect();
-    crate::pipe::allow(ex, &methods);
     let method: &[u8] = if ex.method == b"HEAD" { b"GET" } else { &ex.method };
     // GET is for the script only with a query.
     let mut script = if method == b"GET" && ex.args.is_none() {

@@ -78,7 +78,6 @@ fn check(ex: &mut Exchange) -> Outcome {
     let Some(methods) = chain.dir.get::<Allowed>().and_then(|dir| dir.methods.as_ref()) else {
         return Outcome::Declined;
     };
-    ex.allowed.clone_from(methods);
     // GET and HEAD are one method.
     let method: &[u8] = if ex.method == b"HEAD" { b"GET" } else { &ex.method };
     if methods.iter().any(|known| known == method || (method == b"GET" && known == b"HEAD")) {

@@ -10,7 +10,7 @@ use crate::config::{Directive, ModuleRow};
 use crate::logs::{self, Bytes, Errno, Level};
 use crate::modules::rows::nothing;
 use crate::pipe::{self, Hook, Module, Outcome, Phase, Run, Waiting};
-use crate::web::{Exchange, Wire};
+use crate::web::{Exchange, Table, Wire};
 
 /// The module.
 pub const MODULE: Module = Module {
@@ -63,7 +63,7 @@ fn handle<'a>(ex: &'a mut Exchange, wire: &'a mut dyn Wire) -> Waiting<'a> {
 fn read(ex: &Exchange) -> Result<Vec<u8>, Outcome> {
     let name = Bytes(&ex.filename);
     if ex.finfo.is_none() {
-        logs::error!(ex, Level::Error, "asis", "AH01233: File does not exist: {}", name);
+        logs::error!(ex, Level::Info, "asis", "AH01233: File does not exist: {}", name);
         return Err(Outcome::Status(404));
     }
     let mut text = Vec::new();
@@ -78,10 +78,11 @@ fn read(ex: &Exchange) -> Result<Vec<u8>, Outcome> {
     }
 }
 
-/// Takes the fields at the start of the text; says where the body starts. What is wrong is logged, and what was
-/// understood before counts.
+/// Takes the fields at the start of the text; says where the body starts. What is wrong is logged and ends the file.
 fn head(ex: &mut Exchange, text: &[u8]) -> usize {
     let mut at = 0;
+    // These count only if the head is complete.
+    let mut others = Table::default();
     let file =
         ex.filename.get(memchr::memrchr(b'/', &ex.filename).map_or(0, |at| at + 1)..).unwrap_or_default().to_vec();
     let name = Bytes(&file);
@@ -99,6 +100,7 @@ fn head(ex: &mut Exchange, text: &[u8]) -> usize {
         let line = rest.get(..end).unwrap_or_default();
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.is_empty() {
+            ex.err_headers_out.extend(&others);
             return at;
         }
         let Some(colon) = memchr::memchr(b':', line) else {
@@ -135,8 +137,8 @@ fn head(ex: &mut Exchange, text: &[u8]) -> usize {
                     ex.headers_out.set(b"Last-Modified", &date);
                 }
             }
-            b"set-cookie" => ex.err_headers_out.add(field, value),
-            _ => ex.err_headers_out.merge(field, value),
+            b"set-cookie" => others.add(field, value),
+            _ => others.merge(field, value),
         }
     }
 }

@@ -106,7 +106,8 @@ fn place(pattern: &[u8], user: &[u8], home: impl Fn(&[u8]) -> Option<Vec<u8>>) -
         Some(star) => {
             let (before, after) = (&pattern[..star], &pattern[star + 1..]);
             if before.contains(&b':') {
-                Place::Url([before, user, after].concat())
+                // What stands behind the star is lost, as in httpd.
+                Place::Url([before, user].concat())
             } else if absolute || after.is_empty() {
                 Place::File([before, user, after].concat())
             } else {
@@ -181,7 +182,7 @@ mod tests {
         assert_eq!(at("public_html"), "/home/ann/public_html");
         assert_eq!(at("/www"), "/www/ann");
         assert_eq!(at("/home/*/www"), "/home/ann/www");
-        assert_eq!(at("http://x/*/y"), "-> http://x/ann/y");
+        assert_eq!(at("http://x/*/y"), "-> http://x/ann");
         assert_eq!(at("http://x/~*"), "-> http://x/~ann");
         assert_eq!(at("http://x"), "/home/ann/http://x");
         assert_eq!(at("a*b"), "/home/ann/b");

@@ -52,7 +52,9 @@ pub async fn lookup_file(ex: &Exchange, file: &[u8]) -> Exchange {
         sub.filename.extend_from_slice(own);
     }
     sub.filename.extend_from_slice(file);
-    let beside = sub.filename.strip_prefix(own).filter(|name| !own.is_empty() && !name.contains(&b'/'));
+    // A slash at the end says that it is a directory; its path is told without.
+    let beside = sub.filename.strip_prefix(own).map(|name| name.strip_suffix(b"/").unwrap_or(name));
+    let beside = beside.filter(|name| !own.is_empty() && !name.contains(&b'/'));
     if let Some(name) = beside.map(<[u8]>::to_vec) {
         sub.uri.extend_from_slice(ex.uri.get(..dir(&ex.uri)).unwrap_or_default());
         sub.uri.extend_from_slice(&name);

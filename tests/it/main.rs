@@ -12,6 +12,7 @@ mod accesslog;
 mod ajp;
 mod conf;
 mod config;
+mod files;
 mod front;
 mod layering;
 mod logfiles;

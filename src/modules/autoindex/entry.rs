@@ -77,18 +77,19 @@ pub(super) async fn of(
     if conf.ignored.iter().any(|rule| rule.ignores(&path)) {
         return None;
     }
-    // A link that leads nowhere is not there.
-    if kind.is_symlink() && std::fs::metadata(Path::new(std::ffi::OsStr::from_bytes(&path))).is_err() {
-        return None;
-    }
-    let sub = pipe::lookup_file(ex, name).await;
+    // What a symbolic link leads to counts; one that leads nowhere is not there.
+    let folder = if kind.is_symlink() {
+        std::fs::metadata(Path::new(std::ffi::OsStr::from_bytes(&path))).ok()?.is_dir()
+    } else {
+        kind.is_dir()
+    };
+    let sub =
+        if folder { pipe::lookup_file(ex, &[name, b"/"].concat()).await } else { pipe::lookup_file(ex, name).await };
     let info = sub.finfo.as_ref()?;
     let shown = sub.status < 400 || (opts & option::SHOW_FORBIDDEN != 0 && matches!(sub.status, 401 | 403));
     if !shown || !(info.is_dir() || info.is_file()) {
         return None;
     }
-    // What a symbolic link leads to counts.
-    let folder = if kind.is_symlink() { info.is_dir() } else { kind.is_dir() };
     let mut entry = Entry { name: name.to_vec(), ..Entry::default() };
     if folder {
         entry.name.push(b'/');

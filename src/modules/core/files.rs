@@ -134,6 +134,7 @@ fn serve<'a>(ex: &'a mut Exchange, wire: &'a mut dyn Wire) -> Waiting<'a> {
             return pipe::body_fault(ex, fault);
         }
         match ex.method.as_slice() {
+            b"GET" | b"HEAD" | b"POST" if is_for_another(ex) => Outcome::Status(500),
             b"GET" | b"HEAD" | b"POST" => match open(ex) {
                 Ok((file, info)) => send(ex, wire, &file, &info).await,
                 Err(outcome) => outcome,
@@ -163,6 +164,32 @@ fn serve<'a>(ex: &'a mut Exchange, wire: &'a mut dyn Wire) -> Waiting<'a> {
             }
         }
     })
+}
+
+/// Handlers that run a file or fill it in, and the modules that bring them: where such a module takes part and does
+/// not answer, the file itself is nothing to be read.
+const NOT_TO_BE_READ: &[(&[u8], &[&str])] = &[
+    (b"cgi-script", &["cgi_module", "cgid_module"]),
+    (b"application/x-httpd-cgi", &["cgi_module", "cgid_module"]),
+    (b"server-parsed", &["include_module"]),
+    (b"text/x-server-parsed-html", &["include_module"]),
+    (b"lua-script", &["lua_module"]),
+    (b"isapi-handler", &["isapi_module"]),
+];
+
+/// Whether the file is source for a handler that is not built in.
+fn is_for_another(ex: &Exchange) -> bool {
+    let loaded = |id: &&str| ex.live.generation.globals.modules.contains(id);
+    let refused = if ex.handler.starts_with(b"proxy:") {
+        loaded(&"proxy_module")
+    } else {
+        NOT_TO_BE_READ.iter().any(|(handler, modules)| ex.handler == *handler && modules.iter().any(|id| loaded(id)))
+    };
+    if refused && ex.finfo.is_some() {
+        let (handler, name) = (Bytes(&ex.handler), Bytes(&ex.filename));
+        logs::error!(ex, Level::Error, "core", "handler {} is not built in, its source is not sent: {}", handler, name);
+    }
+    refused && ex.finfo.is_some()
 }
 
 /// Whether the method is one of httpd's own or of `RegisterHttpMethod`.

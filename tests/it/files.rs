@@ -1,0 +1,232 @@
+//! Files and what surrounds them: types, indexes, aliases, listings. One scenario a file in `tests/files`: modules,
+//! files and configuration, a line `---`, then requests (`> GET /x | Field: value`) with what httpd answers and logs.
+//!
+//! `HTTPD=/usr/sbin/apache2 BLESS=1` writes the answers of the real httpd into the files.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use crate::support::{Server, Site, real_httpd};
+
+/// When all files of a scenario were modified.
+const MODIFIED: u64 = 1_700_000_000;
+
+/// Runs a scenario and compares (or blesses) it.
+fn run(name: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files").join(format!("{name}.test"));
+    let text = fs::read_to_string(&path).unwrap();
+    let (setup, exchanges) = text.split_once("\n---\n").unwrap();
+    let site = Site::new(&format!("files-{name}"));
+    prepare(&site, setup);
+    let server = site.start();
+    let mut seen = site.read("logs/error_log").lines().count();
+    let mut told = String::new();
+    for request in exchanges.lines().filter_map(|line| line.strip_prefix("> ")) {
+        told += &format!("> {request}\n{}", answer(&server, &site, request));
+        told += &entries(&site, &mut seen);
+    }
+    if std::env::var_os("BLESS").is_some() {
+        assert!(real_httpd(), "only the real httpd blesses");
+        fs::write(&path, format!("{setup}\n---\n{told}")).unwrap();
+        return;
+    }
+    for (ours, wanted) in blocks(&told).into_iter().zip(blocks(exchanges)) {
+        assert_eq!(ours, wanted, "{name}: ours on the left, httpd's on the right\n{ours}\n{wanted}");
+    }
+    assert_eq!(blocks(&told).len(), blocks(exchanges).len());
+}
+
+fn blocks(text: &str) -> Vec<String> {
+    let mut blocks: Vec<String> = Vec::new();
+    for line in text.lines() {
+        if line.starts_with("> ") {
+            blocks.push(String::new());
+        }
+        if let Some(block) = blocks.last_mut() {
+            *block += line;
+            *block += "\n";
+        }
+    }
+    blocks
+}
+
+/// `modules a b`, `file PATH TEXT` (with `\n` and `xN` behind a repeated text), `dir PATH`, then `conf` and the rest.
+fn prepare(site: &Site, setup: &str) {
+    let (lines, conf) = setup.split_once("\nconf\n").unwrap();
+    let mut modules: Vec<&str> = Vec::new();
+    for line in lines.lines() {
+        let (word, rest) = line.split_once(' ').unwrap();
+        match word {
+            "modules" => modules.extend(rest.split(' ')),
+            "dir" => fs::create_dir_all(site.path(rest)).unwrap(),
+            "file" => {
+                let (path, text) = rest.split_once(' ').unwrap_or((rest, ""));
+                let (text, times) = match text.rsplit_once(" x") {
+                    Some((text, times)) if times.bytes().all(|b| b.is_ascii_digit()) => (text, times.parse().unwrap()),
+                    _ => (text, 1),
+                };
+                site.write(&path.replace("%20", " "), text.replace("\\n", "\n").replace("\\r", "\r").repeat(times));
+            }
+            other => panic!("what is {other}?"),
+        }
+    }
+    age(&site.path("."));
+    let conf = conf.replace("@R@", site.root().to_str().unwrap());
+    site.httpd_conf(&modules, &format!("LogLevel info\n{conf}"));
+}
+
+/// Makes everything below a folder as old as [`MODIFIED`].
+fn age(dir: &Path) {
+    let when = SystemTime::UNIX_EPOCH + Duration::from_secs(MODIFIED);
+    for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
+        let kind = entry.file_type().unwrap();
+        if kind.is_dir() {
+            age(&entry.path());
+        }
+        if !kind.is_symlink() {
+            fs::File::open(entry.path()).unwrap().set_modified(when).unwrap();
+        }
+    }
+}
+
+/// The answer to one request, without what differs from run to run.
+fn answer(server: &Server<'_>, site: &Site, request: &str) -> String {
+    let mut parts = request.split(" | ");
+    let line = parts.next().unwrap();
+    let mut head = format!("{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
+    let mut body = "";
+    for part in parts {
+        match part.strip_prefix("body ") {
+            Some(text) => body = text,
+            None => head += &format!("{part}\r\n"),
+        }
+    }
+    if !body.is_empty() {
+        head += &format!("Content-Length: {}\r\n", body.len());
+    }
+    let mut client = server.connect();
+    client.send(format!("{head}\r\n{body}"));
+    let message = client.response_to(line.split(' ').next().unwrap());
+    let root = site.root().to_str().unwrap();
+    let text = String::from_utf8_lossy(&message.head).replace(root, "@R@");
+    let boundary = text.split("boundary=").nth(1).map(|rest| rest.lines().next().unwrap().to_owned());
+    let mut out = String::new();
+    for field in text.trim_end().split("\r\n") {
+        let name = field.split(':').next().unwrap();
+        if !["Date", "Server", "Connection"].contains(&name) {
+            // Times that count from now, and lists without order.
+            let shown = match name {
+                "Expires" => "Expires: @".to_owned(),
+                "Allow" => {
+                    let mut methods: Vec<&str> = field[7..].split(',').collect();
+                    methods.sort_unstable();
+                    format!("Allow: {}", methods.join(","))
+                }
+                "Content-Length" if boundary.is_some() => "Content-Length: @".to_owned(),
+                _ => field.to_owned(),
+            };
+            out += &format!("{shown}\n");
+        }
+    }
+    let body = message.text().replace(root, "@R@").replace('\r', "\\r");
+    for line in body.lines().take(60) {
+        // A long line, or a big file, is told by its length.
+        let line = if line.len() > 900 { format!("@{} bytes", line.len()) } else { line.to_owned() };
+        out += &format!("| {line}\n");
+    }
+    match boundary {
+        Some(boundary) => out.replace(&boundary, "@B@"),
+        None => out,
+    }
+}
+
+/// What the error log says of the client since the last look.
+fn entries(site: &Site, seen: &mut usize) -> String {
+    let log = site.read("logs/error_log").replace(site.root().to_str().unwrap(), "@R@");
+    let all: Vec<&str> = log.lines().collect();
+    let new = all.get(*seen..).unwrap_or_default();
+    let mut out = String::new();
+    for line in new {
+        if let Some((front, rest)) = line.split_once("[client ") {
+            let module = front.split('[').nth(2).unwrap_or_default().trim_end().trim_end_matches(']');
+            let status = front.rsplit_once("] ").map(|(_, status)| status).unwrap_or_default();
+            out += &format!("! {module} {status}{}\n", rest.split_once("] ").unwrap().1);
+        }
+    }
+    *seen = all.len();
+    out
+}
+
+macro_rules! scenarios {
+    ($($name:ident)*) => {
+        $(#[test]
+        fn $name() {
+            run(stringify!($name));
+        })*
+
+        /// No scenario lies about unused.
+        #[test]
+        fn every_scenario_is_run() {
+            let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files");
+            let mut there: Vec<String> =
+                fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+            there.sort();
+            let mut run = vec![$(format!("{}.test", stringify!($name))),*];
+            run.sort();
+            assert_eq!(there, run);
+        }
+    };
+}
+
+scenarios! {
+    actions
+    alias
+    allowmethods
+    asis
+    autoindex
+    conditions
+    dir
+    expires
+    methods
+    mime
+    redirect
+    speling
+    userdir
+    vhost_alias
+}
+
+/// A file much larger than what is read in one piece arrives whole, and the connection serves on.
+#[test]
+fn big_files_arrive_whole() {
+    let site = Site::new("files-big");
+    let bytes: Vec<u8> = (0..3_000_000u32).map(|i| (i % 251) as u8).collect();
+    site.write("htdocs/big", &bytes);
+    site.httpd_conf(&[], "");
+    let server = site.start();
+    let mut client = server.connect();
+    for range in ["", "Range: bytes=100000-2900000\r\n", ""] {
+        client.send(format!("GET /big HTTP/1.1\r\nHost: localhost\r\n{range}\r\n"));
+        let answer = client.response();
+        let (status, want) = if range.is_empty() { (200, &bytes[..]) } else { (206, &bytes[100_000..=2_900_000]) };
+        assert_eq!(answer.status, status);
+        assert!(answer.body == want, "{} bytes", answer.body.len());
+    }
+}
+
+/// The source of a script is not sent where its module takes part, though it cannot run it here.
+#[test]
+fn sources_of_scripts_stay_secret() {
+    if real_httpd() {
+        return;
+    }
+    let site = Site::new("files-cgi");
+    site.write("cgi/x.cgi", "#!/bin/sh\necho secret\n");
+    let conf = format!("ScriptAlias /cgi {}\n", site.path("cgi").display());
+    site.httpd_conf(&["alias", "cgid"], &conf);
+    let server = site.start();
+    let answer = server.get("/cgi/x.cgi", "");
+    assert_eq!(answer.status, 500);
+    assert!(!answer.text().contains("secret"));
+    server.log("logs/error_log", |log| log.contains("handler cgi-script is not built in, its source is not sent"));
+}
