@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::process_log;
+use super::sink::Held;
 use super::text::push_error_item;
 use crate::web::LineSink;
 
@@ -20,6 +21,7 @@ pub(super) struct Program {
     /// Lines longer than [`ATOMIC`] exclude all others; the kernel itself keeps shorter ones apart.
     long: RwLock<()>,
     shared: Arc<Shared>,
+    held: Held,
 }
 
 /// What a program's watcher knows of it.
@@ -53,7 +55,7 @@ impl Program {
         let child = shared.spawn()?;
         let watched = shared.clone();
         thread::Builder::new().name("log program".to_owned()).spawn(move || watched.watch(child))?;
-        Ok(Self { pipe, long: RwLock::new(()), shared })
+        Ok(Self { pipe, long: RwLock::new(()), shared, held: Held::default() })
     }
 }
 
@@ -72,6 +74,14 @@ impl LineSink for Program {
         }
     }
 
+    fn hold(&self, line: &[u8]) {
+        self.held.hold(line, |text| self.line(text));
+    }
+
+    fn flush(&self) {
+        self.held.flush(|text| self.line(text));
+    }
+
     fn fd(&self) -> Option<BorrowedFd<'_>> {
         super::target::lend(&self.pipe)
     }
@@ -79,6 +89,7 @@ impl LineSink for Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
+        self.flush();
         self.shared.ended.store(true, Ordering::SeqCst);
     }
 }

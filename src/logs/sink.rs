@@ -4,29 +4,78 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixDatagram;
+use std::sync::{Mutex, PoisonError};
 
 use super::level::Level;
 use super::text::push_u64;
 use crate::base::clock::{Clock, SystemClock, push_strftime};
 use crate::web::LineSink;
 
+/// Lines that `BufferedLogs` holds back. Only those who ask for that share its lock.
+#[derive(Default)]
+pub(super) struct Held(Mutex<Vec<u8>>);
+
+/// How much is held back: what a pipe takes in one piece.
+const HELD_MAX: usize = 4096;
+
+impl Held {
+    pub(super) fn hold(&self, line: &[u8], write: impl Fn(&[u8])) {
+        let mut text = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if text.len() + line.len() > HELD_MAX {
+            if !text.is_empty() {
+                write(&text);
+            }
+            text.clear();
+        }
+        if line.len() > HELD_MAX {
+            write(line);
+        } else {
+            text.extend_from_slice(line);
+        }
+    }
+
+    pub(super) fn flush(&self, write: impl Fn(&[u8])) {
+        let text = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        if !text.is_empty() {
+            write(&text);
+        }
+    }
+}
+
 /// Appends to a file; the kernel keeps lines of all threads and processes apart.
-pub(super) struct FileSink(File);
+pub(super) struct FileSink {
+    file: File,
+    held: Held,
+}
 
 impl FileSink {
     pub(super) fn new(file: File) -> Self {
-        Self(file)
+        Self { file, held: Held::default() }
     }
 }
 
 impl LineSink for FileSink {
     fn line(&self, line: &[u8]) {
         // A full disk must not stop the service.
-        let _ = (&self.0).write_all(line);
+        let _ = (&self.file).write_all(line);
+    }
+
+    fn hold(&self, line: &[u8]) {
+        self.held.hold(line, |text| self.line(text));
+    }
+
+    fn flush(&self) {
+        self.held.flush(|text| self.line(text));
     }
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {
-        super::target::lend(&self.0)
+        super::target::lend(&self.file)
+    }
+}
+
+impl Drop for FileSink {
+    fn drop(&mut self) {
+        self.flush();
     }
 }
 
@@ -122,6 +171,22 @@ impl LineSink for Syslog {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn held_lines_come_when_there_are_many_or_somebody_asks() {
+        let (held, written) = (Held::default(), Mutex::new(Vec::new()));
+        let write = |text: &[u8]| written.lock().unwrap().push(text.len());
+        held.hold(b"one\n", write);
+        held.hold(&[b'x'; HELD_MAX - 4], write);
+        assert_eq!(written.lock().unwrap()[..], []);
+        held.hold(b"two\n", write);
+        held.hold(&[b'x'; HELD_MAX + 1], write);
+        assert_eq!(written.lock().unwrap()[..], [HELD_MAX, 4, HELD_MAX + 1]);
+        held.hold(b"three\n", write);
+        held.flush(write);
+        held.flush(write);
+        assert_eq!(written.lock().unwrap()[3..], [6]);
+    }
 
     #[test]
     fn syslog_messages_are_those_of_the_c_library() {

@@ -1,5 +1,6 @@
 //! The log targets of a configuration, and how they are opened.
 
+use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::OpenOptions;
@@ -28,7 +29,7 @@ pub enum Role {
 }
 
 /// Where lines go.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// A file, by its absolute path.
     File(Vec<u8>),
@@ -82,7 +83,11 @@ impl Target {
 
 /// All targets the configuration names, each once. Their order is that of [`crate::web::Live::sinks`].
 #[derive(Clone, Debug, Default)]
-pub struct Targets(Vec<(Target, Role)>);
+pub struct Targets {
+    list: Vec<(Target, Role)>,
+    /// Thousands of virtual hosts may have logs of their own.
+    places: HashMap<Target, usize, foldhash::fast::RandomState>,
+}
 
 impl Conf for Targets {
     const SLOT: usize = shared_slot::LOG_TARGETS;
@@ -95,13 +100,11 @@ impl Conf for Targets {
 impl Targets {
     /// The index of this target's sink.
     pub fn want(&mut self, target: Target, role: Role) -> usize {
-        match self.0.iter().position(|(known, _)| *known == target) {
-            Some(at) => at,
-            None => {
-                self.0.push((target, role));
-                self.0.len() - 1
-            }
-        }
+        let next = self.list.len();
+        *self.places.entry(target).or_insert_with_key(|target| {
+            self.list.push((target.clone(), role));
+            next
+        })
     }
 }
 
@@ -153,9 +156,9 @@ impl OpenError {
 /// Opens all targets, error logs first as they were registered first. Files are opened anew; a program that `previous`
 /// runs with the same command line goes on.
 pub fn open(targets: &Targets, previous: Option<&Opened>) -> Result<Opened, OpenError> {
-    let mut sinks: Vec<Arc<dyn LineSink>> = Vec::with_capacity(targets.0.len());
+    let mut sinks: Vec<Arc<dyn LineSink>> = Vec::with_capacity(targets.list.len());
     let mut programs = Vec::new();
-    for (target, role) in &targets.0 {
+    for (target, role) in &targets.list {
         let running = previous.and_then(|previous| previous.programs.iter().find(|(known, _)| known == target));
         let sink = match running {
             Some((_, sink)) => sink.clone(),
@@ -173,6 +176,11 @@ impl Opened {
     /// Nothing but standard error: for a process that has no configuration yet.
     pub fn none() -> Self {
         Self { sinks: Arc::from([Arc::new(Nowhere) as Arc<dyn LineSink>]), programs: Vec::new() }
+    }
+
+    /// Writes what `BufferedLogs` holds back; for a process that ends.
+    pub fn flush(&self) {
+        self.sinks.iter().for_each(|sink| sink.flush());
     }
 
     /// Makes standard error another name of the sink `index`, as httpd does with the main error log: what libraries

@@ -236,8 +236,10 @@ fn serve(
     let shared = Arc::new(Shared::new(Serving { generation: generation.clone(), opened }, count));
     let threads = Threads::start(&shared).map_err(alert)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(alert)?;
-    let state = State { options, shared, threads, listeners, opener, sockets: count };
-    runtime.block_on(obey(state, pid_file)).map_err(alert)
+    let state = State { options, shared: shared.clone(), threads, listeners, opener, sockets: count };
+    let ended = runtime.block_on(obey(state, pid_file)).map_err(alert);
+    shared.current.load().opened.flush();
+    ended
 }
 
 /// One process holds all connections, for which httpd has many: the usual soft limit is too low for that.

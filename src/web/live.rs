@@ -14,6 +14,14 @@ pub trait LineSink: Send + Sync {
     /// Writes one line whole, line end included, in one piece.
     fn line(&self, line: &[u8]);
 
+    /// Writes one line now or together with later ones (BufferedLogs).
+    fn hold(&self, line: &[u8]) {
+        self.line(line);
+    }
+
+    /// Writes what is held back.
+    fn flush(&self) {}
+
     /// Writes an entry of the error log of this severity (0 emerg … 7 debug and finer).
     fn entry(&self, _severity: u8, line: &[u8]) {
         self.line(line);

@@ -180,3 +180,24 @@ fn lines_are_whole_whoever_writes_at_the_same_time() {
     }
     server.stop();
 }
+
+#[test]
+fn buffered_lines_come_at_the_latest_with_the_end() {
+    let site = Site::new("logfiles-buffered");
+    site.httpd_conf(&[], "BufferedLogs On\nCustomLog logs/access_log \"%U\"\n");
+    let server = site.start();
+    let long = "x".repeat(200);
+    for at in 0..30 {
+        assert_eq!(get(&server, "a.test", &format!("/{at}/{long}"), ""), 404);
+    }
+    // More than a buffer was written by somebody: some are out, some are held back.
+    if !real_httpd() {
+        let text = site.read("logs/access_log");
+        assert!(text.lines().count() < 30, "{} lines", text.lines().count());
+    }
+    server.stop();
+    let text = site.read("logs/access_log");
+    let mut seen: Vec<usize> = text.lines().filter_map(|line| line.split('/').nth(1)?.parse().ok()).collect();
+    seen.sort_unstable();
+    assert_eq!(seen, (0..30).collect::<Vec<_>>());
+}

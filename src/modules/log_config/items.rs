@@ -90,6 +90,11 @@ impl<'a> Line<'a> {
         self.original.map_or(&self.ex.headers_in, |old| &old.headers_in)
     }
 
+    /// The head as it was sent, if one was.
+    fn sent_fields(&self) -> Option<&'a Table> {
+        (self.ex.head_sent && !self.ex.assbackwards).then_some(&self.ex.response.fields)
+    }
+
     fn status(&self) -> u16 {
         self.original.map_or(self.ex.status, |old| old.status)
     }
@@ -264,24 +269,28 @@ fn response_field(name: &[u8]) -> Render {
     match name.to_ascii_lowercase().as_slice() {
         b"content-type" => content_type,
         b"set-cookie" => set_cookie,
+        // Those are the server's, not the response's, once the head is sent.
+        b"date" | b"server" => |line, name, out| match line.sent_fields() {
+            Some(_) => None,
+            None => escaped(out, out_field(line, name)),
+        },
         _ => |line, name, out| escaped(out, out_field(line, name)),
     }
 }
 
-/// The field as sent; as set where no head was sent. Date and Server are the server's, not the response's.
+/// The field as sent; as set where no head was sent.
 fn out_field<'a>(line: &Line<'a>, name: &[u8]) -> Option<&'a [u8]> {
     let ex = line.ex;
-    match ex.head_sent && !ex.assbackwards {
-        true if name.eq_ignore_ascii_case(b"Date") || name.eq_ignore_ascii_case(b"Server") => None,
-        true => ex.response.fields.get(name),
-        false => ex.err_headers_out.get(name).or_else(|| ex.headers_out.get(name)),
+    match line.sent_fields() {
+        Some(fields) => fields.get(name),
+        None => ex.err_headers_out.get(name).or_else(|| ex.headers_out.get(name)),
     }
 }
 
 /// The type without its parameters.
 fn content_type(line: &Line<'_>, name: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let full = match line.ex.content_type.as_slice() {
-        full if !full.is_empty() && (!line.ex.head_sent || line.ex.assbackwards) => Some(full),
+        full if !full.is_empty() && line.sent_fields().is_none() => Some(full),
         _ => out_field(line, name),
     };
     escaped(out, full.map(|full| trimmed(full.split(|byte| *byte == b';').next().unwrap_or_default())))
@@ -291,9 +300,9 @@ fn content_type(line: &Line<'_>, name: &[u8], out: &mut Vec<u8>) -> Option<()> {
 fn set_cookie(line: &Line<'_>, name: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let ex = line.ex;
     let nothing = Table::default();
-    let (first, second) = match ex.head_sent && !ex.assbackwards {
-        true => (&ex.response.fields, &nothing),
-        false => (&ex.err_headers_out, &ex.headers_out),
+    let (first, second) = match line.sent_fields() {
+        Some(fields) => (fields, &nothing),
+        None => (&ex.err_headers_out, &ex.headers_out),
     };
     let mut any = None;
     for value in first.get_all(name).chain(second.get_all(name)) {

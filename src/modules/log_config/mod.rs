@@ -15,7 +15,7 @@ use crate::logs::{self, Level, Role, Target, Targets};
 use crate::modules::core::logs::see_folder;
 use crate::modules::slot;
 use crate::pipe::{Hook, Module, Outcome, Phase, Run, holds};
-use crate::web::{Exchange, LineSink};
+use crate::web::Exchange;
 
 pub use format::Format;
 
@@ -108,6 +108,8 @@ struct Running {
     sink: usize,
     format: Arc<Format>,
     gate: Gate,
+    /// Lines may wait for others.
+    buffered: bool,
 }
 
 /// The format of logs that name none, and the nickname `CLF`.
@@ -225,6 +227,7 @@ fn prepare(pc: &mut PostConfig<'_>) -> Result<(), Fatal> {
             }
         }
     }
+    let buffered = pc.globals.conf.get::<LogProcess>().and_then(|conf| conf.buffered).unwrap_or(false);
     let mut compiled = Compiled::default();
     // Formats of the main server's logs: a virtual host that writes them and gives a nickname another meaning gives
     // it for all, the first one in the file for good.
@@ -263,7 +266,7 @@ fn prepare(pc: &mut PostConfig<'_>) -> Result<(), Fatal> {
             key.extend_from_slice(&(Arc::as_ptr(&format).addr()).to_ne_bytes());
             key.extend_from_slice(&sink.to_ne_bytes());
             key.extend_from_slice(format!("{}:{};", log.at.file, log.at.line).as_bytes());
-            run.push(Running { sink, format, gate: log.gate.clone() });
+            run.push(Running { sink, format, gate: log.gate.clone(), buffered });
         };
         let targets = pc.globals.conf.get_mut::<Targets>();
         for (log, format) in own {
@@ -332,7 +335,6 @@ fn log(ex: &mut Exchange) -> Outcome {
     let Some(conf) = server.and_then(|server| server.get::<LogConfig>()) else { return Outcome::Ok };
     let refused = refused(&conf.run, ex);
     let ex = &*ex;
-    let buffered = ex.live.generation.globals.conf.get::<LogProcess>().and_then(|conf| conf.buffered) == Some(true);
     let elapsed = i64::try_from(ex.started.elapsed().as_micros()).unwrap_or(i64::MAX);
     for (at, log) in conf.run.iter().enumerate() {
         if refused.contains(&at) {
@@ -342,8 +344,8 @@ fn log(ex: &mut Exchange) -> Outcome {
         LINE.with_borrow_mut(|line| {
             line.clear();
             log.format.push(ex, elapsed, line);
-            if buffered {
-                ex.live.local(Buffers::default).push(log.sink, sink, line);
+            if log.buffered {
+                sink.hold(line);
             } else {
                 sink.line(line);
             }
@@ -404,43 +406,6 @@ impl Running {
     }
 }
 
-/// Lines that `BufferedLogs` holds back: at most [`BUFFER`] bytes a log and thread, and until the thread is done with
-/// the generation.
-#[derive(Default)]
-struct Buffers(RefCell<HashMap<usize, Buffer>>);
-
-struct Buffer {
-    sink: Arc<dyn LineSink>,
-    text: Vec<u8>,
-}
-
-const BUFFER: usize = 4096;
-
-impl Buffers {
-    fn push(&self, index: usize, sink: &Arc<dyn LineSink>, line: &[u8]) {
-        let mut buffers = self.0.borrow_mut();
-        let fresh = || Buffer { sink: sink.clone(), text: Vec::with_capacity(BUFFER) };
-        let Buffer { sink, text } = buffers.entry(index).or_insert_with(fresh);
-        if text.len() + line.len() > BUFFER {
-            sink.line(text);
-            text.clear();
-        }
-        if line.len() >= BUFFER {
-            sink.line(line);
-        } else {
-            text.extend_from_slice(line);
-        }
-    }
-}
-
-impl Drop for Buffers {
-    fn drop(&mut self) {
-        for buffer in self.0.borrow().values().filter(|buffer| !buffer.text.is_empty()) {
-            buffer.sink.line(&buffer.text);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::rc::Rc;
@@ -448,7 +413,7 @@ mod tests {
 
     use super::*;
     use crate::config::{Globals, Server, Slots};
-    use crate::web::{Live, testing};
+    use crate::web::{LineSink, Live, testing};
 
     #[derive(Default)]
     struct Kept(Mutex<Vec<u8>>);
@@ -575,19 +540,5 @@ mod tests {
         let b = lines(2);
         assert_eq!((&b[0][..], &b[1][..], &b[2][..], &b[3][..]), ("b-two\n", "", "main-two\n", "b-one\n"));
         assert!(b[4].starts_with("127.0.0.1 - - ["), "{}", b[4]);
-    }
-
-    #[test]
-    fn buffers_keep_lines_until_they_are_full_or_dropped() {
-        let kept = Arc::new(Kept::default());
-        let sink: Arc<dyn LineSink> = kept.clone();
-        let buffers = Buffers::default();
-        buffers.push(0, &sink, b"one\n");
-        assert_eq!(kept.0.lock().unwrap().len(), 0);
-        buffers.push(0, &sink, &[b'x'; BUFFER]);
-        assert_eq!(kept.0.lock().unwrap().len(), 4 + BUFFER);
-        buffers.push(0, &sink, b"two\n");
-        drop(buffers);
-        assert!(kept.0.lock().unwrap().ends_with(b"xtwo\n"));
     }
 }
