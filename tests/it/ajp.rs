@@ -240,10 +240,11 @@ fn connections_are_kept_as_the_container_says() {
     // The one child's pool; the real httpd may have started several.
     let kept = origin.connections();
     assert!(kept < 3 || crate::support::real_httpd(), "{kept} connections");
-    for target in ["/close", "/close", "/close"] {
-        assert_eq!(server.get(target, "").status, 200);
+    for _ in 0..6 {
+        assert_eq!(server.get("/close", "").status, 200);
     }
-    assert!(origin.connections() >= kept + 2);
+    // None of these was used twice.
+    assert!(origin.connections() >= 6);
 }
 
 /// httpd answers some of these with 500 or 503: it does not ask again.
