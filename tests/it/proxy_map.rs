@@ -259,6 +259,17 @@ fn proxy_sections_guard_the_backends_url() {
 }
 
 #[test]
+fn sections_see_the_url_behind_a_socket() {
+    let origin = echo();
+    let conf = "RewriteEngine On\nRewriteRule ^/r/(.*)$ unix:/nonexistent|http://denied/$1 [P]\n\
+                ProxyPass /a unix:/nonexistent|http://denied/x\nProxyPass /b unix:/nonexistent|http://open/x\n\
+                <Proxy http://denied/>\nRequire all denied\n</Proxy>\n";
+    let site = site("map-socket", &origin, conf);
+    let server = site.start();
+    all_sent(&server, &[("/a", "403"), ("/r/x", "403"), ("/b", "503")]);
+}
+
+#[test]
 fn schemes_without_a_handler_are_errors_of_the_server() {
     let origin = echo();
     let site = site("map-scheme", &origin, "ProxyPass /f foo://127.0.0.1:{B}/\nProxyPass /b/ balancer://b\n");

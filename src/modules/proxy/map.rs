@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use super::conf::{Mapping, ProxyDir, ProxyProcess, ProxyServer, Rule};
 use super::reverse::interpolate;
+use super::serve::take_socket;
 use super::servlet::servlet_match;
 use crate::base::pattern::{Captures, substitute};
 use crate::config::{Server, Slots};
@@ -45,6 +46,8 @@ enum Found {
     Excluded,
     /// `ex` is mapped.
     Mapped,
+    /// Mapped to what is no URL.
+    Refused(u16),
 }
 
 fn translate_in(ex: &mut Exchange, early: bool) -> Outcome {
@@ -71,6 +74,7 @@ fn translate_in(ex: &mut Exchange, early: bool) -> Outcome {
         match try_rule(ex, rule, interpolates) {
             Found::Miss => {}
             Found::Excluded => return Outcome::Declined,
+            Found::Refused(status) => return Outcome::Status(status),
             // Mapped before decoding: the path stays as the client escaped it.
             Found::Mapped if early => return Outcome::Done,
             Found::Mapped => return Outcome::Ok,
@@ -154,7 +158,10 @@ fn mapped(ex: &mut Exchange, rule: &Rule, raw: bool) -> Found {
     } else if rule.mapping != Mapping::Decoded {
         ex.notes.set(NOTE_NOENCODE, b"1");
     }
-    Found::Mapped
+    match take_socket(ex) {
+        Ok(()) => Found::Mapped,
+        Err(status) => Found::Refused(status),
+    }
 }
 
 fn unsafe_nocanon(ex: &Exchange) {

@@ -67,16 +67,22 @@ pub(super) fn fixups(ex: &mut Exchange) -> Outcome {
     }
 }
 
+/// Takes the socket of a `unix:` URL out of `ex.filename` and notes it, so that sections and workers see the URL behind
+/// it. Whoever sets `ex.filename` to a URL calls this before the sections are looked up.
+pub fn take_socket(ex: &mut Exchange) -> Result<(), u16> {
+    let url = ex.filename.get(6..).unwrap_or_default();
+    let Some((socket, _)) = split_unix(url) else { return Ok(()) };
+    let plain = without_socket(url).ok_or(500u16)?;
+    let socket = socket.to_vec();
+    ex.notes.set(NOTE_SOCKET, &socket);
+    ex.filename.truncate(6);
+    ex.filename.extend_from_slice(&plain);
+    Ok(())
+}
+
 /// Makes the URL in `ex.filename` canonical; that of a balancer stays, its members do it.
 fn canonicalise(ex: &mut Exchange) -> Result<(), u16> {
-    let url = ex.filename.get(6..).unwrap_or_default();
-    if let Some((socket, _)) = split_unix(url) {
-        let plain = without_socket(url).ok_or(500u16)?;
-        let socket = socket.to_vec();
-        ex.notes.set(NOTE_SOCKET, &socket);
-        ex.filename.truncate(6);
-        ex.filename.extend_from_slice(&plain);
-    }
+    take_socket(ex)?;
     let url = ex.filename.get(6..).unwrap_or_default();
     if is_balancer(url) {
         return Ok(());
