@@ -17,6 +17,7 @@ mod front;
 mod layering;
 mod logfiles;
 mod man;
+mod pipe;
 mod proxy_conf;
 mod proxy_map;
 mod support;
