@@ -32,3 +32,45 @@ fn inherited(main: &ServerRec, host: ServerRec) -> ServerRec {
         ..host
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::core::CoreServer;
+    use crate::config::{Matcher, Position, Section, SectionKind};
+
+    fn section(id: u32) -> Arc<Section> {
+        Arc::new(Section {
+            id,
+            kind: SectionKind::Location,
+            matcher: Matcher::Literal(b"/".to_vec()),
+            is_match: false,
+            conf: Slots::default(),
+            inner: Vec::new(),
+            at: Position::default(),
+        })
+    }
+
+    #[test]
+    fn a_virtual_host_is_laid_over_the_main_server() {
+        let mut main = Server { sections: vec![section(0)], ..Server::default() };
+        main.rec.name = Some(b"main".to_vec());
+        main.rec.timeout = Some(5);
+        main.rec.admin = Some(b"main".to_vec());
+        main.conf.get_mut::<CoreServer>().document_root = Some(b"/main".to_vec());
+        let mut host = Server { index: 1, sections: vec![section(1)], ..Server::default() };
+        host.rec.admin = Some(b"host".to_vec());
+        host.conf.get_mut::<CoreServer>().merge_slashes = Some(false);
+        let servers = compile(vec![main, host]);
+        let host = &servers[1];
+        assert_eq!((host.rec.timeout, host.rec.admin.as_deref()), (Some(5), Some(&b"host"[..])));
+        assert_eq!(host.rec.name, None);
+        let core = host.get::<CoreServer>().unwrap();
+        assert_eq!((core.document_root.as_deref(), core.merge_slashes), (Some(&b"/main"[..]), Some(false)));
+        let ids: Vec<u32> = host.sections.iter().map(|section| section.id).collect();
+        assert_eq!(ids, [0, 1]);
+        assert_eq!(servers[0].sections.len(), 1);
+    }
+}

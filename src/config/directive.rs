@@ -259,7 +259,10 @@ impl Cmd<'_> {
 
     /// What expressions may use here.
     fn expr_options(&self) -> expr::Options {
-        expr::Options { ssl: self.globals.modules.contains(&"ssl_module") }
+        expr::Options {
+            ssl: self.globals.modules.contains(&"ssl_module"),
+            health: self.directive.name == "ProxyHCExpr",
+        }
     }
 
     /// Compiles a condition; the error is the parser's text, in front of which the directive puts its own words.

@@ -303,3 +303,119 @@ impl Scope<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Matcher, ModuleRow, Shape, row};
+    use crate::lang::{Host, Kind, Known, Notice, Reader};
+
+    const DIRECTIVES: &[Directive] = &[
+        row(
+            "Name",
+            Places::SERVER,
+            Shape::Take1,
+            |cmd, args| {
+                cmd.server.rec.name = Some(args.word(0).to_vec());
+                Ok(())
+            },
+            "a name",
+        ),
+        row("Inner", Places::DIR, Shape::None, |_, _| Ok(()), "").missing(),
+        row(
+            "<Host",
+            Places::SERVER,
+            Shape::Raw,
+            |cmd, _| {
+                cmd.open = Some(Open::VirtualHost(Vec::new()));
+                Ok(())
+            },
+            "",
+        ),
+        row(
+            "<Dir",
+            Places::SERVER,
+            Shape::Raw,
+            |cmd, _| {
+                let (kind, matcher) = (SectionKind::Directory, Matcher::Literal(b"/".to_vec()));
+                cmd.open = Some(Open::Section { kind, matcher, is_match: false, path: b"/".to_vec(), leave: None });
+                Ok(())
+            },
+            "",
+        ),
+    ];
+    const MODULE: ModuleRow =
+        ModuleRow { id: "t_module", file: "t.c", builtin: true, directives: DIRECTIVES, post_config: |_| Ok(()) };
+
+    struct Nowhere(Rows);
+
+    impl Host for Nowhere {
+        fn directive(&self, name: &[u8]) -> Option<Known> {
+            self.0.find(name).map(|row| Known { name: row.name, read_time: false })
+        }
+        fn arguments(&self, _: &[u8], _: &[u8]) -> Result<Vec<Vec<Vec<u8>>>, String> {
+            Ok(Vec::new())
+        }
+        fn has_module(&self, _: &[u8]) -> bool {
+            false
+        }
+        fn load_module(&mut self, _: &[u8], _: &[u8], _: &[u8], _: &mut Vec<Notice>) -> Result<(), String> {
+            Ok(())
+        }
+        fn load_file(&mut self, _: &[u8], _: &[u8]) -> Result<(), String> {
+            Ok(())
+        }
+        fn version(&self) -> [u32; 3] {
+            [2, 4, 71]
+        }
+        fn env(&self, _: &[u8]) -> Option<Vec<u8>> {
+            None
+        }
+        fn read(&self, _: &[u8]) -> std::io::Result<Vec<u8>> {
+            Ok(Vec::new())
+        }
+        fn kind(&self, _: &[u8]) -> Option<Kind> {
+            None
+        }
+        fn list(&self, _: &[u8]) -> std::io::Result<Vec<Vec<u8>>> {
+            Ok(Vec::new())
+        }
+    }
+
+    fn walked<T>(text: &str, see: impl FnOnce(&Walk<'_>, Result<(), Box<WalkFault>>) -> T) -> T {
+        let mut rows = Rows::default();
+        rows.add(&MODULE);
+        let mut host = Nowhere(rows.clone());
+        let tree = Reader::new(&mut host, b"/".to_vec()).read_text("t.conf", text.as_bytes().to_vec()).unwrap();
+        let mut walk = Walk::new(&rows, Globals::default());
+        let result = walk.run(&tree);
+        see(&walk, result)
+    }
+
+    fn error(text: &str) -> (u32, String) {
+        walked(text, |_, result| result.map_err(|fault| (fault.at.line, fault.message)).unwrap_err())
+    }
+
+    #[test]
+    fn values_go_to_their_server_and_sections_are_counted() {
+        let text = "Name main\n<Dir>\nInner\n</Dir>\n<Host>\nName a\n<Dir>\n</Dir>\n</Host>\n<Dir>\n</Dir>\n";
+        walked(text, |walk, result| {
+            result.unwrap();
+            let names: Vec<_> = walk.servers.iter().map(|server| server.rec.name.clone().unwrap()).collect();
+            assert_eq!(names, [b"main".to_vec(), b"a".to_vec()]);
+            let ids = |server: &Server| server.sections.iter().map(|section| section.id).collect::<Vec<_>>();
+            assert_eq!((ids(&walk.servers[0]), ids(&walk.servers[1])), (vec![0, 2], vec![1]));
+            assert_eq!((walk.servers[1].index, walk.servers[1].at.line), (1, 5));
+            assert_eq!((walk.uses.len(), walk.uses[0].row.name, walk.uses[0].at.line), (1, "Inner", 3));
+        });
+    }
+
+    #[test]
+    fn places_are_checked_before_words() {
+        assert_eq!(error("\nInner x\n"), (2, "Inner not allowed here".to_owned()));
+        assert_eq!(error("<Dir>\nName\n</Dir>\n"), (2, "Name not allowed in <Dir> context".to_owned()));
+        assert_eq!(error("<Dir>\n<Host>\n</Host>\n</Dir>\n"), (2, "<Host not allowed in <Dir> context".to_owned()));
+        assert_eq!(error("Name\n"), (1, "Name takes one argument, a name".to_owned()));
+        assert!(error("name a\nNone b\n").1.starts_with("Invalid command 'None', perhaps misspelled"));
+    }
+}

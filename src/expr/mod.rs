@@ -17,6 +17,8 @@ pub use vars::{EvalError, FileTest, Lookup, Source, Var, Vars, variable};
 pub struct Options {
     /// `SSL_*` variables and `%{SSL:..}` exist (mod_ssl is loaded).
     pub ssl: bool,
+    /// `hc(..)` exists: in the conditions of mod_proxy_hcheck, about the answer to a check.
+    pub health: bool,
 }
 
 /// Why an expression cannot be read, in httpd's words; the directive puts its own in front

@@ -432,7 +432,8 @@ impl<'t> Parser<'t> {
     fn call(&mut self, name: &[u8], argument: Word) -> Word {
         let known = vars::find(vars::FUNCTIONS, name);
         let ssl = (self.options.ssl && name.eq_ignore_ascii_case(b"SSL")).then_some(Function::Ssl);
-        match known.or(ssl) {
+        let health = (self.options.health && name.eq_ignore_ascii_case(b"hc")).then_some(Function::Health);
+        match known.or(ssl).or(health) {
             Some(function) => Word::Call(function, Box::new(argument)),
             None => {
                 self.complain(&[b"Function '", name, b"' does not exist"]);

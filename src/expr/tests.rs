@@ -219,7 +219,7 @@ fn groups_outlive_the_evaluation_until_the_next() {
 fn tls_names_exist_only_with_mod_ssl() {
     let text = b"%{SSL_PROTOCOL} == 'TLSv1.3' && %{SSL:SSL_PROTOCOL} == 'TLSv1.3'";
     assert!(Expr::parse(text, Options::default()).is_err());
-    let expr = Expr::parse(text, Options { ssl: true }).unwrap();
+    let expr = Expr::parse(text, Options { ssl: true, ..Options::default() }).unwrap();
     assert_eq!(expr.eval(&Observed, &mut Scratch::new()), Ok(true));
 }
 

@@ -140,6 +140,7 @@ pub(super) enum Function {
     Unescape,
     /// `%{SSL:name}` and the `SSL_*` variables; only where TLS is known.
     Ssl,
+    Health,
 }
 
 /// Every function that is always known, in alphabetical order.

@@ -168,7 +168,28 @@ impl Host for Modules {
 }
 
 /// Modules whose files need another module's symbols when they are opened, and the first symbol that is missed.
-const NEEDS: &[(&str, &str, &str)] = &[("cache_disk_module", "cache_module", "ap_cache_cacheable_headers_in")];
+const NEEDS: &[(&str, &str, &str)] = &[
+    ("cache_disk_module", "cache_module", "ap_cache_cacheable_headers_in"),
+    ("cache_socache_module", "cache_module", "ap_cache_cacheable_headers_in"),
+    ("dav_fs_module", "dav_module", "dav_do_find_liveprop"),
+    ("dav_lock_module", "dav_module", "dav_push_error"),
+    ("proxy_ajp_module", "proxy_module", "proxy_module"),
+    ("proxy_balancer_module", "proxy_module", "proxy_hcmethods"),
+    ("proxy_connect_module", "proxy_module", "ap_proxy_tunnel_create"),
+    ("proxy_express_module", "proxy_module", "proxy_module"),
+    ("proxy_fcgi_module", "proxy_module", "proxy_module"),
+    ("proxy_fdpass_module", "proxy_module", "proxy_hook_canon_handler"),
+    ("proxy_ftp_module", "proxy_module", "ap_proxy_canonenc"),
+    ("proxy_hcheck_module", "proxy_module", "proxy_hcmethods"),
+    ("proxy_http_module", "proxy_module", "ap_proxy_location_reverse_map"),
+    ("proxy_http2_module", "proxy_module", "ap_proxy_location_reverse_map"),
+    ("proxy_scgi_module", "proxy_module", "proxy_hook_canon_handler"),
+    ("proxy_uwsgi_module", "proxy_module", "proxy_module"),
+    ("proxy_wstunnel_module", "proxy_module", "ap_proxy_pass_brigade"),
+    ("session_cookie_module", "session_module", "ap_hook_session_save"),
+    ("session_crypto_module", "session_module", "ap_hook_session_encode"),
+    ("session_dbd_module", "session_module", "ap_hook_session_save"),
+];
 
 fn is_elf(file: &[u8]) -> bool {
     use std::io::Read as _;
@@ -190,4 +211,47 @@ fn in_library_path(file: &[u8]) -> bool {
     ["/lib", "/usr/lib", "/usr/local/lib", "/lib64", "/usr/lib64", "/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu"]
         .iter()
         .any(|dir| PathBuf::from(dir).join(path(file)).exists())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(modules: &mut Modules, id: &str, file: &str) -> Result<(), String> {
+        modules.load_module(id.as_bytes(), file.as_bytes(), b"/nonexistent", &mut Vec::new())
+    }
+
+    #[test]
+    fn our_modules_need_no_files_and_others_are_missed() {
+        let mut modules = Modules::new();
+        assert!(!modules.has_module(b"mod_alias.c"));
+        assert_eq!(load(&mut modules, "alias_module", "modules/mod_alias.so"), Ok(()));
+        assert!(modules.has_module(b"mod_alias.c") && modules.has_module(b"alias_module"));
+        assert!(modules.directive(b"redirect").is_some_and(|row| row.name == "Redirect" && !row.read_time));
+        let error = load(&mut modules, "php_module", "modules/libphp.so").unwrap_err();
+        assert_eq!(
+            error,
+            "Cannot load modules/libphp.so into server: /nonexistent/modules/libphp.so: cannot open shared object file: \
+             No such file or directory"
+        );
+        let error = load(&mut modules, "so_module", "modules/mod_so.so").unwrap_err();
+        assert_eq!(error, "module so_module is built-in and can't be loaded");
+    }
+
+    #[test]
+    fn a_module_comes_behind_those_it_needs() {
+        let mut modules = Modules::new();
+        let error = load(&mut modules, "proxy_http_module", "m/mod_proxy_http.so").unwrap_err();
+        assert!(error.ends_with("undefined symbol: ap_proxy_location_reverse_map"), "{error}");
+        assert_eq!(load(&mut modules, "proxy_module", "m/mod_proxy.so"), Ok(()));
+        assert_eq!(load(&mut modules, "proxy_http_module", "m/mod_proxy_http.so"), Ok(()));
+    }
+
+    /// Each name in the table is a module.
+    #[test]
+    fn needs_name_modules() {
+        for (of, needed, _) in NEEDS {
+            assert!(find(of.as_bytes()).is_some() && find(needed.as_bytes()).is_some(), "{of} {needed}");
+        }
+    }
 }
