@@ -53,9 +53,14 @@ pub(super) async fn choose<'a>(
         }
         session(sticky, &whole.0, ex.headers_in.get(b"Cookie"))
     });
-    // Copied only for requests that belong to a session.
-    let session = found.map(|found| (found.name.to_vec(), found.route.to_vec()));
-    let route = session.as_ref().map(|(_, route)| route.as_slice());
+    let mut text = Text::default();
+    let session = found.map(|found| {
+        text = Text::take();
+        text.0.extend_from_slice(found.name);
+        text.0.extend_from_slice(found.route);
+        text.0.split_at(found.name.len())
+    });
+    let route = session.map(|(_, route)| route);
     let routed = route
         .filter(|route| !route.is_empty())
         .and_then(|route| by_route(backends, spec, route, now, spec.members.len()));
@@ -101,7 +106,7 @@ pub(super) async fn choose<'a>(
     ex.env.set(b"BALANCER_NAME", spec.name.as_bytes());
     ex.env.set(b"BALANCER_WORKER_NAME", chosen.spec.name.as_bytes());
     ex.env.set(b"BALANCER_WORKER_ROUTE", &chosen.spec.route);
-    if let Some((name, route)) = &session {
+    if let Some((name, route)) = session {
         ex.notes.set(b"session-sticky", name);
         ex.notes.set(b"session-route", route);
         ex.env.set(b"BALANCER_SESSION_STICKY", name);
