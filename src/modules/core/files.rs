@@ -19,7 +19,7 @@ use crate::codec::http1::head::is_known_method;
 use crate::config::{clean_path, merge_path};
 use crate::logs::{self, Bytes, Errno, Level};
 use crate::pipe::conditions::meets_conditions;
-use crate::pipe::parts::{Piece, Selection, range_limits, select};
+use crate::pipe::parts::{Selection, range_limits, select};
 use crate::pipe::{self, Hook, Outcome, Phase, Run, Waiting, names};
 use crate::web::{Exchange, Wire};
 
@@ -46,6 +46,9 @@ fn translate(ex: &mut Exchange) -> Outcome {
         logs::error!(ex, Level::Error, "core", "AH00126: Invalid URI in request '{}' {}", uri, line);
         return Outcome::Status(400);
     }
+    // Its memory is used again.
+    let mut filename = std::mem::take(&mut ex.filename);
+    filename.clear();
     let mut path = ex.uri.as_slice();
     if let Some(prefix) = ex.server().rec.path.as_deref()
         && let Some(rest) = path.strip_prefix(prefix)
@@ -54,7 +57,6 @@ fn translate(ex: &mut Exchange) -> Outcome {
         path = rest;
     }
     let root = names::document_root(ex);
-    let mut filename = Vec::with_capacity(root.len() + path.len() + 1);
     filename.extend_from_slice(root);
     if filename.last() != Some(&b'/') {
         filename.push(b'/');
@@ -183,7 +185,7 @@ fn is_for_another(ex: &Exchange) -> bool {
     let refused = if ex.handler.starts_with(b"proxy:") {
         loaded(&"proxy_module")
     } else {
-        NOT_TO_BE_READ.iter().any(|(handler, modules)| ex.handler == *handler && modules.iter().any(|id| loaded(id)))
+        NOT_TO_BE_READ.iter().any(|(handler, modules)| ex.handler == *handler && modules.iter().any(&loaded))
     };
     if refused && ex.finfo.is_some() {
         let (handler, name) = (Bytes(&ex.handler), Bytes(&ex.filename));
@@ -269,7 +271,13 @@ async fn send(ex: &mut Exchange, wire: &mut dyn Wire, file: &File, info: &Metada
         return done(pipe::text(ex, wire, b"").await);
     }
     let pieces = match select(ex, length) {
-        Selection::Whole => vec![Piece { head: Vec::new(), start: 0, count: length }],
+        Selection::Whole => {
+            pipe::head(ex, wire, Some(length));
+            if !ex.header_only && !copy(ex, wire, file, 0, length).await {
+                return Outcome::Done;
+            }
+            return done(pipe::finish(ex, wire).await);
+        }
         Selection::Pieces(pieces) => pieces,
         Selection::Nothing => {
             // httpd has decided on a response with length before it learns this: the page goes out without one, on a
@@ -366,11 +374,28 @@ pub(crate) fn set_last_modified(ex: &mut Exchange, info: &Metadata) {
 /// The entity tag of a file, weak while the file is younger than a second.
 pub(crate) fn etag_of(info: &Metadata, bits: u8, now: i64) -> Vec<u8> {
     let mtime = modified(info);
-    let weak = if now.saturating_sub(mtime) > 1_000_000 { "" } else { "W/" };
-    let parts = [(etag::INODE, info.ino()), (etag::SIZE, info.len()), (etag::MTIME, mtime.cast_unsigned())];
-    let words: Vec<String> =
-        parts.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, value)| format!("{value:x}")).collect();
-    format!("{weak}\"{}\"", words.join("-")).into_bytes()
+    let mut tag = Vec::with_capacity(56);
+    if now.saturating_sub(mtime) <= 1_000_000 {
+        tag.extend_from_slice(b"W/");
+    }
+    tag.push(b'"');
+    let mut first = true;
+    for (bit, value) in [(etag::INODE, info.ino()), (etag::SIZE, info.len()), (etag::MTIME, mtime.cast_unsigned())] {
+        if bits & bit != 0 {
+            if !first {
+                tag.push(b'-');
+            }
+            first = false;
+            push_hex(value, &mut tag);
+        }
+    }
+    tag.push(b'"');
+    tag
+}
+
+fn push_hex(value: u64, out: &mut Vec<u8>) {
+    let digits = (64 - value.leading_zeros()).div_ceil(4).max(1);
+    out.extend((0..digits).rev().map(|digit| b"0123456789abcdef"[(value >> (digit * 4) & 15) as usize]));
 }
 
 fn sha1_tag(file: &File) -> io::Result<Vec<u8>> {
