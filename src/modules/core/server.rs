@@ -4,7 +4,7 @@ use super::conf::{CoreProcess, CoreServer, Mutex, Tokens, Trace};
 use crate::base::clock::leading_integer;
 use crate::base::fnmatch::is_wildcard;
 use crate::config::{Args, Cmd, Place, Warning, latin1};
-use crate::logs::{ErrorLog, LogLevels};
+use crate::logs::{ErrorLog, Level, LogLevels, level_of};
 
 /// What an `apply` answers.
 pub(super) type Done = Result<(), String>;
@@ -144,7 +144,19 @@ pub(super) fn log_level(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     if let Place::Section(_) | Place::Htaccess = cmd.place {
         return cmd.dir_conf::<LogLevels>().set(word, find);
     }
-    cmd.server_conf::<LogLevels>().set(word, find)
+    cmd.server_conf::<LogLevels>().set(word, find)?;
+    // Said under the levels that hold by now.
+    if let Some(at) = memchr::memchr(b':', word)
+        && level_of(cmd.server.get::<LogLevels>(), None, "core") >= Level::Trace3
+    {
+        let named = find(word.get(..at).unwrap_or_default());
+        let file = crate::modules::ALL.iter().map(|module| &module.row);
+        let file = file.filter(|row| row.id.strip_suffix("_module") == named).map(|row| row.file).next();
+        let level = latin1(word.get(at + 1..).unwrap_or_default());
+        let text = format!("core.c(3517): Setting LogLevel for module {} to {level}", file.unwrap_or_default());
+        cmd.warn("core", "trace3", text);
+    }
+    Ok(())
 }
 
 /// `Timeout`, in seconds.
