@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::OnceLock;
 
-use crate::config::core::{Canonical, CoreDir, CoreProcess, CoreServer, Tokens};
+use crate::config::core::{Canonical, CoreDir, CoreServer};
 use crate::web::Exchange;
 
 /// The name for self-referential URLs, `SERVER_NAME` and `%V`.
@@ -108,15 +108,8 @@ pub fn document_root(ex: &Exchange) -> &[u8] {
 pub const DEFAULT_DOCUMENT_ROOT: &[u8] = b"/var/www/html";
 
 /// `SERVER_SOFTWARE` and the Server field, as `ServerTokens` wants it.
-pub fn server_software(ex: &Exchange) -> &'static [u8] {
-    let tokens = ex.live.generation.globals.conf.get::<CoreProcess>().and_then(|core| core.tokens);
-    match tokens.unwrap_or_default() {
-        Tokens::Full | Tokens::Os => concat!("Apache/2.4.71 (Tandem/", env!("CARGO_PKG_VERSION"), ")").as_bytes(),
-        Tokens::Min => b"Apache/2.4.71",
-        Tokens::Minor => b"Apache/2.4",
-        Tokens::Major => b"Apache/2",
-        Tokens::Prod => b"Apache",
-    }
+pub fn server_software(ex: &Exchange) -> &[u8] {
+    &ex.live.generation.banner
 }
 
 /// Notes where a request was mapped to; a document root chosen before stays.

@@ -227,19 +227,10 @@ fn decode(ex: &mut Exchange, how: Normalize) -> Result<(), u16> {
 
 /// Sections of the file system or of the proxy's target, then all that lie over them.
 async fn storage(ex: &mut Exchange) -> Outcome {
-    ex.matched.locations.clear();
-    ex.matched.ifs.clear();
-    ex.matched.directories.clear();
-    ex.matched.files.clear();
-    let locations =
-        ex.live.generation.select.walks(ex.server).is_some_and(|walks| !walks.locations.is_empty() || walks.any_if);
+    ex.matched.clear();
+    chain::update(ex);
     if ex.filename.starts_with(b"proxy:") {
         walk::proxies(ex);
-        if locations {
-            chain::update(ex);
-        }
-    } else {
-        chain::update(ex);
     }
     match first(ex, Phase::MapToStorage).await {
         Outcome::Declined => {
