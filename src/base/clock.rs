@@ -288,8 +288,8 @@ struct SecondTexts {
 
 const MICROS: i64 = 1_000_000;
 
-/// Seconds kept per thread: a log line needs the start of its request and the present.
-const KEPT: usize = 8;
+/// Seconds kept per thread: a log line needs the start of its request and the present, a response the date of its file.
+const KEPT: usize = 64;
 
 const MONTHS: [[u8; 3]; 12] =
     [*b"Jan", *b"Feb", *b"Mar", *b"Apr", *b"May", *b"Jun", *b"Jul", *b"Aug", *b"Sep", *b"Oct", *b"Nov", *b"Dec"];
@@ -304,10 +304,23 @@ fn with_second(wall: i64, mut use_texts: impl FnMut(&SecondTexts)) {
     let second = timestamp(wall).as_second();
     CACHE.with_borrow_mut(|cache| {
         let place = usize::try_from(second.rem_euclid(KEPT as i64)).unwrap_or(0);
-        let Some(slot) = cache.get_mut(place) else { return };
-        match slot {
-            Some(texts) if texts.second == second => use_texts(texts),
-            _ => use_texts(slot.insert(Box::new(SecondTexts::new(second)))),
+        // Two that share a place do not drive each other out: the older one moves next door.
+        let holds = |slot: Option<&Option<Box<SecondTexts>>>| {
+            slot.and_then(Option::as_ref).is_some_and(|texts| texts.second == second)
+        };
+        let at = if holds(cache.get(place)) {
+            place
+        } else if holds(cache.get(place ^ 1)) {
+            place ^ 1
+        } else {
+            cache.swap(place, place ^ 1);
+            if let Some(slot) = cache.get_mut(place) {
+                *slot = Some(Box::new(SecondTexts::new(second)));
+            }
+            place
+        };
+        if let Some(Some(texts)) = cache.get(at) {
+            use_texts(texts);
         }
     });
 }
