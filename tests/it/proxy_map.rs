@@ -262,11 +262,14 @@ fn proxy_sections_guard_the_backends_url() {
 fn sections_see_the_url_behind_a_socket() {
     let origin = echo();
     let conf = "RewriteEngine On\nRewriteRule ^/r/(.*)$ unix:/nonexistent|http://denied/$1 [P]\n\
+                RewriteRule ^/s/(.*)$ unix:/nonexistent|http://socket/$1 [P]\n\
                 ProxyPass /a unix:/nonexistent|http://denied/x\nProxyPass /b unix:/nonexistent|http://open/x\n\
-                <Proxy http://denied/>\nRequire all denied\n</Proxy>\n";
+                <Proxy http://denied/>\nRequire all denied\n</Proxy>\n\
+                <Proxy unix:/nonexistent|http://socket/>\nRequire all denied\n</Proxy>\n";
     let site = site("map-socket", &origin, conf);
     let server = site.start();
-    all_sent(&server, &[("/a", "403"), ("/r/x", "403"), ("/b", "503")]);
+    // For rewritten requests it is the URL as it was written.
+    all_sent(&server, &[("/a", "403"), ("/b", "503"), ("/r/x", "503"), ("/s/x", "403")]);
 }
 
 #[test]

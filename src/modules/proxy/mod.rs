@@ -16,7 +16,7 @@ mod url;
 mod worker;
 
 pub use conf::{ProxyDir, ProxyProcess, ProxyServer, Status};
-pub use serve::{Handlers, take_socket, target_for};
+pub use serve::{Handlers, target_for};
 
 use build::runtime_dir;
 

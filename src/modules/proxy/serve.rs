@@ -68,8 +68,8 @@ pub(super) fn fixups(ex: &mut Exchange) -> Outcome {
 }
 
 /// Takes the socket of a `unix:` URL out of `ex.filename` and notes it, so that sections and workers see the URL behind
-/// it. Whoever sets `ex.filename` to a URL calls this before the sections are looked up.
-pub fn take_socket(ex: &mut Exchange) -> Result<(), u16> {
+/// it. (For what mod_rewrite proxies that is after the sections were looked up: those see the whole URL, as in httpd.)
+pub(super) fn take_socket(ex: &mut Exchange) -> Result<(), u16> {
     let url = ex.filename.get(6..).unwrap_or_default();
     let Some((socket, _)) = split_unix(url) else { return Ok(()) };
     let plain = without_socket(url).ok_or(500u16)?;

@@ -356,9 +356,6 @@ fn to_proxy(ex: &mut Exchange) -> Outcome {
         ex.proxyreq = ProxyKind::Reverse;
     }
     ex.handler = b"proxy-server".to_vec();
-    if let Err(status) = crate::modules::proxy::take_socket(ex) {
-        return Outcome::Status(status);
-    }
     logs::error!(ex, Level::Trace1, "rewrite", "go-ahead with proxy request {} [OK]", Bytes(&ex.filename));
     Outcome::Ok
 }
