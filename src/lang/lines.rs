@@ -96,6 +96,7 @@ impl Frame {
         let mut text: Vec<u8> = Vec::new();
         let start = self.at;
         let mut end = start;
+        let mut cut = false;
         while self.at < self.text.len() {
             let rest = self.text.get(self.at..).unwrap_or_default();
             let (physical, length) = match memchr::memchr(b'\n', rest) {
@@ -117,7 +118,12 @@ impl Frame {
             if !joined {
                 break;
             }
+            cut = self.at >= self.text.len();
             text.truncate(text.len() - (shown.len() - shown.trim_suffix_cr().len()) - 1);
+        }
+        // A continuation that the end of the text cuts off counts as a line, as an empty one would.
+        if cut {
+            self.number += 1;
         }
         let trimmed = super::parse::trim(&text);
         if trimmed.len() < text.len() {
@@ -175,7 +181,7 @@ mod tests {
         // One byte decides: a doubled backslash joins as well, and leaves one.
         assert_eq!(one(b"a\\\\\nb\n"), "a\\b");
         assert_eq!(one(b"a\\\n\n"), "a");
-        assert_eq!(one(b"a\\\n"), "a");
+        assert_eq!(lines(b"a\\\n"), [("a".to_owned(), 2)]);
         assert_eq!(one(b"a\\"), "a\\");
     }
 
