@@ -46,6 +46,16 @@ fn translate(ex: &mut Exchange) -> Outcome {
         logs::error!(ex, Level::Error, "core", "AH00126: Invalid URI in request '{}' {}", uri, line);
         return Outcome::Status(400);
     }
+    // What mod_rewrite looked at stays for the log when this fails.
+    let named = !ex.filename.is_empty();
+    let unmapped = |ex: &mut Exchange, mut filename: Vec<u8>| {
+        filename.clear();
+        if named {
+            filename.extend_from_slice(&ex.uri);
+        }
+        ex.filename = filename;
+        Outcome::Status(403)
+    };
     // Its memory is used again.
     let mut filename = std::mem::take(&mut ex.filename);
     filename.clear();
@@ -68,7 +78,7 @@ fn translate(ex: &mut Exchange) -> Outcome {
         if cleaned == b".." || cleaned.starts_with(b"../") {
             let line = Bytes(&ex.the_request);
             logs::error!(ex, Level::Error, "core", Errno(20023) => "AH00127: Cannot map {} to file", line);
-            return Outcome::Status(403);
+            return unmapped(ex, filename);
         }
         filename.extend_from_slice(&cleaned);
     } else {
@@ -77,7 +87,7 @@ fn translate(ex: &mut Exchange) -> Outcome {
     if filename.len() >= PATH_MAX {
         let line = Bytes(&ex.the_request);
         logs::error!(ex, Level::Error, "core", Errno(36) => "AH00127: Cannot map {} to file", line);
-        return Outcome::Status(403);
+        return unmapped(ex, filename);
     }
     ex.filename = filename;
     Outcome::Ok
