@@ -138,8 +138,6 @@ struct Taken {
     counted: usize,
     /// Without a status line: the first line, which belongs to the body.
     stray: Option<Vec<u8>>,
-    /// The error whose document this is.
-    error: Option<(u16, Vec<u8>)>,
 }
 
 /// Puts the head into the exchange.
@@ -155,7 +153,6 @@ fn take_head(ex: &mut Exchange, attempt: &Attempt<'_>, head: &ResponseHead, buf:
         return Err(respond::proxy_error(ex, 502, &reason));
     }
     let body = response_body(head, buf, ex.header_only).ok();
-    let error = (ex.status >= 400).then(|| (ex.status, std::mem::take(&mut ex.status_line)));
     ex.status = head.status;
     ex.status_line.clear();
     if head.stray.is_none() {
@@ -189,7 +186,6 @@ fn take_head(ex: &mut Exchange, attempt: &Attempt<'_>, head: &ResponseHead, buf:
         keep: head.version.minor >= 1 && !ends && !closes,
         counted: if head.stray.is_some() { 0 } else { b"HTTP/1.1 200 ".len() + head.reason.len() },
         stray: head.stray.map(|line| head.bytes(buf, line).to_vec()),
-        error,
     })
 }
 
@@ -204,11 +200,10 @@ pub(super) async fn relay(
 ) -> Outcome {
     let lane = link.lane();
     let cookies = answered.cookies;
-    let Taken { body, keep: may_keep, counted, stray, error } =
-        match take_head(ex, attempt, &lane.head, lane.input.bytes()) {
-            Ok(taken) => taken,
-            Err(outcome) => return outcome,
-        };
+    let Taken { body, keep: may_keep, counted, stray } = match take_head(ex, attempt, &lane.head, lane.input.bytes()) {
+        Ok(taken) => taken,
+        Err(outcome) => return outcome,
+    };
     let keep = keep && may_keep;
     for value in cookies.iter().flat_map(|cookies| cookies.get_all(b"Set-Cookie")) {
         ex.headers_out.add(b"Set-Cookie", value);
@@ -262,10 +257,6 @@ pub(super) async fn relay(
     match respond::map(ex, attempt) {
         Verdict::Send => {}
         Verdict::Replace(outcome) => return outcome,
-    }
-    // An ErrorDocument that is fetched from a backend goes out under the error's status.
-    if let Some((status, line)) = error.filter(|_| ex.status == 200) {
-        (ex.status, ex.status_line) = (status, line);
     }
     pipe::head(ex, wire, length);
     if let Some(bytes) = assembled {
