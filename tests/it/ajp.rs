@@ -317,7 +317,7 @@ fn a_bad_container_costs_its_own_request_only() {
     ];
     let scripts = answers.clone();
     let (origin, _requests) = container(move |peer, request| {
-        let index = request.line.rsplit('/').nth(0).and_then(|rest| rest.split(' ').next()?.parse::<usize>().ok());
+        let index = request.line.rsplit('/').next().and_then(|rest| rest.split(' ').next()?.parse::<usize>().ok());
         match index.and_then(|at| scripts.get(at)) {
             Some((_, bytes)) => {
                 peer.try_send(bytes);
