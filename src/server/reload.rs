@@ -30,6 +30,9 @@ pub(super) struct State {
 /// How often a draining server looks whether it is done.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// How long requests in progress may take to end after SIGTERM; httpd kills its children after that time.
+const LAST_REQUESTS: Duration = Duration::from_secs(10);
+
 /// Serves until a signal says stop.
 pub(super) async fn obey(mut state: State, pid_file: &Path) -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
@@ -45,11 +48,13 @@ pub(super) async fn obey(mut state: State, pid_file: &Path) -> std::io::Result<(
             _ = terminate.recv() => {
                 remove(pid_file);
                 logs::error!(Process, Level::Notice, state.mpm(), "AH00491: caught SIGTERM, shutting down");
+                state.drain(&mut terminate, Some(LAST_REQUESTS)).await;
                 return Ok(());
             }
             _ = interrupt.recv() => {
                 remove(pid_file);
                 logs::error!(Process, Level::Notice, state.mpm(), "AH00491: caught SIGTERM, shutting down");
+                state.drain(&mut terminate, Some(LAST_REQUESTS)).await;
                 return Ok(());
             }
             _ = restart.recv() => {
@@ -63,7 +68,10 @@ pub(super) async fn obey(mut state: State, pid_file: &Path) -> std::io::Result<(
             _ = stop.recv() => {
                 remove(pid_file);
                 logs::error!(Process, Level::Notice, state.mpm(), "AH00492: caught SIGWINCH, shutting down gracefully");
-                state.drain(&mut terminate).await;
+                let generation = state.shared.current.load().generation.clone();
+                let most = mpm::of(&generation.globals).graceful_timeout.filter(|seconds| *seconds > 0);
+                let most = most.map(|seconds| Duration::from_secs(seconds.min(u64::from(u32::MAX))));
+                state.drain(&mut terminate, most).await;
                 return Ok(());
             }
         }
@@ -131,11 +139,9 @@ impl State {
         Ok(())
     }
 
-    /// Ends when the last connection does, at the latest after GracefulShutdownTimeout.
-    async fn drain(&mut self, terminate: &mut Signal) {
-        let generation = self.shared.current.load().generation.clone();
-        let most = mpm::of(&generation.globals).graceful_timeout.filter(|seconds| *seconds > 0);
-        let end = most.map(|seconds| Instant::now() + Duration::from_secs(seconds.min(u64::from(u32::MAX))));
+    /// Ends when the last connection does, at the latest after `most` or with the next SIGTERM.
+    async fn drain(&mut self, terminate: &mut Signal, most: Option<Duration>) {
+        let end = most.map(|most| Instant::now() + most);
         self.threads.tell(|| Order::Drain);
         self.listeners.clear();
         // The threads first take in who waits in the queues that are closed.
