@@ -181,6 +181,8 @@ pub struct Server {
 pub struct Globals {
     /// ServerRoot.
     pub server_root: Vec<u8>,
+    /// The operating system, for ServerTokens.
+    pub system: &'static str,
     /// DefaultRuntimeDir as written.
     pub runtime_dir: Option<Vec<u8>>,
     /// `-T`: whether DocumentRoot exists is not asked.
@@ -245,7 +247,8 @@ fn banner(globals: &Globals) -> Vec<u8> {
         Tokens::Major => "Apache/2",
         Tokens::Minor => "Apache/2.4",
         Tokens::Min => "Apache/2.4.71",
-        Tokens::Os | Tokens::Full => concat!("Apache/2.4.71 (Tandem/", env!("CARGO_PKG_VERSION"), ")"),
+        // The word in parentheses is the operating system, as its own packages of httpd name it.
+        Tokens::Os | Tokens::Full => return format!("Apache/2.4.71 ({})", globals.system).into_bytes(),
     };
     text.as_bytes().to_vec()
 }

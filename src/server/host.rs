@@ -213,6 +213,25 @@ fn in_library_path(file: &[u8]) -> bool {
         .any(|dir| PathBuf::from(dir).join(path(file)).exists())
 }
 
+/// The name of the operating system as its packages of httpd say it in `ServerTokens OS`.
+pub(super) fn system() -> &'static str {
+    static SYSTEM: std::sync::OnceLock<&'static str> = std::sync::OnceLock::new();
+    SYSTEM.get_or_init(|| system_in(&fs::read_to_string("/etc/os-release").unwrap_or_default()))
+}
+
+fn system_in(os_release: &str) -> &'static str {
+    const NAMES: &[(&str, &str)] = &[
+        ("almalinux", "AlmaLinux"),
+        ("debian", "Debian"),
+        ("fedora", "Fedora Linux"),
+        ("rhel", "Red Hat Enterprise Linux"),
+        ("rocky", "Rocky Linux"),
+        ("ubuntu", "Ubuntu"),
+    ];
+    let id = os_release.lines().find_map(|line| line.strip_prefix("ID=")).unwrap_or_default().trim_matches('"');
+    NAMES.iter().find(|(known, _)| *known == id).map_or("Unix", |(_, name)| name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -253,5 +272,12 @@ mod tests {
         for (of, needed, _) in NEEDS {
             assert!(find(of.as_bytes()).is_some() && find(needed.as_bytes()).is_some(), "{of} {needed}");
         }
+    }
+
+    #[test]
+    fn the_operating_system_is_named_as_its_packages_do() {
+        assert_eq!(super::system_in("PRETTY_NAME=\"Debian GNU/Linux 12\"\nVERSION_ID=\"12\"\nID=debian\n"), "Debian");
+        assert_eq!(super::system_in("ID=\"rhel\"\n"), "Red Hat Enterprise Linux");
+        assert_eq!(super::system_in(""), "Unix");
     }
 }

@@ -64,6 +64,7 @@ pub fn load(options: &Invocation, previous: Option<&Generation>) -> Result<Loade
 
     let globals = Globals {
         server_root: read.server_root,
+        system: super::host::system(),
         runtime_dir: read.runtime_dir,
         skip_docroot_check: options.skip_docroot,
         reloading: previous.is_some(),
