@@ -12,7 +12,7 @@ pub fn latin1(bytes: &[u8]) -> String {
 }
 
 /// Where a directive may stand: httpd's `req_override` bits (column `req_override_bits` of the measured table).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Places(pub u16);
 
 impl Places {
@@ -196,6 +196,8 @@ pub struct Cmd<'a> {
     pub limited: Option<&'a (Vec<Vec<u8>>, bool)>,
     /// The section in front of the current one in the same scope was `<If>` or `<ElseIf>`.
     pub behind_if: bool,
+    /// The options that may be set here, as bits (`AllowOverride Options=`).
+    pub options: u8,
     /// File and line.
     pub at: &'a Position,
     /// The server (main or virtual host) being filled.

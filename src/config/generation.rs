@@ -195,6 +195,8 @@ pub struct Globals {
     pub listens: Vec<Listen>,
     /// `-D` and `Define` names.
     pub defines: Vec<String>,
+    /// The same with their values, for files that are read while serving.
+    pub variables: Vec<crate::lang::Define>,
     /// Loaded modules by identifier (`proxy_module`), in order.
     pub modules: Vec<&'static str>,
     /// Process-wide values of the modules (User, PidFile, MaxRequestWorkers, …).

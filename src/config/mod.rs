@@ -20,6 +20,6 @@ pub use generation::{
 };
 pub use select::Select;
 pub use slots::{Conf, Slots, inner_or_outer, shared_slot};
-pub use walk::{Rows, Use, Walk, WalkFault};
+pub use walk::{Limits, Rows, Use, Walk, WalkFault, forbidden};
 
 pub use crate::lang::{clean_path, get_word, get_words, merge_path};

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::directive::{Args, Cmd, Directive, Open, Place, Places, Support, latin1};
-use super::generation::{Globals, ModuleRow, Position, Section, SectionKind, Server, Warning};
+use super::generation::{Globals, Matcher, ModuleRow, Position, Section, SectionKind, Server, Warning};
 use super::shape;
 use super::slots::Slots;
 use crate::lang::Node;
@@ -69,6 +69,40 @@ pub struct Walk<'r> {
     /// Uses of directives that are not obeyed.
     pub uses: Vec<Use>,
     sections: u32,
+    /// What limits a `.htaccess` file.
+    limits: Option<&'r Limits>,
+}
+
+/// What a `.htaccess` file may hold, `AllowOverride` and `AllowOverrideList` taken together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Classes of directives.
+    pub classes: Places,
+    /// Options, as bits.
+    pub options: u8,
+    /// A directive that may not be used is left out with a warning.
+    pub skip_forbidden: bool,
+    /// A directive that nobody knows is left out with a warning.
+    pub skip_unknown: bool,
+    /// Directives that may be used whatever their class, in lower case.
+    pub listed: Vec<Vec<u8>>,
+}
+
+impl Limits {
+    /// Whether the directive may stand in such a file.
+    pub fn permit(&self, row: &Directive) -> bool {
+        row.places.any(self.classes) || self.lists(row.name)
+    }
+
+    fn lists(&self, name: &str) -> bool {
+        self.listed.iter().any(|listed| listed.eq_ignore_ascii_case(name.as_bytes()))
+    }
+}
+
+/// httpd's warning about a directive that is left out.
+pub fn forbidden(row: &Directive) -> Warning {
+    let text = format!("AH02295: {} in .htaccess forbidden by AllowOverride", row.name);
+    Warning { module: "core", level: "warn", text, bare: false }
 }
 
 /// Where the walk is.
@@ -98,7 +132,7 @@ const IN_SECTION: Places = Places(Places::ALL.0 | Places::DIR.0);
 impl<'r> Walk<'r> {
     /// A walk that has seen nothing.
     pub fn new(rows: &'r Rows, globals: Globals) -> Self {
-        Self { rows, servers: Vec::new(), globals, warnings: Vec::new(), uses: Vec::new(), sections: 0 }
+        Self { rows, servers: Vec::new(), globals, warnings: Vec::new(), uses: Vec::new(), sections: 0, limits: None }
     }
 
     /// Walks the whole tree.
@@ -127,6 +161,37 @@ impl<'r> Walk<'r> {
         result
     }
 
+    /// Walks the tree of a `.htaccess` file that lies in `dir` (with a slash at its end), on behalf of this server.
+    pub fn access_file(
+        &mut self,
+        tree: &[Node],
+        dir: &[u8],
+        limits: &'r Limits,
+        mut server: Server,
+    ) -> Result<Section, Box<WalkFault>> {
+        self.limits = Some(limits);
+        let (mut conf, mut inner) = (Slots::default(), Vec::new());
+        let mut scope = Scope {
+            server: &mut server,
+            dir: &mut conf,
+            sections: &mut inner,
+            place: Place::Htaccess,
+            enclosing: Vec::new(),
+            path: Some(dir.to_vec()),
+            limited: None,
+            parent: None,
+            allowed: limits.classes,
+        };
+        self.nodes(tree, &mut scope)?;
+        let at = tree.first().map(|node| Position { file: node.file.clone(), line: node.line }).unwrap_or_default();
+        let matcher = Matcher::Literal(dir.to_vec());
+        Ok(Section { id: 0, kind: SectionKind::Directory, matcher, is_match: false, conf, inner, at })
+    }
+
+    fn options(&self) -> u8 {
+        self.limits.map_or(u8::MAX, |limits| limits.options)
+    }
+
     fn nodes(&mut self, nodes: &[Node], scope: &mut Scope<'_>) -> Result<(), Box<WalkFault>> {
         nodes.iter().try_for_each(|node| self.node(node, scope))
     }
@@ -134,6 +199,15 @@ impl<'r> Walk<'r> {
     fn node(&mut self, node: &Node, scope: &mut Scope<'_>) -> Result<(), Box<WalkFault>> {
         let at = Position { file: node.file.clone(), line: node.line };
         let Some(row) = self.rows.find(&node.name) else {
+            if self.limits.is_some_and(|limits| limits.skip_unknown) {
+                let name = latin1(&node.name.to_ascii_lowercase());
+                let text = format!(
+                    "AH02296: Unknown directive {name} perhaps misspelled or defined by a module not included in the \
+                     server configuration"
+                );
+                self.warnings.push(Warning { module: "core", level: "warn", text, bare: false });
+                return Ok(());
+            }
             let message = format!(
                 "Invalid command '{}', perhaps misspelled or defined by a module not included in the server \
                  configuration",
@@ -146,7 +220,11 @@ impl<'r> Walk<'r> {
             let node = Node { children: Vec::new(), ..node.clone() };
             Box::new(WalkFault { at: at.clone(), node, message, row: Some(row) })
         };
-        if !row.places.any(scope.allowed) {
+        if !row.places.any(scope.allowed) && !self.limits.is_some_and(|limits| limits.lists(row.name)) {
+            if self.limits.is_some_and(|limits| limits.skip_forbidden) {
+                self.warnings.push(forbidden(row));
+                return Ok(());
+            }
             let place = scope.parent.map_or_else(|| "here".to_owned(), |name| format!("in {}> context", latin1(name)));
             return Err(fail(format!("{} not allowed {place}", row.name)));
         }
@@ -154,11 +232,12 @@ impl<'r> Walk<'r> {
         if matches!(row.support, Support::Missing | Support::Refused) {
             self.uses.push(Use { row, at: at.clone() });
         }
+        let options = self.options();
         let behind_if = row.name.starts_with("<El") && scope.behind_if();
         let mut open = None;
         for call in &calls {
             let words: Vec<&[u8]> = call.iter().map(Vec::as_slice).collect();
-            let mut cmd = scope.cmd(row, &at, behind_if, &mut self.globals, &mut self.warnings);
+            let mut cmd = scope.cmd(row, &at, behind_if, options, &mut self.globals, &mut self.warnings);
             (row.apply)(&mut cmd, &Args { words: &words, raw: &node.args }).map_err(fail)?;
             open = cmd.open.take().or(open);
         }
@@ -166,7 +245,7 @@ impl<'r> Walk<'r> {
             Some(open) => self.open(open, row, node, &at, scope),
             // A section that is not obeyed yet: what is in it is checked all the same.
             None if row.name.starts_with('<') => {
-                let places = Some(IN_SECTION.or(PROXY));
+                let places = self.limits.is_none().then(|| IN_SECTION.or(PROXY));
                 self.open(Open::Block { leave: None, places }, row, node, &at, scope)
             }
             None => Ok(()),
@@ -181,6 +260,7 @@ impl<'r> Walk<'r> {
         at: &Position,
         scope: &mut Scope<'_>,
     ) -> Result<(), Box<WalkFault>> {
+        let options = self.options();
         let mut enclosing = scope.enclosing.clone();
         let parent = Some(node.name.as_slice());
         match open {
@@ -189,7 +269,11 @@ impl<'r> Walk<'r> {
                 let id = self.sections;
                 self.sections += 1;
                 let (mut conf, mut inner) = (Slots::default(), Vec::new());
-                let allowed = if kind == SectionKind::Proxy { IN_SECTION.or(PROXY) } else { IN_SECTION };
+                let allowed = match kind {
+                    _ if self.limits.is_some() => scope.allowed,
+                    SectionKind::Proxy => IN_SECTION.or(PROXY),
+                    _ => IN_SECTION,
+                };
                 let mut nested = Scope {
                     server: scope.server,
                     dir: &mut conf,
@@ -206,7 +290,7 @@ impl<'r> Walk<'r> {
                 scope.sections.push(Arc::new(section));
                 result?;
                 let Some(leave) = leave else { return Ok(()) };
-                let mut cmd = scope.cmd(row, at, false, &mut self.globals, &mut self.warnings);
+                let mut cmd = scope.cmd(row, at, false, options, &mut self.globals, &mut self.warnings);
                 leave(&mut cmd, &Args { words: &[], raw: &node.args }).map_err(|message| fault(at, node, row, message))
             }
             Open::VirtualHost(addrs) => {
@@ -245,7 +329,7 @@ impl<'r> Walk<'r> {
                 let allowed = places.unwrap_or(scope.allowed);
                 self.nodes(&node.children, &mut scope.inside(enclosing, parent, allowed))?;
                 let Some(leave) = leave else { return Ok(()) };
-                let mut cmd = scope.cmd(row, at, false, &mut self.globals, &mut self.warnings);
+                let mut cmd = scope.cmd(row, at, false, options, &mut self.globals, &mut self.warnings);
                 leave(&mut cmd).map_err(|message| fault(at, node, row, message))
             }
         }
@@ -269,6 +353,7 @@ impl Scope<'_> {
         directive: &'static Directive,
         at: &'c Position,
         behind_if: bool,
+        options: u8,
         globals: &'c mut Globals,
         warnings: &'c mut Vec<Warning>,
     ) -> Cmd<'c> {
@@ -279,6 +364,7 @@ impl Scope<'_> {
             section_path: self.path.as_deref(),
             limited: self.limited.as_ref(),
             behind_if,
+            options,
             at,
             server: self.server,
             dir: self.dir,

@@ -12,6 +12,9 @@ use crate::base::diag::{Sources, Span};
 /// Files may include files this deep.
 pub(super) const MAX_DEPTH: usize = 128;
 
+/// The longest logical line of a `.htaccess` file.
+const LONGEST_IN_ACCESS_FILE: usize = 8190;
+
 /// A directive or section as written, behind the read-time pass.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Node {
@@ -92,6 +95,10 @@ pub trait Host {
     fn kind(&self, path: &[u8]) -> Option<Kind>;
     /// The names in a directory.
     fn list(&self, path: &[u8]) -> std::io::Result<Vec<Vec<u8>>>;
+    /// Whether this read-time directive may stand in the text being read: yes, no (it is left out), or httpd's refusal.
+    fn permits(&mut self, _name: &'static str) -> Result<bool, String> {
+        Ok(true)
+    }
 }
 
 /// What a path names.
@@ -230,6 +237,13 @@ impl<'h> Reader<'h> {
         self.read_source(&mut Lines::new(name, id, text))
     }
 
+    /// Reads the text of a `.htaccess` file, whose lines may not be as long.
+    pub fn read_access_file(&mut self, name: &str, text: Vec<u8>) -> Result<Vec<Node>, Fault> {
+        let (name, text): (Arc<str>, Arc<[u8]>) = (name.into(), text.into());
+        let id = self.sources.add(name.clone(), text.clone());
+        self.read_source(&mut Lines::limited(name, id, text, LONGEST_IN_ACCESS_FILE))
+    }
+
     /// All of one source as a tree.
     pub(super) fn read_source(&mut self, lines: &mut Lines) -> Result<Vec<Node>, Fault> {
         self.read_lines(lines, None)
@@ -284,6 +298,9 @@ impl<'h> Reader<'h> {
         let Ok((_, statement)) = parse::statement(text.as_deref().unwrap_or(&line.text)) else { return Ok(()) };
         let known = self.host.directive(&statement.name);
         if let Some(known) = known.filter(|known| known.read_time) {
+            if !self.host.permits(known.name)? {
+                return Ok(());
+            }
             self.last = Some((line.file.clone(), line.number));
             let nodes = self.run(known.name, statement.args, line, lines)?;
             stack.last_mut().map_or(out, |parent| &mut parent.children).extend(nodes);

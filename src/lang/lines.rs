@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::base::diag::{FileId, Span};
 
-/// The longest logical line.
+/// The longest logical line of a server's own configuration.
 const LONGEST: usize = 16_777_215;
 
 /// One logical line that holds something.
@@ -37,6 +37,7 @@ struct Frame {
     text: Arc<[u8]>,
     at: usize,
     number: u32,
+    longest: usize,
 }
 
 /// Logical lines of a text, and of the texts put in front of its rest (`Use` of a macro).
@@ -48,12 +49,18 @@ pub struct Lines {
 impl Lines {
     /// The lines of one text.
     pub fn new(name: Arc<str>, id: FileId, text: Arc<[u8]>) -> Self {
-        Self { frames: vec![Frame { name, id, text, at: 0, number: 0 }] }
+        Self { frames: vec![Frame { name, id, text, at: 0, number: 0, longest: LONGEST }] }
+    }
+
+    /// The same, with a limit of its own for the length of a logical line.
+    pub fn limited(name: Arc<str>, id: FileId, text: Arc<[u8]>, longest: usize) -> Self {
+        Self { frames: vec![Frame { name, id, text, at: 0, number: 0, longest }] }
     }
 
     /// Reads this text next, and then goes on where it was.
     pub fn insert(&mut self, name: Arc<str>, id: FileId, text: Arc<[u8]>) {
-        self.frames.push(Frame { name, id, text, at: 0, number: 0 });
+        let longest = self.frames.last().map_or(LONGEST, |frame| frame.longest);
+        self.frames.push(Frame { name, id, text, at: 0, number: 0, longest });
     }
 
     /// What messages call the text being read.
@@ -111,7 +118,7 @@ impl Frame {
             text.extend_from_slice(shown);
             end = self.at + physical.len();
             self.at += length;
-            if text.len() > LONGEST {
+            if text.len() > self.longest {
                 return Err(TooLong { file: self.name.clone(), number: self.number });
             }
             let joined = ended && nul.is_none() && continues(shown);

@@ -365,6 +365,7 @@ mod tests {
             section_path: None,
             limited: None,
             behind_if: false,
+            options: u8::MAX,
             at: &Position::default(),
             server,
             dir: &mut Slots::default(),

@@ -9,8 +9,8 @@ use std::sync::{Arc, OnceLock};
 
 use foldhash::fast::FixedState;
 
-use super::{Hook, Module, Phase, Run};
-use crate::config::{Generation, Slots};
+use super::{Hook, Module, Phase, Run, access_file};
+use crate::config::{Generation, ModuleRow, Slots};
 use crate::web::{Chain, Exchange, Live, Matched};
 
 /// Combinations kept by a thread; beyond that it starts over.
@@ -37,6 +37,8 @@ pub(super) struct Plan {
     matched: Matched,
     /// The `Server` field.
     banner: Arc<[u8]>,
+    /// A section is not known any more: nobody can say what holds for the request.
+    pub(super) lost: bool,
     /// mod_authz_core takes part: without anything to check it lets everybody pass.
     pub(super) authz_core: bool,
 }
@@ -68,6 +70,7 @@ pub(super) fn plan(chain: &Chain) -> &Plan {
 /// One thread's chains for one generation.
 struct Chains {
     hooks: [Vec<Hook>; Phase::COUNT],
+    modules: Vec<&'static ModuleRow>,
     banner: Arc<[u8]>,
     authz_core: bool,
     bases: RefCell<Vec<Option<Rc<Chain>>>>,
@@ -94,8 +97,10 @@ impl Chains {
             }
         }
         hooks.iter_mut().for_each(|hooks| hooks.sort_by_key(|hook| hook.order));
+        let known = |id: &&str| modules.iter().find(|module| module.row.id == *id).map(|module| &module.row);
         Self {
             hooks,
+            modules: generation.globals.modules.iter().filter_map(known).collect(),
             banner: generation.banner.as_slice().into(),
             authz_core: loaded("authz_core_module"),
             bases: RefCell::default(),
@@ -112,12 +117,12 @@ impl Chains {
             return chain;
         }
         let dir = live.generation.servers.get(server).map(|server| server.dir.clone()).unwrap_or_default();
-        let chain = self.make(live, server, &Matched::default(), dir);
+        let chain = self.make(live, server, &Matched::default(), dir, false);
         bases[server] = Some(chain.clone());
         chain
     }
 
-    fn make(&self, live: &Live, server: usize, matched: &Matched, dir: Slots) -> Rc<Chain> {
+    fn make(&self, live: &Live, server: usize, matched: &Matched, dir: Slots, lost: bool) -> Rc<Chain> {
         let servers = &live.generation.servers;
         let wanted = |hooks: &Vec<Hook>| -> Box<[Run]> {
             let Some(server) = servers.get(server) else { return Box::default() };
@@ -130,6 +135,7 @@ impl Chains {
             matched: matched.clone(),
             banner: self.banner.clone(),
             authz_core: self.authz_core,
+            lost,
         };
         Rc::new(Chain { dir, hooks: Box::new(plan) })
     }
@@ -144,14 +150,15 @@ impl Chains {
         if let Some(made) = self.made.borrow().get(&hash).and_then(|list| list.iter().find(known)) {
             return made.chain.clone();
         }
-        let select = &live.generation.select;
         let mut dir = self.base(live, server).dir.clone();
+        let mut lost = false;
         for number in lists.into_iter().flatten() {
-            if let Some(item) = select.item(*number) {
-                dir = Slots::merged(&dir, &item.section.conf);
+            match access_file::item(live, *number) {
+                Some(item) => dir = Slots::merged(&dir, &item.section.conf),
+                None => lost = true,
             }
         }
-        let chain = self.make(live, server, matched, dir);
+        let chain = self.make(live, server, matched, dir, lost);
         let mut made = self.made.borrow_mut();
         if made.len() >= MOST {
             made.clear();
@@ -159,6 +166,11 @@ impl Chains {
         made.entry(hash).or_default().push(Made { server, matched: matched.clone(), chain: chain.clone() });
         chain
     }
+}
+
+/// The rows of the modules of this generation, in the order in which they were loaded.
+pub(super) fn loaded(live: &Live) -> Vec<&'static ModuleRow> {
+    Chains::of(live).modules.clone()
 }
 
 /// The chain of a server without any section.

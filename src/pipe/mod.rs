@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use crate::config::{ModuleRow, Server, Slots};
 use crate::web::{Exchange, Wire};
 
+mod access_file;
 mod allow;
 mod chain;
 pub mod conditions;

@@ -251,6 +251,10 @@ async fn storage(ex: &mut Exchange) -> Outcome {
 
 /// Access, authentication, authorisation.
 async fn permit(ex: &mut Exchange) -> Outcome {
+    if plan(&ex.chain).lost {
+        logs::error!(ex, Level::Crit, "core", "sections that apply to {} are not known any more", Bytes(&ex.uri));
+        return Outcome::Status(500);
+    }
     if let Some(prior) = ex.response.prior.take() {
         // The request that this one came from has passed under the very same values.
         if Rc::ptr_eq(&prior.chain, &ex.chain) {

@@ -5,14 +5,14 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::{ffi::OsStr, fs, io, os::unix::ffi::OsStrExt};
 
-use super::{Outcome, chain};
+use super::{Outcome, access_file, chain};
 use crate::base::pattern::Captures;
-use crate::config::core::{CoreDir, CoreServer, OptionSet, options};
+use crate::config::core::{CoreDir, OptionSet, options};
 use crate::config::select::{Item, Select};
 use crate::config::{Matcher, Section, SectionKind, clean_path};
 use crate::expr::Scratch;
 use crate::logs::{self, Bytes, Errno, Level};
-use crate::web::Exchange;
+use crate::web::{Exchange, Live};
 
 thread_local! {
     /// Memory of conditions, lent to one walk at a time.
@@ -24,7 +24,8 @@ pub(super) fn locations_and_ifs(ex: &mut Exchange) {
     let live = ex.live.clone();
     let select = &live.generation.select;
     let Some(walks) = select.walks(ex.server) else { return };
-    if walks.locations.is_empty() && !walks.any_if {
+    let any_if = walks.any_if || access_file::any(ex);
+    if walks.locations.is_empty() && !any_if {
         return;
     }
     let mut found = std::mem::take(&mut ex.matched.locations);
@@ -45,7 +46,7 @@ pub(super) fn locations_and_ifs(ex: &mut Exchange) {
         }
     }
     ex.matched.locations = found;
-    ifs(ex, select, &walks.ifs, walks.any_if);
+    ifs(ex, &live, &walks.ifs, any_if);
     chain::update(ex);
 }
 
@@ -78,7 +79,7 @@ fn name_groups(ex: &mut Exchange, section: &Section, subject: &[u8]) {
 }
 
 /// `<If>` sections: those of the server, then those inside the sections that apply, in their order.
-fn ifs(ex: &mut Exchange, select: &Select, own: &[u32], any: bool) {
+fn ifs(ex: &mut Exchange, live: &Live, own: &[u32], any: bool) {
     ex.matched.ifs.clear();
     if !any {
         return;
@@ -87,12 +88,12 @@ fn ifs(ex: &mut Exchange, select: &Select, own: &[u32], any: bool) {
     chain::update(ex);
     let mut scratch = SCRATCH.take();
     let mut found = std::mem::take(&mut ex.matched.ifs);
-    if_list(ex, select, own, &mut scratch, &mut found, 0);
+    if_list(ex, live, own, &mut scratch, &mut found, 0);
     let outer: smallvec::SmallVec<[u32; 8]> =
         ex.matched.directories.iter().chain(&ex.matched.files).chain(&ex.matched.locations).copied().collect();
     for number in outer {
-        if let Some(item) = select.item(number) {
-            if_list(ex, select, &item.ifs, &mut scratch, &mut found, 0);
+        if let Some(item) = access_file::item(live, number) {
+            if_list(ex, live, &item.ifs, &mut scratch, &mut found, 0);
         }
     }
     ex.matched.ifs = found;
@@ -102,20 +103,20 @@ fn ifs(ex: &mut Exchange, select: &Select, own: &[u32], any: bool) {
 
 type Found = smallvec::SmallVec<[u32; 2]>;
 
-fn if_list(ex: &mut Exchange, select: &Select, list: &[u32], scratch: &mut Scratch, found: &mut Found, depth: u32) {
+fn if_list(ex: &mut Exchange, live: &Live, list: &[u32], scratch: &mut Scratch, found: &mut Found, depth: u32) {
     let mut taken = false;
     for number in list {
-        let Some(item) = select.item(*number) else { continue };
+        let Some(item) = access_file::item(live, *number) else { continue };
         if item.section.kind == SectionKind::If {
             taken = false;
         } else if taken {
             continue;
         }
-        if holds(ex, item, scratch) {
+        if holds(ex, &item, scratch) {
             taken = true;
             found.push(*number);
             if depth < 16 {
-                if_list(ex, select, &item.ifs, scratch, found, depth + 1);
+                if_list(ex, live, &item.ifs, scratch, found, depth + 1);
             }
         }
     }
@@ -218,7 +219,7 @@ pub(super) fn directories(ex: &mut Exchange) -> Outcome {
 enum Fault {
     /// A symbolic link may not be followed; it ends here.
     Link(usize),
-    /// There is a `.htaccess` file, answered with this status.
+    /// There is a `.htaccess` file that cannot be obeyed, answered with this status.
     Overrides(u16),
 }
 
@@ -245,7 +246,7 @@ fn directory_sections(ex: &mut Exchange, select: &Select, sections: &[(usize, u3
     let mut rest = sections;
     let mut set = own_options(ex);
     let files_end = if ex.finfo.as_ref().is_some_and(|info| !info.is_dir()) { existing } else { existing + 1 };
-    let (mut end, mut depth, mut fault) = (0, 0, None);
+    let (mut end, mut depth, mut fault, mut reading) = (0, 0, None, false);
     while let Some(slash) = full.get(end..).and_then(|tail| memchr::memchr(b'/', tail)) {
         end += slash + 1;
         if end > existing + 1 {
@@ -267,8 +268,20 @@ fn directory_sections(ex: &mut Exchange, select: &Select, sections: &[(usize, u3
             chain::update(ex);
             set = own_options(ex);
         }
-        if fault.is_none() && end <= files_end {
-            fault = overrides(ex, dir).map(Fault::Overrides);
+        if fault.is_none() && end <= files_end && access_file::wanted(ex.dir::<CoreDir>()) {
+            if !reading {
+                reading = true;
+                access_file::make_room(&ex.live);
+            }
+            match access_file::read(ex, dir) {
+                Ok(None) => {}
+                Ok(Some(number)) => {
+                    ex.matched.directories.push(number);
+                    chain::update(ex);
+                    set = own_options(ex);
+                }
+                Err(status) => fault = Some(Fault::Overrides(status)),
+            }
         }
         if fault.is_none() && !set.has(options::FOLLOW_SYM_LINKS) {
             let next = full.get(end..).and_then(|tail| memchr::memchr(b'/', tail)).map_or(length, |at| end + at);
@@ -280,46 +293,6 @@ fn directory_sections(ex: &mut Exchange, select: &Select, sections: &[(usize, u3
     full.truncate(length);
     ex.filename = full;
     fault
-}
-
-/// `AllowOverride`: whether files in this directory would change the values, were they read. They are not read yet: a
-/// request that such a file may be there to refuse is refused, with the status that is the answer.
-fn overrides(ex: &Exchange, dir: &[u8]) -> Option<u16> {
-    let core = ex.dir::<CoreDir>();
-    let listed = core.and_then(|core| core.allow_override_list.as_ref()).is_some_and(|list| !list.is_empty());
-    // As in httpd, AllowOverride that was never set is not AllowOverride None.
-    let allowed = core.and_then(|core| core.allow_override).is_none_or(|allowed| allowed.classes != 0);
-    if !listed && !allowed {
-        return None;
-    }
-    let names = ex.server().get::<CoreServer>().and_then(|core| core.access_file_names.as_deref());
-    let standard = names.is_none().then_some(b".htaccess".as_slice());
-    for name in names.into_iter().flatten().map(Vec::as_slice).chain(standard) {
-        let mut file = Vec::with_capacity(dir.len() + name.len());
-        file.extend_from_slice(dir);
-        file.extend_from_slice(name);
-        match fs::metadata(path_of(&file)) {
-            Ok(_) => {
-                let text = "such files are not read by this server";
-                logs::error!(ex, Level::Alert, "core", "{}: {}", Bytes(&file), text);
-                return Some(500);
-            }
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                logs::error!(
-                    ex,
-                    Level::Crit,
-                    "core",
-                    Errno::from(&error) =>
-                    "AH00529: {} pcfg_openfile: unable to check htaccess file, ensure it is readable and that '{}' is executable",
-                    Bytes(&file),
-                    Bytes(dir)
-                );
-                return Some(403);
-            }
-            Err(_) => {}
-        }
-    }
-    None
 }
 
 fn own_options(ex: &Exchange) -> OptionSet {
@@ -413,10 +386,14 @@ pub(super) fn files(ex: &mut Exchange) {
     let name = memchr::memrchr(b'/', &ex.filename).map_or(0, |slash| slash + 1);
     let mut found = std::mem::take(&mut ex.matched.files);
     found.clear();
-    let inner = ex.matched.directories.iter().filter_map(|number| select.item(*number)).flat_map(|item| &item.files);
-    let all: smallvec::SmallVec<[u32; 8]> = walks.files.iter().chain(inner).copied().collect();
+    let mut all: smallvec::SmallVec<[u32; 8]> = walks.files.iter().copied().collect();
+    for number in &ex.matched.directories {
+        if let Some(item) = access_file::item(&live, *number) {
+            all.extend_from_slice(&item.files);
+        }
+    }
     for number in all {
-        let Some(item) = select.item(number) else { continue };
+        let Some(item) = access_file::item(&live, number) else { continue };
         if ex.filename.get(name..).is_some_and(|name| item.section.matches_file(name)) {
             found.push(number);
             if has_names(&item.section) {

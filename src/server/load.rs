@@ -69,6 +69,7 @@ pub fn load(options: &Invocation, previous: Option<&Generation>) -> Result<Loade
         skip_docroot_check: options.skip_docroot,
         reloading: previous.is_some(),
         defines: read.defines.iter().map(|define| latin1(&define.name)).collect(),
+        variables: read.defines.clone(),
         modules: modules.ids.clone(),
         ..Globals::default()
     };

@@ -8,6 +8,7 @@
 // Here a failed unwrap is a failed test, in helpers as well.
 #![allow(clippy::unwrap_used)]
 
+mod access_files;
 mod accesslog;
 mod ajp;
 mod conf;

@@ -60,6 +60,9 @@ pub(super) fn set_options(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
         } else {
             option_bits(name).ok_or_else(|| format!("Illegal option {}", latin1(name)))?
         };
+        if cmd.options & bits != bits {
+            return Err(format!("Option {} not allowed here", latin1(name)));
+        }
         match sign {
             Some(b'-') => {
                 set.remove |= bits;
@@ -122,8 +125,8 @@ pub(super) fn allow_override(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
                     _ => 0,
                 };
             }
-            b"none" => set.classes = 0,
-            b"all" => set.classes = Places::ALL.0,
+            b"none" => (set.classes, set.nonfatal) = (0, 0),
+            b"all" => (set.classes, set.nonfatal) = (Places::ALL.0, 0),
             _ => return Err(format!("Illegal override option {}", latin1(name))),
         }
     }

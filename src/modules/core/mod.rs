@@ -52,7 +52,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("DocumentRoot", Places::SERVER, Shape::Take1, server::document_root, "Root directory of the document tree"),
     row("ErrorDocument", Places::FILEINFO, Shape::Take2, dir::error_document, "Change responses for HTTP errors"),
     row("AllowOverride", Places::DIR, Shape::Raw, dir::allow_override, "Controls what groups of directives can be configured by per-directory config files"),
-    row("AllowOverrideList", Places::DIR, Shape::Argv, dir::allow_override_list, "Controls what individual directives can be configured by per-directory config files").missing(),
+    row("AllowOverrideList", Places::DIR, Shape::Argv, dir::allow_override_list, "Controls what individual directives can be configured by per-directory config files"),
     row("Options", Places::OPTIONS, Shape::Raw, dir::set_options, "Set a number of attributes for a given directory"),
     row("DefaultType", Places::FILEINFO, Shape::Take1, dir::default_type, "the default media type for otherwise untyped files (DEPRECATED)").moot(),
     row("FileETag", Places::FILEINFO, Shape::Raw, dir::file_etag, "Specify components used to construct a file's ETag"),
