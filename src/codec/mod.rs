@@ -3,3 +3,4 @@
 
 pub mod ajp;
 pub mod http1;
+pub mod tribes;
