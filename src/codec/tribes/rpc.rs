@@ -23,7 +23,8 @@ const LONG_BLOCK: u8 = 0x7a;
 const END_BLOCK: u8 = 0x78;
 
 /// The class of StaticMembershipService's messages up to its first value.
-const MEMBER_MESSAGE: &[u8] = b"\x73\x72\x00\x4corg.apache.catalina.tribes.membership.StaticMembershipProvider$MemberMessage\
+const MEMBER_MESSAGE: &[u8] =
+    b"\x73\x72\x00\x4corg.apache.catalina.tribes.membership.StaticMembershipProvider$MemberMessage\
     \x00\x00\x00\x00\x00\x00\x00\x01\x02\x00\x03\
     I\x00\x07msgtypeL\x00\x06membert\x00\x23Lorg/apache/catalina/tribes/Member;\
     [\x00\x0cmembershipIdt\x00\x02[Bxp";
