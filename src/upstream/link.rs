@@ -318,6 +318,28 @@ impl Link {
         result
     }
 
+    /// Reads for a tunnel: without the lane, and without a deadline.
+    pub(super) fn poll_read_raw(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.stream.poll_read(cx, into)
+    }
+
+    /// Writes for a tunnel: without a deadline.
+    pub(super) fn poll_write_raw(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        self.stream.poll_write(cx, data)
+    }
+
+    /// Ends the sending direction of a tunnel.
+    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_shutdown(cx)
+    }
+
+    /// Gives the buffers back: what is in them is lost.
+    pub(super) fn forget_lane(&mut self) {
+        if let Some(lane) = self.lane.take() {
+            lane.give();
+        }
+    }
+
     /// Ends the sending direction.
     pub async fn shutdown(&mut self) -> io::Result<()> {
         poll_fn(|cx| self.stream.poll_shutdown(cx)).await

@@ -21,6 +21,7 @@ pub mod respond;
 pub mod spec;
 mod sticky;
 mod stream;
+mod tunnel;
 mod worker;
 
 pub use forward::forward;

@@ -308,6 +308,8 @@ pub struct Policy {
     pub bad_header: BadHeaderPolicy,
     /// ProxySourceAddress.
     pub source: Option<std::net::IpAddr>,
+    /// ProxyWebsocketFallbackToProxyHttp Off, or no mod_proxy_http to fall back to.
+    pub raw_websocket: bool,
     /// ProxyPassReverse and its cookie forms.
     pub reverse: Arc<dyn Reverse>,
 }

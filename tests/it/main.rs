@@ -23,4 +23,5 @@ mod proxy_conf;
 mod proxy_map;
 mod support;
 mod tomcat;
+mod tunnel;
 mod upstream;

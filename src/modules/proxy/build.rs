@@ -176,9 +176,6 @@ fn unsupported(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
             if known.is_some_and(|(_, module)| post.globals.modules.contains(module)) {
                 refused.insert(format!("{scheme}:// backends"));
             }
-            if worker.spec.upgrade.as_ref().is_some_and(|upgrade| !upgrade.is_empty()) {
-                missing.insert("upgrade=".to_owned());
-            }
             if worker.health {
                 missing.insert("hcmethod=".to_owned());
             }

@@ -24,6 +24,7 @@ use crate::web::{Chain, Exchange, ProxyKind, Wire};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Handlers {
     http: bool,
+    websocket: bool,
     ajp: bool,
     balancer: bool,
 }
@@ -33,15 +34,16 @@ impl Handlers {
     pub(super) fn loaded(modules: &[&'static str]) -> Self {
         Self {
             http: modules.contains(&"proxy_http_module"),
+            websocket: modules.contains(&"proxy_wstunnel_module"),
             ajp: modules.contains(&"proxy_ajp_module"),
             balancer: modules.contains(&"proxy_balancer_module"),
         }
     }
 
     /// Whether requests can be sent there.
-    fn handles(self, scheme: Scheme) -> bool {
+    fn handles(self, scheme: Scheme, text: &str) -> bool {
         match scheme {
-            Scheme::Http => self.http,
+            Scheme::Http => self.http || (self.websocket && text == "ws"),
             Scheme::Ajp => self.ajp,
             // No TLS to backends yet: as httpd without an SSL module.
             Scheme::Https | Scheme::Other => false,
@@ -112,7 +114,7 @@ pub fn target_for(ex: &Exchange, process: &ProxyProcess) -> Option<Choice> {
     }
     if let Some(index) = table.worker(&process.backends, url) {
         let spec = &process.backends.workers.get(index)?.spec;
-        if !process.schemes.handles(spec.scheme) {
+        if !process.schemes.handles(spec.scheme, &spec.scheme_text) {
             return None;
         }
         if !spec.generic {
@@ -127,10 +129,13 @@ pub fn target_for(ex: &Exchange, process: &ProxyProcess) -> Option<Choice> {
     }
     let at = WorkerUrl::parse(super::table::authority(url), false).ok()?;
     let scheme = super::url::scheme_kind(&at.scheme);
-    if !process.schemes.handles(scheme) {
+    if !process.schemes.handles(scheme, &at.scheme) {
         return None;
     }
     let mut spec = WorkerSpec::new(crate::config::latin1(&at.name), scheme, at.host, at.port);
+    if matches!(at.scheme.as_str(), "ws" | "wss") {
+        spec.upgrade = Some(b"WebSocket".to_vec());
+    }
     spec.scheme_text = at.scheme;
     spec.generic = true;
     spec.reuse = false;
@@ -346,6 +351,7 @@ fn make_policy(ex: &Exchange) -> Policy {
         max_forwards: server.max_forwards.and_then(|number| u32::try_from(number).ok()),
         bad_header: server.bad_header.unwrap_or_default(),
         source: server.source,
+        raw_websocket: crate::modules::proxy_wstunnel::is_raw(ex),
         reverse: Arc::new(ReverseMap::of(dir)),
     }
 }

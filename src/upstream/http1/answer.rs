@@ -10,6 +10,7 @@ use super::super::respond::{self, Verdict};
 use super::super::spec::Via;
 use super::Answered;
 use super::request::{connection_tokens, push_via};
+use super::upgrade;
 use crate::codec::http1::write::push_decimal;
 use crate::codec::http1::{Chunked, Limits, Part, ResponseBody, ResponseHead, Rules, response_body};
 use crate::logs::{self, Bytes, Errno, Level};
@@ -118,7 +119,7 @@ impl Framer {
 }
 
 /// The first value of a field.
-fn field<'a>(head: &'a ResponseHead, buf: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
+pub(super) fn field<'a>(head: &'a ResponseHead, buf: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
     head.fields(buf).find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value)
 }
 
@@ -141,17 +142,11 @@ struct Taken {
 }
 
 /// Puts the head into the exchange.
-fn take_head(ex: &mut Exchange, attempt: &Attempt<'_>, head: &ResponseHead, buf: &[u8]) -> Result<Taken, Outcome> {
+fn take_head(ex: &mut Exchange, attempt: &Attempt<'_>, head: &ResponseHead, buf: &[u8]) -> Taken {
     if head.stray.is_none() {
         note(ex, head.status);
     }
     log_skipped(ex, head, attempt);
-    if head.status == 101 {
-        let upgrade = field(head, buf, b"Upgrade").unwrap_or(b"n/a");
-        let upgrade = String::from_utf8_lossy(upgrade).into_owned();
-        let reason = format!("Unexpected Upgrade: {upgrade} (expecting n/a)");
-        return Err(respond::proxy_error(ex, 502, &reason));
-    }
     let body = response_body(head, buf, ex.header_only).ok();
     ex.status = head.status;
     ex.status_line.clear();
@@ -179,14 +174,19 @@ fn take_head(ex: &mut Exchange, attempt: &Attempt<'_>, head: &ResponseHead, buf:
         push_via(ex, attempt.policy.via, &mut via);
         ex.headers_out.add(b"Via", &via);
     }
+    if attempt.worker.spec.upgrade.is_some()
+        && let Some(offered) = field(head, buf, b"Upgrade")
+    {
+        upgrade::offer(&attempt.worker.spec, offered, &mut ex.headers_out);
+    }
     let closes = closes(head, buf);
     let ends = matches!(body, None | Some(ResponseBody::Close | ResponseBody::Chunked { length_too: true }));
-    Ok(Taken {
+    Taken {
         body,
         keep: head.version.minor >= 1 && !ends && !closes,
         counted: if head.stray.is_some() { 0 } else { b"HTTP/1.1 200 ".len() + head.reason.len() },
         stray: head.stray.map(|line| head.bytes(buf, line).to_vec()),
-    })
+    }
 }
 
 /// Sends what was answered to the client; gives the connection back as soon as the response is read, if `keep`.
@@ -200,10 +200,7 @@ pub(super) async fn relay(
 ) -> Outcome {
     let lane = link.lane();
     let cookies = answered.cookies;
-    let Taken { body, keep: may_keep, counted, stray } = match take_head(ex, attempt, &lane.head, lane.input.bytes()) {
-        Ok(taken) => taken,
-        Err(outcome) => return outcome,
-    };
+    let Taken { body, keep: may_keep, counted, stray } = take_head(ex, attempt, &lane.head, lane.input.bytes());
     let keep = keep && may_keep;
     for value in cookies.iter().flat_map(|cookies| cookies.get_all(b"Set-Cookie")) {
         ex.headers_out.add(b"Set-Cookie", value);

@@ -8,6 +8,7 @@
 mod answer;
 mod body;
 mod request;
+mod upgrade;
 
 use std::io;
 
@@ -61,6 +62,9 @@ pub(super) async fn exchange(
     if let Err(LendError::Resolve(host)) = pool::resolve(worker).await {
         return respond::dns_failure(ex, &host);
     }
+    if policy.raw_websocket && upgrade::is_raw(&worker.spec) {
+        return upgrade::raw(ex, wire, attempt).await;
+    }
     let env = |name: &[u8]| !ex.env.is_empty() && ex.env.contains(name);
     let http10 = env(b"force-proxy-request-1.0");
     let close = http10 || !worker.keeps_connections() || env(b"proxy-nokeepalive");
@@ -79,32 +83,23 @@ pub(super) async fn exchange(
             Err(outcome) => return outcome,
         },
     };
-    let manner = Manner { body: outgoing.announced(), expect, close, http10 };
+    let upgrade = if http10 { None } else { upgrade::asked_for(ex, &worker.spec) };
+    let manner = Manner { body: outgoing.announced(), expect, close, http10, upgrade };
     let talk = Talk { attempt, manner, client_expects };
     loop {
         let wanted = Wanted { scheme: "http", fresh, certain: !may_repeat(&ex.method) };
-        let mut link = match pool::lend(ex, worker, policy, wanted).await {
+        let mut link = match connect(ex, attempt, wanted).await {
             Ok(link) => link,
-            Err(LendError::Acquire) => return Outcome::Status(503),
-            Err(LendError::Resolve(host)) => {
-                return respond::dns_failure(ex, &host);
-            }
-            Err(LendError::Connect { .. }) => {
-                let host = &worker.spec.host;
-                logs::error!(
-                    ex,
-                    Level::Error,
-                    "proxy_http",
-                    "AH01114: HTTP: failed to make connection to backend: {host}"
-                );
-                return Outcome::Status(503);
-            }
+            Err(outcome) => return outcome,
         };
-        push_head(ex, attempt, &manner, &mut link.lane().output);
+        push_head(ex, attempt, &talk.manner, &mut link.lane().output);
         let fault = match talk.until_answered(ex, wire, &mut link, outgoing).await {
             Ok(head) => {
                 outgoing.settle(wire);
-                let keep = !manner.close && outgoing.is_complete();
+                if link.lane().head.status == 101 {
+                    return upgrade::switched(ex, wire, attempt, link, head, talk.manner.upgrade.as_deref()).await;
+                }
+                let keep = !talk.manner.close && outgoing.is_complete();
                 return answer::relay(ex, wire, attempt, link, head, keep).await;
             }
             Err(fault) => fault,
@@ -116,6 +111,21 @@ pub(super) async fn exchange(
         }
         outgoing.settle(wire);
         return talk.give_up(ex, wire, &mut link, &fault);
+    }
+}
+
+/// A connection to the attempt's worker; else the answer to the request.
+async fn connect(ex: &mut Exchange, attempt: &Attempt<'_>, wanted: Wanted) -> Result<Link, Outcome> {
+    let worker = attempt.worker;
+    match pool::lend(ex, worker, attempt.policy, wanted).await {
+        Ok(link) => Ok(link),
+        Err(LendError::Acquire) => Err(Outcome::Status(503)),
+        Err(LendError::Resolve(host)) => Err(respond::dns_failure(ex, &host)),
+        Err(LendError::Connect { .. }) => {
+            let host = &worker.spec.host;
+            logs::error!(ex, Level::Error, "proxy_http", "AH01114: HTTP: failed to make connection to backend: {host}");
+            Err(Outcome::Status(503))
+        }
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) enum Announced {
 }
 
 /// What the head says beyond the client's fields.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Manner {
     pub(super) body: Announced,
     /// `Expect: 100-continue` goes along, the client's own or ours.
@@ -31,6 +31,8 @@ pub(super) struct Manner {
     pub(super) close: bool,
     /// `force-proxy-request-1.0`.
     pub(super) http10: bool,
+    /// The protocol that the client asks for and the worker allows.
+    pub(super) upgrade: Option<Vec<u8>>,
 }
 
 /// Fields named by Connection, which end here.
@@ -154,7 +156,11 @@ pub(super) fn push_head(ex: &Exchange, attempt: &Attempt<'_>, manner: &Manner, o
         }
         Announced::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
     }
-    if !manner.http10 {
+    if let Some(upgrade) = &manner.upgrade {
+        out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: ");
+        out.extend_from_slice(upgrade);
+        out.extend_from_slice(b"\r\n");
+    } else if !manner.http10 {
         let text: &[u8] = if manner.close { b"Connection: close\r\n" } else { b"Connection: Keep-Alive\r\n" };
         out.extend_from_slice(text);
     }
