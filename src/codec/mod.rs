@@ -4,3 +4,4 @@
 pub mod ajp;
 pub mod http1;
 pub mod tribes;
+pub mod java;
