@@ -3,5 +3,5 @@
 
 pub mod ajp;
 pub mod http1;
-pub mod tribes;
 pub mod java;
+pub mod tribes;
