@@ -9,7 +9,7 @@ use super::load::{CONFIG_FILE, Loaded, SERVER_ROOT, mpm};
 use super::{Messages, vhosts};
 use crate::base::clock::push_strftime;
 use crate::config::core::{CoreProcess, CoreServer};
-use crate::config::{Directive, Generation, Places, latin1, merge_path};
+use crate::config::{Directive, Generation, Places, Support, latin1, merge_path};
 use crate::lang::Node;
 use crate::modules;
 use crate::modules::core::server::MUTEX_TYPES;
@@ -124,6 +124,30 @@ fn places(row: &Directive) -> String {
         out.push_str("isn't None");
     } else {
         let _ = write!(out, "includes {}", classes.join(" or "));
+    }
+    out
+}
+
+/// The answer to `-D DUMP_SUPPORT`: what becomes of every directive. `grammar/directives.txt` is this text.
+pub fn support() -> String {
+    let mut out = "# tandem -D DUMP_SUPPORT: what becomes of every directive of httpd's modules.\n\
+                   # obeyed: it works. no effect: accepted, there is nothing here for it to set.\n\
+                   # warned: checked, without effect yet. refused: checked by -t, the server does not start with it.\n"
+        .to_owned();
+    for module in modules::ALL.iter().filter(|module| !module.row.directives.is_empty()) {
+        let _ = writeln!(out, "\n{}", module.row.file);
+        let mut rows: Vec<_> = module.row.directives.iter().collect();
+        rows.sort_by_key(|row| row.name.trim_start_matches('<').to_ascii_lowercase());
+        for row in rows {
+            let name = if row.name.starts_with('<') { format!("{}>", row.name) } else { row.name.to_owned() };
+            let status = match row.support {
+                Support::Done => "obeyed",
+                Support::Moot => "no effect",
+                Support::Missing => "warned",
+                Support::Refused => "refused",
+            };
+            let _ = writeln!(out, "  {name:<32} {status}");
+        }
     }
     out
 }

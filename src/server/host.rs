@@ -276,8 +276,8 @@ mod tests {
 
     #[test]
     fn the_operating_system_is_named_as_its_packages_do() {
-        assert_eq!(super::system_in("PRETTY_NAME=\"Debian GNU/Linux 12\"\nVERSION_ID=\"12\"\nID=debian\n"), "Debian");
-        assert_eq!(super::system_in("ID=\"rhel\"\n"), "Red Hat Enterprise Linux");
-        assert_eq!(super::system_in(""), "Unix");
+        assert_eq!(system_in("PRETTY_NAME=\"Debian GNU/Linux 12\"\nVERSION_ID=\"12\"\nID=debian\n"), "Debian");
+        assert_eq!(system_in("ID=\"rhel\"\n"), "Red Hat Enterprise Linux");
+        assert_eq!(system_in(""), "Unix");
     }
 }

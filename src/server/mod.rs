@@ -43,6 +43,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Question::Build) => return dumps::build(&invocation, &mut messages),
         Some(Question::Directives) | None => {}
     }
+    if invocation.is_defined(b"DUMP_SUPPORT") {
+        return answer(&dumps::support());
+    }
     let loaded = match load(&invocation, None) {
         Ok(loaded) => loaded,
         Err(failure) => {

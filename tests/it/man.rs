@@ -28,3 +28,17 @@ fn every_option_has_its_entry() {
     // `-M` is in the list of options and not in httpd's synopsis; both are read here.
     assert_eq!(described, offered);
 }
+
+/// The committed table of what is supported is what the program says.
+#[test]
+fn the_table_of_support_is_current() {
+    let dump = Site::new("support").run(&["-D", "DUMP_SUPPORT"]);
+    assert_eq!((dump.code, dump.stderr.as_str()), (Some(0), ""), "{dump:?}");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("grammar/directives.txt");
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&file, &dump.stdout).unwrap();
+    }
+    let committed = fs::read_to_string(&file).unwrap();
+    assert!(committed == dump.stdout, "grammar/directives.txt is old: BLESS=1 cargo test --test it man::");
+    assert!(dump.stdout.lines().filter(|line| line.ends_with("obeyed")).count() > 300);
+}
