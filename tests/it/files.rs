@@ -1,4 +1,4 @@
-//! Files and what surrounds them: types, indexes, aliases, listings. One scenario a file in `tests/files`: modules,
+//! Files and what surrounds them: types, indexes, aliases, listings, rewriting, fields, access. One scenario a file in `tests/files`: modules,
 //! files and configuration, a line `---`, then requests (`> GET /x | Field: value`) with what httpd answers and logs.
 //!
 //! `HTTPD=/usr/sbin/apache2 BLESS=1` writes the answers of the real httpd into the files.
@@ -180,6 +180,7 @@ macro_rules! scenarios {
 }
 
 scenarios! {
+    access
     actions
     alias
     allowmethods
@@ -188,9 +189,12 @@ scenarios! {
     conditions
     dir
     expires
+    headers
     methods
     mime
     redirect
+    rewrite
+    rewrite_dir
     speling
     userdir
     vhost_alias
