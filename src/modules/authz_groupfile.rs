@@ -96,7 +96,7 @@ fn member(ex: &Exchange, wanted: impl Fn(&[u8]) -> bool) -> Verdict {
     if groups.is_empty() {
         logs::error!(
             ex,
-            Level::Error,
+            Level::Info,
             "authz_groupfile",
             "AH01666: Authorization of user {} to access {} failed, reason: user doesn't appear in group file ({}).",
             logs::Bytes(user),
@@ -110,7 +110,7 @@ fn member(ex: &Exchange, wanted: impl Fn(&[u8]) -> bool) -> Verdict {
     }
     logs::error!(
         ex,
-        Level::Error,
+        Level::Debug,
         "authz_groupfile",
         "AH01667: Authorization of user {} to access {} failed, reason: user is not part of the 'require'ed group(s).",
         logs::Bytes(user),

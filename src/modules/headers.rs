@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::base::pattern::{Captures, Flags, Pattern, substitute};
 use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Server, Shape, Slots, get_word, latin1, row};
 use crate::expr::{Expr, Scratch, Template};
@@ -192,7 +194,7 @@ fn change(cmd: &mut Cmd<'_>, text: &[u8], response: bool) -> Result<Arc<Change>,
             if action == b"unset" {
                 Action::Unset
             } else if response {
-                let pattern = Pattern::new(&name, Flags { icase: true, ..Flags::default() });
+                let pattern = Pattern::new(&name, Flags::default());
                 Action::Echo(pattern.map_err(|_| "Header echo regex could not be compiled".to_owned())?)
             } else {
                 return Err("Header echo only valid on Header directives".to_owned());
@@ -466,17 +468,17 @@ fn carry_out(ex: &mut Exchange, which: Which, change: &Change, work: &mut Work) 
             if !table.contains(name) {
                 return;
             }
-            let mut changed = Table::default();
-            for (field, now) in table.iter() {
-                if field.eq_ignore_ascii_case(name) {
-                    other.clear();
-                    edit(pattern, value, *all, now, captures, other);
-                    changed.add(field, other);
-                } else {
-                    changed.add(field, now);
-                }
+            // As in httpd the edited fields go to the end.
+            let mut edited: SmallVec<[Vec<u8>; 4]> = SmallVec::new();
+            for now in table.get_all(name) {
+                let mut value_now = Vec::new();
+                edit(pattern, value, *all, now, captures, &mut value_now);
+                edited.push(value_now);
             }
-            *table = changed;
+            table.unset(name);
+            for value in &edited {
+                table.add(name, value);
+            }
         }
     }
 }

@@ -323,6 +323,8 @@ fn sendable(ex: &Exchange) -> bool {
 
 /// Makes the response a 500 of our own; what the handler sends is dropped.
 fn replace(ex: &mut Exchange) {
+    // What was being answered is named, if that was an error or a redirect already.
+    let before = if ex.response.canned && ex.status != 200 { ex.status } else { 0 };
     std::mem::swap(&mut ex.headers_out, &mut ex.err_headers_out);
     ex.err_headers_out.clear();
     if !sendable(ex) {
@@ -336,7 +338,7 @@ fn replace(ex: &mut Exchange) {
     ex.response.canned = true;
     let mut page = std::mem::take(&mut ex.response.buffers[1]);
     page.clear();
-    super::errors::push_page(ex, 500, 0, b"", &mut page);
+    super::errors::push_page(ex, 500, before, b"", &mut page);
     ex.response.buffers[1] = page;
     ex.content_type.clear();
     ex.content_type.extend_from_slice(b"text/html; charset=iso-8859-1");
