@@ -304,6 +304,7 @@ fn put_fake(ex: &mut Exchange) -> Outcome {
     let value = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(&text));
     let name: &[u8] = if is_forward(ex) { b"Proxy-Authorization" } else { b"Authorization" };
     ex.headers_in.set(name, value.as_bytes());
+    logs::error!(ex, Level::Info, "auth_basic", "AH02457: AuthBasicFake: \"{}: {value}\"", logs::Bytes(name));
     Outcome::Ok
 }
 

@@ -128,13 +128,6 @@ pub fn refused(ex: &mut Exchange) -> Outcome {
 /// Last to be asked: a kind of authentication that no module carries out.
 fn nobody_knows_the_type(ex: &mut Exchange) -> Outcome {
     let Some(kind) = kind(ex) else { return Outcome::Declined };
-    if kind.eq_ignore_ascii_case(b"basic") {
-        // mod_auth_basic is there, but did not want to decide.
-        let loaded = ex.live.generation.globals.modules.contains(&"auth_basic_module");
-        if loaded {
-            return Outcome::Declined;
-        }
-    }
     logs::error!(
         ex,
         Level::Error,

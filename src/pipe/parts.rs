@@ -4,7 +4,7 @@ use super::conditions::{RangeLimits, Ranges, ranges};
 use super::media;
 use crate::codec::http1::write::push_decimal;
 use crate::config::core::{CoreDir, RangeLimit};
-use crate::web::Exchange;
+use crate::web::{Exchange, Range};
 
 /// What this server lets a request ask for (`MaxRanges` and its sisters).
 pub fn range_limits(ex: &Exchange) -> RangeLimits {
@@ -43,7 +43,7 @@ pub enum Selection {
     Nothing,
 }
 
-/// Answers the request's ranges: sets the status to 206 and the fields that go with it, and says what to send.
+/// Answers the request's ranges: makes the head say 206 and what goes with it, and says what to send.
 pub fn select(ex: &mut Exchange, length: u64) -> Selection {
     // Ranges are of the body as it is sent; a filter that changes it makes them meaningless.
     if !ex.filters.is_empty() || !ex.headers_in.contains(b"Range") {
@@ -54,10 +54,9 @@ pub fn select(ex: &mut Exchange, length: u64) -> Selection {
         Ranges::Parts(parts) => parts,
         Ranges::Unsatisfiable => return Selection::Nothing,
     };
-    ex.status = 206;
     if let [(first, last)] = parts.as_slice() {
         let (first, last) = (*first, *last);
-        ex.headers_out.set(b"Content-Range", format!("bytes {first}-{last}/{length}").as_bytes());
+        ex.response.range = Some(Range::One(format!("bytes {first}-{last}/{length}").into_bytes()));
         set_length_if_known(ex, last - first + 1);
         return Selection::Pieces(vec![Piece { head: Vec::new(), start: first, count: last - first + 1 }]);
     }
@@ -76,7 +75,7 @@ pub fn select(ex: &mut Exchange, length: u64) -> Selection {
     };
     let mut pieces: Vec<Piece> = parts.iter().map(piece).collect();
     pieces.push(Piece { head: format!("\r\n--{boundary}--\r\n").into_bytes(), start: 0, count: 0 });
-    ex.content_type = format!("multipart/byteranges; boundary={boundary}").into_bytes();
+    ex.response.range = Some(Range::Several(format!("multipart/byteranges; boundary={boundary}").into_bytes()));
     let total = pieces.iter().map(|piece| piece.head.len() as u64 + piece.count).sum();
     set_length_if_known(ex, total);
     Selection::Pieces(pieces)

@@ -10,7 +10,7 @@ use crate::base::clock::{Clock, SystemClock, push_http_date};
 use crate::codec::http1::write::push_decimal;
 use crate::codec::http1::{all_content, is_token};
 use crate::logs::{self, Bytes, Level};
-use crate::web::{BodyFault, Exchange, Framing, HeadOut, ProxyKind, Table, Wire, status};
+use crate::web::{BodyFault, Exchange, Framing, HeadOut, ProxyKind, Range, Table, Wire, status};
 
 /// Sends the response head once: runs the hooks of [`super::Phase::Head`], joins `err_headers_out` and `headers_out`,
 /// adds what the server itself says (Date, Server, Content-Type of [`super::media`], Content-Encoding, Content-Language, framing, Connection) in httpd's order, and hands it
@@ -51,6 +51,13 @@ fn send_head(ex: &mut Exchange, wire: &mut dyn Wire, computed: Option<u64>, anno
     for run in plan(&chain).hooks(Phase::Head) {
         if let Run::Now(run) = run {
             run(ex);
+        }
+    }
+    if let Some(range) = ex.response.range.take() {
+        ex.status = 206;
+        match range {
+            Range::One(which) => ex.headers_out.set(b"Content-Range", &which),
+            Range::Several(kind) => ex.content_type = kind,
         }
     }
     if let Some(length) = computed.filter(|_| !ex.response.broken_body && !ex.response.unmeasured)

@@ -18,6 +18,6 @@ pub use chain::Chain;
 pub use exchange::{Exchange, Ext, Handler, Matched, ProxyKind, Snapshot};
 pub use filter::BodyFilter;
 pub use live::{Conn, LineSink, Live, LogId};
-pub use response::{Prior, Response};
+pub use response::{Prior, Range, Response};
 pub use table::Table;
 pub use wire::{BodyFault, BodyKind, Framing, HeadOut, Tunnel, Wire};

@@ -27,10 +27,20 @@ pub struct Response {
     pub replaced: bool,
     /// The request that this one was made from, whose permission holds while the chain is the same.
     pub prior: Option<Prior>,
+    /// Only ranges of the body are sent: said in the head behind the changes of modules, where httpd's filter says it.
+    pub range: Option<Range>,
     /// The head's fields as sent.
     pub fields: Table,
     /// Buffers of body filters and pages.
     pub buffers: [Vec<u8>; 2],
+}
+
+/// What a head says of ranges.
+pub enum Range {
+    /// `Content-Range` of the only one.
+    One(Vec<u8>),
+    /// Content type of several.
+    Several(Vec<u8>),
 }
 
 impl Default for Response {
@@ -45,6 +55,7 @@ impl Default for Response {
             unmeasured: false,
             replaced: false,
             prior: None,
+            range: None,
             fields: Table::default(),
             buffers: [Vec::new(), Vec::new()],
         }
@@ -63,6 +74,7 @@ impl Response {
         self.unmeasured = false;
         self.replaced = false;
         self.prior = None;
+        self.range = None;
         self.fields.clear();
         self.buffers.iter_mut().for_each(Vec::clear);
     }
