@@ -4,4 +4,5 @@
 pub mod ajp;
 pub mod http1;
 pub mod java;
+pub mod proxy_header;
 pub mod tribes;

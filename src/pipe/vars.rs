@@ -137,7 +137,7 @@ impl Vars for Exchange {
             Var::QueryString => self.args.as_deref().unwrap_or_default(),
             Var::RemoteAddr | Var::RemoteHost => &self.client_ip,
             Var::RemoteIdent => b"",
-            Var::RemotePort => return push_u64(out, u64::from(self.client_port)),
+            Var::RemotePort => return push_u64(out, u64::from(self.conn.peer.port())),
             Var::RemoteUser => self.user.as_deref().unwrap_or_default(),
             Var::RequestFilename => &self.filename,
             Var::RequestLogId => return log_id(&self.log_id, out),

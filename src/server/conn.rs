@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::http1;
 use super::link::{Link, Stream};
 use super::threads::Thread;
+use super::{http1, proxied};
 use crate::web::Conn;
 
 /// How long a closing connection may be silent, and how long closing may take.
@@ -50,7 +50,7 @@ impl Drop for Place<'_> {
     }
 }
 
-fn text_of(addr: SocketAddr) -> Box<[u8]> {
+pub(super) fn text_of(addr: SocketAddr) -> Box<[u8]> {
     addr.ip().to_canonical().to_string().into_bytes().into()
 }
 
@@ -66,6 +66,7 @@ pub(super) async fn serve(thread: Rc<Thread>, stream: Stream, local: SocketAddr,
         peer,
         peer_ip: text_of(peer),
         local_ip: text_of(local),
+        forwarded: OnceCell::new(),
         default_server: Cell::new(server),
         generation: Cell::new(fronts.live.generation.serial),
         keepalives: Cell::new(0),
@@ -74,8 +75,15 @@ pub(super) async fn serve(thread: Rc<Thread>, stream: Stream, local: SocketAddr,
         log_id: OnceCell::new(),
     });
     let mut wait = http1::first_wait(fronts.of(server));
-    drop(fronts);
     let mut link = Link::new(stream);
+    if fronts.is_proxied(local, peer) {
+        link.wait_for(wait);
+        // Apart, as what it holds would make every idle connection larger.
+        if Box::pin(proxied::read_header(&fronts.live, &mut link, &conn)).await.is_err() {
+            return;
+        }
+    }
+    drop(fronts);
     let mut first = true;
     let after = loop {
         link.wait_for(wait);

@@ -1,5 +1,6 @@
 //! What the front needs of each server, looked up once a generation and thread.
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use crate::codec::http1::head::is_known_method;
 use crate::codec::http1::{Limits, Rules};
 use crate::config::core::{CoreProcess, CoreServer};
 use crate::config::{Globals, Server};
+use crate::modules::remoteip;
 use crate::modules::reqtimeout::{self, Rate};
 use crate::web::Live;
 
@@ -14,6 +16,7 @@ use crate::web::Live;
 pub(super) struct Fronts {
     pub(super) live: Rc<Live>,
     servers: Vec<Front>,
+    remoteip: bool,
 }
 
 /// What the front needs of one server.
@@ -38,7 +41,13 @@ impl Fronts {
         if servers.is_empty() {
             servers.push(Front::new(&Server::default(), globals, false));
         }
-        Self { live, servers }
+        let remoteip = globals.modules.contains(&"remoteip_module");
+        Self { live, servers, remoteip }
+    }
+
+    /// Whether a connection begins with a PROXY header.
+    pub(super) fn is_proxied(&self, local: SocketAddr, peer: SocketAddr) -> bool {
+        self.remoteip && remoteip::is_proxied(&self.live.generation.globals, local, peer)
     }
 
     /// The values of a server.

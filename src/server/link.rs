@@ -34,6 +34,13 @@ impl Link {
         }
     }
 
+    /// What can be read, left where it is; zero is the end.
+    pub(super) fn poll_peek(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        match &self.stream {
+            Stream::Tcp(tcp) => tcp.poll_peek(cx, &mut ReadBuf::new(buf)),
+        }
+    }
+
     /// Reads into `buf`; zero is the end.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut buf = ReadBuf::new(buf);

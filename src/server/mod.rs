@@ -9,6 +9,7 @@ mod http1;
 mod link;
 pub mod load;
 mod names;
+mod proxied;
 mod rates;
 mod reload;
 mod remark;

@@ -103,6 +103,8 @@ pub struct Conn {
     pub peer_ip: Box<[u8]>,
     /// Our IP as text.
     pub local_ip: Box<[u8]>,
+    /// The client that a PROXY header names: its IP as text, and its port.
+    pub forwarded: OnceCell<(Box<[u8]>, u16)>,
     /// Index of the default server for this connection's address.
     pub default_server: Cell<usize>,
     /// Serial of the generation that index belongs to.

@@ -204,6 +204,7 @@ pub fn conn(live: &Live) -> Rc<Conn> {
         peer: ([127, 0, 0, 1], 4000).into(),
         peer_ip: (*b"127.0.0.1").into(),
         local_ip: (*b"127.0.0.1").into(),
+        forwarded: OnceCell::new(),
         default_server: Cell::new(live.generation.select.default_server(local)),
         generation: Cell::new(1),
         keepalives: Cell::new(0),

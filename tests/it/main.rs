@@ -21,6 +21,7 @@ mod man;
 mod pipe;
 mod proxy_conf;
 mod proxy_map;
+mod remoteip;
 mod support;
 mod tomcat;
 mod tunnel;
