@@ -251,8 +251,7 @@ impl<V: Vars + ?Sized> Run<'_, V> {
                 }
             }
             Function::Ssl => self.vars.ssl(text, out),
-            // Only a check of a backend has an answer to speak of.
-            Function::Health => {}
+            Function::Health => self.vars.health(text, out),
             Function::ToLower => out.extend(text.iter().map(u8::to_ascii_lowercase)),
             Function::ToUpper => out.extend(text.iter().map(u8::to_ascii_uppercase)),
             Function::Escape => path::escape_path(text, out),

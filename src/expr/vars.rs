@@ -286,6 +286,8 @@ pub trait Vars {
     fn file_size(&self, path: &[u8]) -> u64;
     /// Appends an `SSL_*` variable; asked only where [`super::Options::ssl`] is set.
     fn ssl(&self, name: &[u8], out: &mut Vec<u8>);
+    /// Appends what `hc(..)` says of the answer to a health check; only such an answer has something to say.
+    fn health(&self, _item: &[u8], _out: &mut Vec<u8>) {}
 }
 
 #[cfg(test)]

@@ -1,11 +1,18 @@
-//! `mod_proxy_hcheck.c`: health checks of balancer members. Checked and kept; nobody probes yet.
+//! `mod_proxy_hcheck.c`: health checks of balancer members.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::base::clock::{Unit, parse_interval};
-use crate::base::pattern::{Captures, Flags, Pattern};
-use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Shape, get_word, latin1, row};
+use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Server, Shape, get_word, latin1, row};
+use crate::expr::Expr;
+use crate::modules::proxy::ProxyProcess;
 use crate::modules::rows::nothing;
 use crate::modules::slot;
 use crate::pipe::Module;
+use crate::upstream::health::{self, Watch};
+use crate::upstream::spec::{CheckMethod, HealthSpec};
+use crate::web::Live;
 
 /// The module.
 pub const MODULE: Module = Module {
@@ -19,11 +26,11 @@ pub const MODULE: Module = Module {
     hooks: &[],
 };
 
-/// Names that members may refer to.
+/// What members may refer to.
 #[derive(Clone, Default)]
 struct HcheckServer {
-    templates: Vec<Vec<u8>>,
-    conditions: Vec<Vec<u8>>,
+    templates: Vec<(Vec<u8>, HealthSpec)>,
+    conditions: Vec<(Vec<u8>, Arc<Expr>)>,
 }
 
 impl Conf for HcheckServer {
@@ -34,75 +41,117 @@ impl Conf for HcheckServer {
     }
 }
 
+/// Values of the process.
+#[derive(Clone, Default)]
+struct HcheckProcess {
+    size: Option<u32>,
+}
+
+impl Conf for HcheckProcess {
+    const SLOT: usize = slot::PROXY_HCHECK + 2;
+
+    fn merge(base: &Self, add: &Self) -> Self {
+        Self { size: add.size.or(base.size) }
+    }
+}
+
 /// The directives.
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
-    row("ProxyHCTemplate", Places::FILEINFO, Shape::Raw, template, "Health check template").missing(),
-    row("ProxyHCExpr", Places::FILEINFO, Shape::Raw, condition, "Define a health check condition ruleset expression").missing(),
-    row("ProxyHCTPsize", Places::SERVER, Shape::Take1, pool_size, "Set size of health check thread pool").missing(),
+    row("ProxyHCTemplate", Places::FILEINFO, Shape::Raw, template, "Health check template"),
+    row("ProxyHCExpr", Places::FILEINFO, Shape::Raw, condition, "Define a health check condition ruleset expression"),
+    row("ProxyHCTPsize", Places::SERVER, Shape::Take1, pool_size, "Set size of health check thread pool"),
 ];
 
-type Check = fn(&mut Cmd<'_>, &[u8]) -> Result<(), String>;
+type Set = fn(&mut Cmd<'_>, &mut HealthSpec, &[u8]) -> Result<(), String>;
 
 /// The parameters of members and templates.
 #[rustfmt::skip]
-static PARAMS: &[(&str, Check)] = &[
-    ("hctemplate", |cmd, v| known(cmd.server_conf::<HcheckServer>().templates.iter().any(|t| t == v), "ProxyHCTemplate name", v)),
-    ("hcinterval", |_, v| interval(v)),
-    ("hcpasses", |_, v| positive(v, "Passes must be a positive value")),
-    ("hcfails", |_, v| positive(v, "Fails must be a positive value")),
-    ("hcuri", |_, v| if v.len() < 64 { Ok(()) } else { Err("Health check uri length must be < 64 characters".to_owned()) }),
-    ("hcmethod", |_, v| method(v)),
-    ("hcexpr", |cmd, v| known(cmd.server_conf::<HcheckServer>().conditions.iter().any(|c| c == v), "health check condition expr", v)),
+static PARAMS: &[(&str, Set)] = &[
+    ("hctemplate", |cmd, health, v| put(health, named(&cmd.server_conf::<HcheckServer>().templates, v).ok_or_else(|| unknown("ProxyHCTemplate name", v)))),
+    ("hcinterval", |_, health, v| put(&mut health.interval, interval(v))),
+    ("hcpasses", |_, health, v| put(&mut health.passes, positive(v, "Passes must be a positive value"))),
+    ("hcfails", |_, health, v| put(&mut health.fails, positive(v, "Fails must be a positive value"))),
+    ("hcuri", |_, health, v| put(&mut health.uri, if v.len() < 64 { Ok(v.to_vec()) } else { Err("Health check uri length must be < 64 characters".to_owned()) })),
+    ("hcmethod", |_, health, v| put(&mut health.method, method(v))),
+    ("hcexpr", |cmd, health, v| {
+        let found = named(&cmd.server_conf::<HcheckServer>().conditions, v).map(|condition| Some((v.to_vec(), condition)));
+        put(&mut health.condition, found.ok_or_else(|| unknown("health check condition expr", v)))
+    }),
 ];
 
-fn known(found: bool, what: &str, name: &[u8]) -> Result<(), String> {
-    if found { Ok(()) } else { Err(format!("Unknown {what}: {}", latin1(name))) }
+fn put<T>(place: &mut T, value: Result<T, String>) -> Result<(), String> {
+    *place = value?;
+    Ok(())
 }
 
-fn interval(value: &[u8]) -> Result<(), String> {
+/// The last one of this name.
+fn named<T: Clone>(list: &[(Vec<u8>, T)], name: &[u8]) -> Option<T> {
+    list.iter().rev().find(|(other, _)| other == name).map(|(_, found)| found.clone())
+}
+
+fn unknown(what: &str, name: &[u8]) -> String {
+    format!("Unknown {what}: {}", latin1(name))
+}
+
+fn interval(value: &[u8]) -> Result<Duration, String> {
     let time = parse_interval(value, Unit::Second).map_err(|_| "Unparse-able hcinterval setting".to_owned())?;
     if time.as_millis() < 100 {
         return Err("Interval must be a positive value greater than 100ms".to_owned());
     }
-    Ok(())
+    Ok(time)
 }
 
-fn positive(value: &[u8], error: &str) -> Result<(), String> {
-    match crate::base::clock::leading_integer(value).0 {
-        Some(number) if number < 0 => Err(error.to_owned()),
-        _ => Ok(()),
-    }
+fn positive(value: &[u8], error: &str) -> Result<u32, String> {
+    let number = crate::base::clock::leading_integer(value).0.unwrap_or(0);
+    if number < 0 { Err(error.to_owned()) } else { Ok(u32::try_from(number).unwrap_or(u32::MAX)) }
 }
 
-fn method(value: &[u8]) -> Result<(), String> {
-    const METHODS: [&[u8]; 9] =
-        [b"NONE", b"TCP", b"OPTIONS", b"HEAD", b"GET", b"CPING", b"OPTIONS11", b"HEAD11", b"GET11"];
-    let known = METHODS.iter().any(|method| method.eq_ignore_ascii_case(value));
-    if known { Ok(()) } else { Err("Unknown method".to_owned()) }
+fn method(value: &[u8]) -> Result<CheckMethod, String> {
+    let known = CheckMethod::ALL.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(value));
+    known.map(|(_, method)| *method).ok_or_else(|| "Unknown method".to_owned())
 }
 
-/// Checks `key=value` of a member: whether it asks for health checks. The error is httpd's text.
-pub fn set_param(cmd: &mut Cmd<'_>, key: &[u8], value: &[u8]) -> Result<bool, String> {
+/// Sets `key=value` of a member. The error is httpd's text.
+pub fn set_param(cmd: &mut Cmd<'_>, health: &mut HealthSpec, key: &[u8], value: &[u8]) -> Result<(), String> {
     let param = PARAMS.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(key));
-    let (name, check) = param.ok_or_else(|| "unknown Worker hcheck parameter".to_owned())?;
-    check(cmd, value)?;
-    Ok(*name == "hctemplate" || (*name == "hcmethod" && !value.eq_ignore_ascii_case(b"NONE")))
+    let (_, set) = param.ok_or_else(|| "unknown Worker hcheck parameter".to_owned())?;
+    set(cmd, health, value)
 }
+
+/// The conditions of a server by their names, in the order they were defined.
+pub fn conditions(server: &Server) -> Vec<(Vec<u8>, Arc<Expr>)> {
+    server.get::<HcheckServer>().map(|conf| conf.conditions.clone()).unwrap_or_default()
+}
+
+/// Begins the checks of a generation that is served now, on this thread's runtime; `None` if the module is not loaded.
+pub fn watch(live: Live) -> Option<Watch> {
+    let globals = &live.generation.globals;
+    if !globals.modules.contains(&"proxy_hcheck_module") {
+        return None;
+    }
+    let size = globals.conf.get::<HcheckProcess>().and_then(|conf| conf.size).unwrap_or(POOL_SIZE);
+    let backends = globals.conf.get::<ProxyProcess>()?.backends.clone();
+    Some(health::watch(backends, live, size))
+}
+
+/// `ProxyHCTPsize` where nobody says.
+const POOL_SIZE: u32 = 16;
 
 /// `ProxyHCTemplate name key=value ...`.
 fn template(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     let (name, mut rest) = get_word(args.raw);
+    let mut health = HealthSpec::default();
     while !rest.is_empty() {
         let (word, after) = get_word(rest);
         rest = after;
         let Some(at) = memchr::memchr(b'=', &word) else {
             return Err("Invalid ProxyHCTemplate parameter. Parameter must be in the form 'key=value'".to_owned());
         };
-        set_param(cmd, &word[..at], &word[at + 1..])
+        set_param(cmd, &mut health, &word[..at], &word[at + 1..])
             .map_err(|error| format!("ProxyHCTemplate: {error} {}; {}", latin1(&word), latin1(&name)))?;
     }
-    cmd.server_conf::<HcheckServer>().templates.push(name);
+    cmd.server_conf::<HcheckServer>().templates.push((name, health));
     Ok(())
 }
 
@@ -116,25 +165,10 @@ fn condition(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     if name.is_empty() || text.is_empty() {
         return Err("Missing expression for ProxyHCExpr".to_owned());
     }
-    // `hc('body')` exists in these expressions only; nobody evaluates them yet, so another function may stand for it.
-    let known = Pattern::new(b"\\bhc\\(", Flags::default()).map(|hc| replace_all(&hc, &text, b"tolower("));
-    cmd.condition(known.as_deref().unwrap_or(&text))
-        .map_err(|why| format!("Could not parse expression \"{}\": {why}", latin1(&text)))?;
-    cmd.server_conf::<HcheckServer>().conditions.push(name);
+    let condition =
+        cmd.condition(&text).map_err(|why| format!("Could not parse expression \"{}\": {why}", latin1(&text)))?;
+    cmd.server_conf::<HcheckServer>().conditions.push((name, condition));
     Ok(())
-}
-
-/// `text` with every match of `pattern` replaced.
-fn replace_all(pattern: &Pattern, text: &[u8], by: &[u8]) -> Vec<u8> {
-    let (mut out, mut rest, mut found) = (Vec::with_capacity(text.len()), text, Captures::new());
-    while pattern.captures(rest, &mut found) {
-        let Some((start, end)) = found.get(0).filter(|(start, end)| start < end) else { break };
-        out.extend_from_slice(&rest[..start]);
-        out.extend_from_slice(by);
-        rest = &rest[end..];
-    }
-    out.extend_from_slice(rest);
-    out
 }
 
 /// Where the brace that was open before `text` closes; its end if nowhere.
@@ -156,7 +190,9 @@ fn closing_brace(text: &[u8]) -> usize {
 /// `ProxyHCTPsize`.
 fn pool_size(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     cmd.global_only()?;
-    positive(args.word(0), "Invalid ProxyHCTPsize parameter. Parameter must be >= 0")
+    let size = positive(args.word(0), "Invalid ProxyHCTPsize parameter. Parameter must be >= 0")?;
+    cmd.globals.conf.get_mut::<HcheckProcess>().size = Some(size);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -164,11 +200,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn expressions_end_with_their_brace_and_know_hc() {
+    fn expressions_end_with_their_brace() {
         assert_eq!(closing_brace(b"%{X} == 1} rest"), 9);
         assert_eq!(closing_brace(b"%{REQUEST_STATUS} =~ /^[234]/"), 29);
-        let hc = Pattern::new(b"\\bhc\\(", Flags::default()).unwrap();
-        assert_eq!(replace_all(&hc, b"hc('body') && xhc('a') && hc('b')", b"f("), b"f('body') && xhc('a') && f('b')");
     }
 
     #[test]

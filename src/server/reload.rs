@@ -11,10 +11,12 @@ use super::run::{Options, account, announce, main_errors, socket_options};
 use super::threads::{Order, Serving, Shared, Threads};
 use crate::config::Generation;
 use crate::logs::{self, Errno, Level, Process, Targets};
-use crate::modules::mpm;
+use crate::modules::{mpm, proxy_hcheck};
 use crate::net::daemon::as_root;
 use crate::net::listen::{self, Listener};
 use crate::net::opener::Opener;
+use crate::upstream::health::Watch;
+use crate::web::Live;
 
 /// What is in force.
 pub(super) struct State {
@@ -25,6 +27,8 @@ pub(super) struct State {
     pub(super) opener: Box<dyn Opener>,
     /// How many sockets each address has.
     pub(super) sockets: usize,
+    /// Checks of the generation that is served.
+    pub(super) health: Option<Watch>,
 }
 
 /// How often a draining server looks whether it is done.
@@ -43,6 +47,7 @@ pub(super) async fn obey(mut state: State, pid_file: &Path) -> std::io::Result<(
     // Only now: who can reach the server can also signal it.
     state.threads.tell(|| Order::Listen(state.listeners.clone()));
     announce(&state.shared.current.load().generation, &state.options);
+    state.watch_health();
     loop {
         tokio::select! {
             _ = terminate.recv() => {
@@ -136,7 +141,14 @@ impl State {
         self.threads.tell(|| Order::Listen(listeners.clone()));
         self.listeners = listeners;
         announce(&generation, &self.options);
+        self.watch_health();
         Ok(())
+    }
+
+    /// Checks the health of the backends that are served now, and no longer of those before.
+    fn watch_health(&mut self) {
+        let serving = self.shared.current.load();
+        self.health = proxy_hcheck::watch(Live::new(serving.generation.clone(), serving.opened.sinks.clone()));
     }
 
     /// Ends when the last connection does, at the latest after `most` or with the next SIGTERM.

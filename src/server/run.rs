@@ -235,8 +235,9 @@ fn serve(
     pipe::install(modules::ALL);
     let shared = Arc::new(Shared::new(Serving { generation: generation.clone(), opened }, count));
     let threads = Threads::start(&shared).map_err(alert)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(alert)?;
-    let state = State { options, shared: shared.clone(), threads, listeners, opener, sockets: count };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default());
+    let runtime = runtime.map_err(alert)?;
+    let state = State { options, shared: shared.clone(), threads, listeners, opener, sockets: count, health: None };
     let ended = runtime.block_on(obey(state, pid_file)).map_err(alert);
     shared.current.load().opened.flush();
     ended

@@ -11,9 +11,11 @@
 mod ajp;
 mod balancer;
 pub mod canon;
+mod current;
 mod dial;
 mod elect;
 mod forward;
+pub mod health;
 mod http1;
 mod link;
 pub mod pool;
@@ -24,6 +26,7 @@ mod stream;
 mod tunnel;
 mod worker;
 
+pub use current::Current;
 pub use forward::forward;
 pub use worker::{Backends, Balancer, BalancerState, Worker, WorkerState};
 

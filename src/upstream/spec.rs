@@ -132,8 +132,81 @@ pub struct WorkerSpec {
     pub status: u32,
     /// `secret` (AJP).
     pub secret: Option<Secret>,
+    /// Health checks.
+    pub health: HealthSpec,
+    /// Index of the server that it was defined in: its log hears of it.
+    pub server: usize,
     /// `upgrade`: a token, `ANY`, or `NONE` (empty).
     pub upgrade: Option<Vec<u8>>,
+}
+
+/// `hcmethod`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CheckMethod {
+    /// Not checked.
+    #[default]
+    None,
+    /// Connect.
+    Tcp,
+    /// `OPTIONS *`.
+    Options,
+    /// HEAD.
+    Head,
+    /// GET.
+    Get,
+    /// AJP's ping.
+    Cping,
+    /// OPTIONS with HTTP/1.1.
+    Options11,
+    /// HEAD with HTTP/1.1.
+    Head11,
+    /// GET with HTTP/1.1.
+    Get11,
+}
+
+impl CheckMethod {
+    /// All, as written, in httpd's order.
+    pub const ALL: [(&'static str, Self); 9] = [
+        ("NONE", Self::None),
+        ("TCP", Self::Tcp),
+        ("OPTIONS", Self::Options),
+        ("HEAD", Self::Head),
+        ("GET", Self::Get),
+        ("CPING", Self::Cping),
+        ("OPTIONS11", Self::Options11),
+        ("HEAD11", Self::Head11),
+        ("GET11", Self::Get11),
+    ];
+}
+
+/// How a member's health is checked.
+#[derive(Clone, Debug)]
+pub struct HealthSpec {
+    /// `hcmethod`.
+    pub method: CheckMethod,
+    /// `hcpasses`.
+    pub passes: u32,
+    /// `hcfails`.
+    pub fails: u32,
+    /// `hcinterval`.
+    pub interval: Duration,
+    /// `hcuri`.
+    pub uri: Vec<u8>,
+    /// `hcexpr`: its name, and what must hold.
+    pub condition: Option<(Vec<u8>, Arc<crate::expr::Expr>)>,
+}
+
+impl Default for HealthSpec {
+    fn default() -> Self {
+        Self {
+            method: CheckMethod::None,
+            passes: 1,
+            fails: 1,
+            interval: Duration::from_secs(30),
+            uri: Vec::new(),
+            condition: None,
+        }
+    }
 }
 
 /// A shared secret; never printed.
@@ -182,6 +255,8 @@ impl WorkerSpec {
             redirect: Vec::new(),
             status: 0,
             secret: None,
+            health: HealthSpec::default(),
+            server: 0,
             upgrade: None,
         }
     }

@@ -24,7 +24,7 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
 
 use super::pool::Pool;
-use super::spec::{BalancerSpec, WorkerSpec, status};
+use super::spec::{BalancerSpec, CheckMethod, WorkerSpec, status};
 
 /// All backends of a generation: in the process-wide values of `modules::proxy`.
 #[derive(Clone, Default)]
@@ -85,6 +85,10 @@ pub struct WorkerState {
     pub error_time: AtomicI64,
     /// Times the retry time ran out since the last successful connect.
     pub retries: AtomicU32,
+    /// Health checks passed, and failed, on the way to the number that changes something.
+    pub passes: AtomicU32,
+    /// See `passes`.
+    pub fails: AtomicU32,
     /// Connections open, idle ones included.
     pub open: AtomicU32,
     /// Requests that wait for a connection because `max` is reached.
@@ -111,6 +115,8 @@ impl WorkerState {
             lbstatus: AtomicI64::new(0),
             error_time: AtomicI64::new(0),
             retries: AtomicU32::new(0),
+            passes: AtomicU32::new(0),
+            fails: AtomicU32::new(0),
             open: AtomicU32::new(0),
             starving: AtomicU32::new(0),
             freed: Notify::new(),
@@ -195,6 +201,10 @@ impl Backends {
                 let state = match old_workers.remove(spec.key.as_str()) {
                     Some(old) => {
                         old.configure(spec.status);
+                        if spec.health.method == CheckMethod::None && spec.status & status::HC_FAILED == 0 {
+                            // Nobody would find out that it is well again.
+                            old.status.fetch_and(!status::HC_FAILED, Ordering::Relaxed);
+                        }
                         old.retired.store(false, Ordering::Relaxed);
                         old.clone()
                     }

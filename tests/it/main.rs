@@ -15,6 +15,7 @@ mod conf;
 mod config;
 mod files;
 mod front;
+mod health;
 mod layering;
 mod logfiles;
 mod man;

@@ -9,8 +9,8 @@ use super::serve::Handlers;
 use super::table::Table;
 use super::worker::WorkerSet;
 use crate::config::{Fatal, Globals, PostConfig, Server, Warning, latin1};
-use crate::upstream::Backends;
 use crate::upstream::spec::{BalancerSpec, LbMethod, WorkerSpec, status};
+use crate::upstream::{Backends, Current};
 
 /// What is collected of all servers before it gets its state.
 #[derive(Default)]
@@ -22,11 +22,12 @@ struct Collected {
 }
 
 impl Collected {
-    fn worker(&mut self, set: Arc<WorkerSet>, scope: &str, member: bool) -> usize {
+    fn worker(&mut self, set: Arc<WorkerSet>, server: usize, scope: &str, member: bool) -> usize {
         let set = Arc::unwrap_or_clone(set);
         let mut spec = set.spec;
         // A pattern's worker may have the name of a plain one.
         let kind = if set.matchable { "~" } else { "" };
+        spec.server = server;
         spec.key = format!("{scope}\n{kind}{}", set.full_name);
         // Where a pattern decides on host or port, each request has a worker of its own.
         spec.generic |= set.dynamic;
@@ -41,9 +42,9 @@ impl Collected {
         self.workers.len() - 1
     }
 
-    fn balancer(&mut self, set: &BalancerSet, scope: &str) -> usize {
+    fn balancer(&mut self, set: &BalancerSet, server: usize, scope: &str) -> usize {
         let key = format!("{scope}\n{}", set.name);
-        let members = set.members.iter().map(|member| self.worker(member.clone(), &key, true)).collect();
+        let members = set.members.iter().map(|member| self.worker(member.clone(), server, &key, true)).collect();
         self.balancers.push(set.spec(key, members));
         self.balancers.len() - 1
     }
@@ -102,14 +103,14 @@ pub(super) fn post_config(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
         let mut table = Table::new(lists.rules);
         for worker in lists.workers {
             let pattern = worker.matchable;
-            let index = all.worker(worker, &scope, false);
+            let index = all.worker(worker, server.index, &scope, false);
             table.add_worker(index, pattern);
         }
         for balancer in &lists.balancers {
             let base = main_balancers.iter().find(|base| inherits && base.name == balancer.name);
             let index = match base {
-                Some(base) => all.balancer(&balancer.over(base), &scope),
-                None => all.balancer(balancer, &scope),
+                Some(base) => all.balancer(&balancer.over(base), server.index, &scope),
+                None => all.balancer(balancer, server.index, &scope),
             };
             table.add_balancer(index);
         }
@@ -123,7 +124,7 @@ pub(super) fn post_config(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
     let backends = if post.check_only {
         Backends::default()
     } else {
-        Backends::adopt(all.workers, all.balancers, previous.map(|previous| &*previous.backends))
+        Backends::adopt(all.workers, all.balancers, previous.map(|previous| previous.backends.load()).as_deref())
     };
     let mut sealed: Vec<Arc<Table>> = Vec::with_capacity(tables.len());
     for (mut table, kind) in tables.into_iter().zip(kinds) {
@@ -144,7 +145,7 @@ pub(super) fn post_config(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
     }
     let schemes = Handlers::loaded(&post.globals.modules);
     *post.globals.conf.get_mut::<ProxyProcess>() =
-        ProxyProcess { backends: Arc::new(backends), tables: sealed, schemes };
+        ProxyProcess { backends: Arc::new(Current::new(backends)), tables: sealed, schemes };
     Ok(())
 }
 
@@ -161,7 +162,7 @@ fn unsupported(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
         ("h2", "proxy_http2_module"),
         ("h2c", "proxy_http2_module"),
     ];
-    let (mut refused, mut missing) = (BTreeSet::new(), BTreeSet::new());
+    let mut refused = BTreeSet::new();
     for server in post.servers.iter() {
         let Some(conf) = server.get::<ProxyServer>().filter(|conf| conf.owner == server.index) else { continue };
         if conf.requests == Some(true) {
@@ -176,20 +177,12 @@ fn unsupported(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
             if known.is_some_and(|(_, module)| post.globals.modules.contains(module)) {
                 refused.insert(format!("{scheme}:// backends"));
             }
-            if worker.health {
-                missing.insert("hcmethod=".to_owned());
-            }
         }
-    }
-    let list = |names: BTreeSet<String>| names.into_iter().collect::<Vec<_>>().join(", ");
-    if !missing.is_empty() {
-        let text = format!("tandem: warning: not built in yet, without effect: {}", list(missing));
-        post.warnings.push(Warning { module: "proxy", level: "warn", text, bare: true });
     }
     if refused.is_empty() {
         return Ok(());
     }
-    let refused = list(refused);
+    let refused = refused.into_iter().collect::<Vec<_>>().join(", ");
     if !post.check_only {
         return Err(Fatal { text: format!("tandem: not built in yet: {refused}"), quiet: false });
     }

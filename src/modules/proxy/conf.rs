@@ -11,7 +11,7 @@ use super::worker::WorkerSet;
 use crate::base::pattern::Pattern;
 use crate::config::{Cmd, Conf, inner_or_outer};
 use crate::modules::slot;
-use crate::upstream::Backends;
+use crate::upstream::Current;
 use crate::upstream::spec::{BadHeaderPolicy, Via};
 
 /// `mapping=`.
@@ -158,7 +158,7 @@ impl Conf for ProxyDir {
 #[derive(Clone, Default)]
 pub struct ProxyProcess {
     /// All workers and balancers.
-    pub backends: Arc<Backends>,
+    pub backends: Arc<Current>,
     /// What each server's requests may be sent to, by the server's index.
     pub(super) tables: Vec<Arc<Table>>,
     /// Schemes that a loaded module handles.

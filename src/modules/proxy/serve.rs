@@ -17,8 +17,8 @@ use crate::pipe::{self, Outcome, Waiting};
 use crate::upstream::canon::{Form, canonical};
 use crate::upstream::respond::proxy_error;
 use crate::upstream::spec::{Choice, Endpoint, Forward, Policy, Scheme, WorkerSpec};
-use crate::upstream::{self};
-use crate::web::{Chain, Exchange, ProxyKind, Wire};
+use crate::upstream::{self, Backends};
+use crate::web::{Chain, Exchange, Live, ProxyKind, Wire};
 
 /// Which schemes a loaded module handles.
 #[derive(Clone, Copy, Debug, Default)]
@@ -106,14 +106,14 @@ fn canonicalise(ex: &mut Exchange) -> Result<(), u16> {
 
 /// Whom the canonical URL in `ex.filename` is for: a worker or balancer of the request's server, or a worker made up for
 /// this request. `None` if no loaded module handles its scheme.
-pub fn target_for(ex: &Exchange, process: &ProxyProcess) -> Option<Choice> {
+pub fn target_for(ex: &Exchange, process: &ProxyProcess, backends: &Backends) -> Option<Choice> {
     let url = ex.filename.get(6..).unwrap_or_default();
     let table = process.tables.get(ex.server)?;
     if is_balancer(url) {
-        return table.balancer(&process.backends, url).filter(|_| process.schemes.balancer).map(Choice::Balancer);
+        return table.balancer(backends, url).filter(|_| process.schemes.balancer).map(Choice::Balancer);
     }
-    if let Some(index) = table.worker(&process.backends, url) {
-        let spec = &process.backends.workers.get(index)?.spec;
+    if let Some(index) = table.worker(backends, url) {
+        let spec = &backends.workers.get(index)?.spec;
         if !process.schemes.handles(spec.scheme, &spec.scheme_text) {
             return None;
         }
@@ -188,11 +188,12 @@ async fn handle(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
     }
     let live = ex.live.clone();
     let Some(process) = live.generation.globals.conf.get::<ProxyProcess>() else { return Outcome::Declined };
-    let Some(choice) = target_for(ex, process) else {
+    let backends = backends_here(&live, process);
+    let Some(choice) = target_for(ex, process, &backends) else {
         return no_handler(ex);
     };
     let form = matches!(choice, Choice::Balancer(_)).then(|| Form::of(ex));
-    upstream::forward(ex, wire, &process.backends, &Forward { choice, policy, form }).await
+    upstream::forward(ex, wire, &backends, &Forward { choice, policy, form }).await
 }
 
 /// Whether a loaded module knows the URL's scheme: for `SetHandler`, which is not for the proxy otherwise.
@@ -308,6 +309,25 @@ fn refuse_trace(ex: &mut Exchange) -> Option<u16> {
     ex.notes.set(b"error-notes", text.as_bytes());
     ex.notes.set(b"verbose-error-to", b"*");
     Some(405)
+}
+
+/// The backends as this thread has seen them last.
+#[derive(Default)]
+struct Seen(RefCell<Option<(u64, Rc<Backends>)>>);
+
+/// The backends in force, without a counter that threads share.
+fn backends_here(live: &Live, process: &ProxyProcess) -> Rc<Backends> {
+    let seen = live.local(Seen::default);
+    let version = process.backends.version();
+    let mut seen = seen.0.borrow_mut();
+    match &*seen {
+        Some((known, backends)) if *known == version => backends.clone(),
+        _ => {
+            let backends = Rc::new(Backends::clone(&process.backends.load()));
+            *seen = Some((version, backends.clone()));
+            backends
+        }
+    }
 }
 
 /// This thread's policies, one for each chain of sections and server. The chain is kept with it: its address is the key.

@@ -18,8 +18,6 @@ pub(super) struct WorkerSet {
     pub(super) matchable: bool,
     /// `$n` in the host or port: where it leads is known only with the request.
     pub(super) dynamic: bool,
-    /// Health checks are asked for.
-    pub(super) health: bool,
 }
 
 const MAX_NAME: usize = 383;
@@ -71,7 +69,7 @@ impl WorkerSet {
         spec.reuse = !dollar;
         let authority = super::table::authority(&parsed.name);
         let dynamic = matchable && authority.contains(&b'$');
-        Ok(Self { spec, full_name, matchable, dynamic, health: false })
+        Ok(Self { spec, full_name, matchable, dynamic })
     }
 }
 
@@ -121,8 +119,7 @@ pub(super) fn set(cmd: &mut Cmd<'_>, worker: &mut WorkerSet, key: &[u8], value: 
     match PARAMS.iter().find(|param| param.name.as_bytes().eq_ignore_ascii_case(key)) {
         Some(param) => (param.set)(&mut worker.spec, value),
         None if cmd.globals.modules.contains(&"proxy_hcheck_module") => {
-            worker.health |= crate::modules::proxy_hcheck::set_param(cmd, key, value)?;
-            Ok(())
+            crate::modules::proxy_hcheck::set_param(cmd, &mut worker.spec.health, key, value)
         }
         None => Err("unknown Worker parameter".to_owned()),
     }
