@@ -11,6 +11,10 @@
 //! 5. [`upstream`]: workers, pools, balancers, backends.
 //! 6. [`modules`]: one room per httpd module.
 //! 7. [`server`]: the program.
+//!
+//! The second program, a member of a Tomcat cluster, stands on [`base`] and [`codec`]:
+//!
+//! * [`tribes`]: Tomcat's group communication.
 
 pub mod base;
 pub mod codec;
@@ -22,5 +26,6 @@ pub mod modules;
 pub mod net;
 pub mod pipe;
 pub mod server;
+pub mod tribes;
 pub mod upstream;
 pub mod web;

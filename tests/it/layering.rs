@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["base"],
     &["codec", "lang", "expr"],
-    &["config"],
+    &["config", "tribes"],
     &["web"],
     &["pipe", "logs", "net"],
     &["upstream"],

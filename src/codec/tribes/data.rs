@@ -122,13 +122,7 @@ impl ChannelData {
 
     /// Appends the content of a frame.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        out.reserve(self.encoded_len());
-        out.extend_from_slice(&self.options.0.to_be_bytes());
-        out.extend_from_slice(&self.timestamp.to_be_bytes());
-        put_counted(out, &self.unique_id);
-        out.extend_from_slice(&length(self.source.encoded_len()).to_be_bytes());
-        self.source.encode(out);
-        put_counted(out, &self.message);
+        put_data(out, self.options, self.timestamp, &self.unique_id, &self.source, &self.message);
     }
 
     /// How long its content is.
@@ -140,4 +134,22 @@ impl ChannelData {
     pub fn peek_options(content: &[u8]) -> Option<Options> {
         content.first_chunk().map(|bits| Options(i32::from_be_bytes(*bits)))
     }
+}
+
+/// Appends the content of a frame, from its parts.
+pub fn put_data(
+    out: &mut Vec<u8>,
+    options: Options,
+    timestamp: i64,
+    unique_id: &UniqueId,
+    source: &Member,
+    message: &[u8],
+) {
+    out.reserve(40 + source.encoded_len() + message.len());
+    out.extend_from_slice(&options.0.to_be_bytes());
+    out.extend_from_slice(&timestamp.to_be_bytes());
+    put_counted(out, unique_id);
+    out.extend_from_slice(&length(source.encoded_len()).to_be_bytes());
+    source.encode(out);
+    put_counted(out, message);
 }

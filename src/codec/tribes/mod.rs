@@ -11,7 +11,7 @@ pub mod rpc;
 #[cfg(test)]
 mod tests;
 
-pub use data::{ChannelData, Options, UnknownOption};
+pub use data::{ChannelData, Options, UnknownOption, put_data};
 pub use frame::{ACK, FAIL_ACK, Frame, OVERHEAD, Reply, START, frame, reply, reply_frame, split};
 pub use member::{Member, SHUTDOWN, UniqueId, is_member};
 
