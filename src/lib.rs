@@ -24,6 +24,7 @@ pub mod lang;
 pub mod logs;
 pub mod modules;
 pub mod net;
+pub mod node;
 pub mod pipe;
 pub mod server;
 pub mod tribes;

@@ -37,6 +37,15 @@ impl<'a> Reader<'a> {
         Ok(Self { graph, at: 0, handles: Vec::new(), scratch: Vec::new(), depth: 0, limits, block: &[], broken: None })
     }
 
+    /// A part of a stream in which so many handles were given before; it cannot refer to what they stand for.
+    pub fn part(source: &'a [u8], limits: Limits, handles: u32) -> Result<Self, Error> {
+        let mut reader = Self::bare(source, limits)?;
+        for _ in 0..handles.min(limits.nodes) {
+            reader.new_node(Node::Desc(u32::MAX))?;
+        }
+        Ok(reader)
+    }
+
     /// Everything read so far.
     pub fn graph(&self) -> &Graph<'a> {
         &self.graph

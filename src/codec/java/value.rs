@@ -141,6 +141,22 @@ impl Value {
         self.read(|graph, item| graph.text(item)).ok().flatten()
     }
 
+    /// The number, if it is an `Integer`.
+    pub fn as_integer(&self) -> Option<i32> {
+        self.read(|graph, item| graph.integer(item)).ok()?.ok()
+    }
+
+    /// The truth value, if it is a `Boolean`.
+    pub fn as_boolean(&self) -> Option<bool> {
+        self.read(|graph, item| graph.boolean(item)).ok()?.ok()
+    }
+
+    /// The name of its class; empty for null.
+    pub fn class(&self) -> String {
+        let class = self.read(|graph, item| graph.class_of(item).and_then(|name| super::decode_mutf8(name).ok()));
+        class.ok().flatten().unwrap_or_default()
+    }
+
     fn reader(&self) -> Result<(Reader<'_>, Item), Error> {
         let mut reader = Reader::bare(&self.stream, Limits::STATE)?;
         let mut item = reader.object()?;

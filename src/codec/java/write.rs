@@ -105,9 +105,20 @@ impl Writer {
         writer
     }
 
+    /// A stream behind bytes that are there already.
+    pub fn onto(mut out: Vec<u8>) -> Self {
+        out.extend_from_slice(&HEADER);
+        Self { out, ..Self::default() }
+    }
+
     /// A stream whose header is left out.
     pub(crate) fn bare() -> Self {
         Self::default()
+    }
+
+    /// A part of a stream of which so many handles are given already.
+    pub fn part(handles: u32) -> Self {
+        Self { next: handles, ..Self::default() }
     }
 
     /// Starts over in the same memory, without a header.
