@@ -11,7 +11,7 @@ const FLOORS: &[&[&str]] = &[
     &["config", "tribes"],
     &["web"],
     &["pipe", "logs", "net"],
-    &["upstream"],
+    &["upstream", "node"],
     &["modules"],
     &["server"],
 ];
