@@ -6,3 +6,4 @@ pub mod http1;
 pub mod java;
 pub mod proxy_header;
 pub mod tribes;
+pub mod x509;

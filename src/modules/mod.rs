@@ -123,7 +123,6 @@ pub mod socache_redis;
 pub mod socache_shmcb;
 pub mod speling;
 pub mod ssl;
-mod ssl_check;
 pub mod status;
 pub mod substitute;
 pub mod suexec;

@@ -66,6 +66,12 @@ pub fn rates(server: &Server) -> (Rate, Rate) {
     (conf.and_then(|conf| conf.header).unwrap_or(HEADER), conf.and_then(|conf| conf.body).unwrap_or(BODY))
 }
 
+/// How long a TLS handshake may take, where that is said.
+pub fn handshake(server: &Server) -> Option<Duration> {
+    let rate = server.get::<ReadTimeout>().and_then(|conf| conf.handshake)?;
+    Some(rate.timeout).filter(|time| *time > Duration::ZERO)
+}
+
 /// `RequestReadTimeout stage=timeout[-maxtimeout][,MinRate=rate] …`.
 fn read_timeout(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     cmd.not_in_dir_context()?;

@@ -3,7 +3,11 @@
 //! - [`listen`]: which addresses to listen on, and what is kept of those that are open.
 //! - [`opener`]: what needs privileges, behind one trait.
 //! - [`daemon`]: background, pid file, account.
+//! - [`tls`]: certificates and what a TLS endpoint is; [`ciphers`]: OpenSSL's lists; [`secured`]: a session over a socket.
 
+pub mod ciphers;
 pub mod daemon;
 pub mod listen;
 pub mod opener;
+pub mod secured;
+pub mod tls;

@@ -11,11 +11,12 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::link::{Link, Stream};
 use super::threads::Thread;
-use super::{http1, proxied};
+use super::{http1, proxied, tls};
 use crate::web::Conn;
 
 /// How long a closing connection may be silent, and how long closing may take.
@@ -55,7 +56,7 @@ pub(super) fn text_of(addr: SocketAddr) -> Box<[u8]> {
 }
 
 /// Serves one connection.
-pub(super) async fn serve(thread: Rc<Thread>, stream: Stream, local: SocketAddr, peer: SocketAddr) {
+pub(super) async fn serve(thread: Rc<Thread>, stream: TcpStream, local: SocketAddr, peer: SocketAddr) {
     let (index, id) = thread.enter();
     let place = Place { thread: &thread, index };
     let fronts = thread.fronts();
@@ -70,20 +71,23 @@ pub(super) async fn serve(thread: Rc<Thread>, stream: Stream, local: SocketAddr,
         default_server: Cell::new(server),
         generation: Cell::new(fronts.live.generation.serial),
         keepalives: Cell::new(0),
-        secure: false,
+        secure: fronts.of(server).tls.is_some(),
+        tls: OnceCell::new(),
         aborted: Cell::new(false),
         log_id: OnceCell::new(),
     });
     let mut wait = http1::first_wait(fronts.of(server));
-    let mut link = Link::new(stream);
-    if fronts.is_proxied(local, peer) {
-        link.wait_for(wait);
+    let proxied = fronts.is_proxied(local, peer);
+    drop(fronts);
+    let mut link = Link::new(Stream::Tcp(stream));
+    if proxied || conn.secure {
         // Apart, as what it holds would make every idle connection larger.
-        if Box::pin(proxied::read_header(&fronts.live, &mut link, &conn)).await.is_err() {
-            return;
+        match Box::pin(begin(&thread, link, &conn, wait, proxied)).await {
+            Ok(begun) => link = begun,
+            Err(None) => return,
+            Err(Some(mut link)) => return Box::pin(linger(&mut link)).await,
         }
     }
-    drop(fronts);
     let mut first = true;
     let after = loop {
         link.wait_for(wait);
@@ -111,6 +115,38 @@ pub(super) async fn serve(thread: Rc<Thread>, stream: Stream, local: SocketAddr,
     drop(conn);
     if after == After::Linger {
         linger(&mut link).await;
+    }
+}
+
+/// What comes in front of requests: a PROXY header, a handshake. An error is a connection without requests, perhaps
+/// one that has to be ended in order.
+async fn begin(
+    thread: &Thread,
+    mut link: Link,
+    conn: &Rc<Conn>,
+    wait: Duration,
+    proxied: bool,
+) -> Result<Link, Option<Link>> {
+    if proxied {
+        link.wait_for(wait);
+        let live = thread.fronts().live.clone();
+        if proxied::read_header(&live, &mut link, conn).await.is_err() {
+            return Err(None);
+        }
+    }
+    if !conn.secure {
+        return Ok(link);
+    }
+    let Some(tcp) = link.into_tcp() else { return Err(None) };
+    match tls::shake_hands(thread, tcp, conn).await {
+        tls::Shaken::Done(session) => Ok(Link::new(Stream::Tls(session))),
+        tls::Shaken::Plain(tcp) => {
+            let mut link = Link::new(Stream::Tcp(tcp));
+            http1::plain_on_tls(thread, &mut link, conn).await;
+            Err(Some(link))
+        }
+        // What the client still sends must not reset what it was told.
+        tls::Shaken::Failed(tcp) => Err(Some(Link::new(Stream::Tcp(tcp)))),
     }
 }
 
@@ -156,7 +192,7 @@ async fn linger(link: &mut Link) {
 mod tests {
     use super::*;
 
-    fn size<F>(_: impl Fn(Rc<Thread>, Stream, SocketAddr, SocketAddr) -> F) -> usize {
+    fn size<F>(_: impl Fn(Rc<Thread>, TcpStream, SocketAddr, SocketAddr) -> F) -> usize {
         size_of::<F>()
     }
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::codec::http1::head::is_known_method;
@@ -10,6 +11,7 @@ use crate::config::core::{CoreProcess, CoreServer};
 use crate::config::{Globals, Server};
 use crate::modules::remoteip;
 use crate::modules::reqtimeout::{self, Rate};
+use crate::modules::ssl::{Run, SslServer};
 use crate::web::Live;
 
 /// One generation as the front of one thread sees it.
@@ -30,6 +32,10 @@ pub(super) struct Front {
     methods: Option<Vec<Vec<u8>>>,
     /// RequestReadTimeout for heads and bodies, if its module is loaded.
     pub(super) rates: Option<(Rate, Rate)>,
+    /// TLS, where it is spoken.
+    pub(super) tls: Option<Arc<Run>>,
+    /// How long each half of a handshake may take.
+    pub(super) handshake_timeout: Duration,
 }
 
 impl Fronts {
@@ -81,6 +87,9 @@ impl Front {
                 registered: (registered && more.is_empty()).then_some(known),
             },
             timeout: Duration::from_secs(rec.timeout.unwrap_or(60).into()),
+            handshake_timeout: reqtimeout::handshake(server)
+                .filter(|_| rated)
+                .unwrap_or_else(|| Duration::from_secs(rec.timeout.unwrap_or(60).into())),
             keep_alive_timeout: Duration::from_millis(rec.keep_alive_timeout.unwrap_or(5000)),
             hold_most: match core.and_then(|core| core.flush_max_pipelined).unwrap_or(5) {
                 negative if negative < 0 => u32::MAX,
@@ -88,6 +97,7 @@ impl Front {
             },
             methods: (registered && !more.is_empty()).then_some(more),
             rates: rated.then(|| reqtimeout::rates(server)),
+            tls: server.get::<SslServer>().and_then(|conf| conf.run.clone()),
         }
     }
 }

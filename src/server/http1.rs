@@ -401,6 +401,31 @@ pub(super) async fn nothing_came(thread: &Thread, link: &mut Link, conn: &Rc<Con
     log_only(&mut ex, &mut wire).await;
 }
 
+/// Answers who spoke HTTP where TLS is spoken, as httpd does: whatever was asked, in HTTP.
+pub(super) async fn plain_on_tls(thread: &Thread, link: &mut Link, conn: &Rc<Conn>) {
+    let fronts = thread.fronts();
+    let chain = pipe::idle_chain(&fronts.live, conn.default_server.get());
+    let mut ex = Exchange::new(fronts.live.clone(), conn.clone(), chain);
+    let mut wire = Http1::new(link, vec![0; IN_SIZE], Vec::new());
+    wire.timeout = fronts.of(conn.default_server.get()).timeout;
+    ex.started_micros = SystemClock.wall();
+    ex.client_ip.extend_from_slice(&conn.peer_ip);
+    ex.client_port = conn.peer.port();
+    ex.the_request.extend_from_slice(b"GET / HTTP/1.0");
+    ex.method.extend_from_slice(b"GET");
+    ex.unparsed_uri.push(b'/');
+    ex.uri.push(b'/');
+    ex.protocol.extend_from_slice(b"HTTP/1.0");
+    (ex.proto_num, ex.close) = (1000, true);
+    ex.notes.set(
+        b"error-notes",
+        b"Reason: You're speaking plain HTTP to an SSL-enabled server port.<br />\n Instead use the HTTPS scheme to \
+          access this URL, please.<br />\n",
+    );
+    pipe::refuse(&mut ex, &mut wire, 400).await;
+    let _ = poll_fn(|cx| wire.poll_out(cx)).await;
+}
+
 /// Says why a head is refused.
 fn log_refusal(ex: &Exchange, error: &RequestError, head: &RequestHead, buf: &[u8], front: &Front) {
     error.log(head, buf, &front.limits, &mut |severity, errno, text| {

@@ -10,10 +10,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::net::secured::Secured;
+
 /// What carries the bytes.
 pub(super) enum Stream {
     /// As they are.
     Tcp(TcpStream),
+    /// Under TLS.
+    Tls(Box<Secured<TcpStream>>),
 }
 
 /// A client's socket with the deadline of what is being waited for.
@@ -27,10 +31,24 @@ impl Link {
         Self { stream, timer: Timer { sleep: None, deadline: None } }
     }
 
+    /// The bare socket, where there is one.
+    pub(super) fn into_tcp(self) -> Option<TcpStream> {
+        match self.stream {
+            Stream::Tcp(tcp) => Some(tcp),
+            Stream::Tls(_) => None,
+        }
+    }
+
     /// Whether bytes (or the end) can be read, without reading.
     pub(super) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &self.stream {
+        match &mut self.stream {
             Stream::Tcp(tcp) => tcp.poll_read_ready(cx).map(|_| ()),
+            Stream::Tls(tls) => {
+                if tls.has_plaintext() {
+                    return Poll::Ready(());
+                }
+                tls.socket().poll_read_ready(cx).map(|_| ())
+            }
         }
     }
 
@@ -38,16 +56,20 @@ impl Link {
     pub(super) fn poll_peek(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         match &self.stream {
             Stream::Tcp(tcp) => tcp.poll_peek(cx, &mut ReadBuf::new(buf)),
+            // Only what stands in front of a handshake is looked at.
+            Stream::Tls(_) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
         }
     }
 
     /// Reads into `buf`; zero is the end.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        let mut buf = ReadBuf::new(buf);
-        let read = match &mut self.stream {
-            Stream::Tcp(tcp) => Pin::new(tcp).poll_read(cx, &mut buf),
-        };
-        read.map_ok(|()| buf.filled().len())
+        match &mut self.stream {
+            Stream::Tcp(tcp) => {
+                let mut buf = ReadBuf::new(buf);
+                Pin::new(tcp).poll_read(cx, &mut buf).map_ok(|()| buf.filled().len())
+            }
+            Stream::Tls(tls) => tls.poll_read(cx, buf),
+        }
     }
 
     /// Writes some of `parts`.
@@ -55,6 +77,15 @@ impl Link {
         match (&mut self.stream, parts) {
             (Stream::Tcp(tcp), [one]) => Pin::new(tcp).poll_write(cx, one),
             (Stream::Tcp(tcp), parts) => Pin::new(tcp).poll_write_vectored(cx, parts),
+            (Stream::Tls(tls), parts) => tls.poll_write(cx, parts),
+        }
+    }
+
+    /// Writes out what [`Link::poll_write`] took and TLS still holds.
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.stream {
+            Stream::Tcp(_) => Poll::Ready(Ok(())),
+            Stream::Tls(tls) => tls.poll_flush(cx),
         }
     }
 
@@ -62,6 +93,7 @@ impl Link {
     pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.stream {
             Stream::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Stream::Tls(tls) => tls.poll_shutdown(cx),
         }
     }
 

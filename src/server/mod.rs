@@ -15,6 +15,7 @@ mod reload;
 mod remark;
 pub mod run;
 mod threads;
+mod tls;
 mod vhosts;
 mod wire;
 

@@ -16,7 +16,6 @@ use tokio::task::AbortHandle;
 use super::conn;
 use super::front::Fronts;
 use super::http1::Session;
-use super::link::Stream;
 use crate::config::Generation;
 use crate::logs::{self, Errno, Level, Opened, Process};
 use crate::net::listen::Listener;
@@ -301,5 +300,5 @@ fn admit(thread: &Rc<Thread>, stream: TcpStream, peer: SocketAddr, listener: &Li
     // Only a listener on every address has to ask which one a client came to.
     let local = if listener.addr.ip().is_unspecified() { stream.local_addr().ok() } else { Some(listener.addr) };
     let Some(local) = local else { return };
-    tokio::task::spawn_local(conn::serve(thread.clone(), Stream::Tcp(stream), local, peer));
+    tokio::task::spawn_local(conn::serve(thread.clone(), stream, local, peer));
 }

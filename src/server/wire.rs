@@ -247,14 +247,28 @@ impl<'a> Http1<'a> {
                 self.gone |= done.is_err();
                 Poll::Ready(done)
             }
-            Poll::Pending => {
-                let timeout = self.timeout;
-                let late = *self.patience.1.get_or_insert_with(|| far(Instant::now(), timeout));
-                ready!(self.poll_late(cx, late));
-                self.gone = true;
-                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-            }
+            Poll::Pending => self.poll_unwritten(cx).map(Err),
         }
+    }
+
+    /// Nothing that was written waits below any more.
+    fn poll_flushed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.link.poll_flush(cx) {
+            Poll::Ready(flushed) => {
+                self.gone |= flushed.is_err();
+                Poll::Ready(flushed)
+            }
+            Poll::Pending => self.poll_unwritten(cx).map(Err),
+        }
+    }
+
+    /// Ready with the error when a write has waited for too long.
+    fn poll_unwritten(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let timeout = self.timeout;
+        let late = *self.patience.1.get_or_insert_with(|| far(Instant::now(), timeout));
+        ready!(self.poll_late(cx, late));
+        self.gone = true;
+        Poll::Ready(io::ErrorKind::TimedOut.into())
     }
 
     /// Writes all of `out`.
@@ -262,6 +276,7 @@ impl<'a> Http1<'a> {
         while self.sent < self.out.len() {
             self.sent += ready!(self.poll_write(cx, &[]))?;
         }
+        ready!(self.poll_flushed(cx))?;
         self.out.clear();
         self.sent = 0;
         self.held = 0;

@@ -91,6 +91,31 @@ impl LogId {
     }
 }
 
+/// What is known of a TLS session.
+#[derive(Default)]
+pub struct Secure {
+    /// The name that the client asked for, in lower case.
+    pub sni: Option<Box<[u8]>>,
+    /// Version as OpenSSL calls it.
+    pub protocol: &'static str,
+    /// Suite as OpenSSL calls it.
+    pub cipher: &'static str,
+    /// Bits of its key.
+    pub bits: u16,
+    /// An earlier session goes on.
+    pub resumed: bool,
+    /// The protocol above that was agreed on.
+    pub alpn: Option<Box<[u8]>>,
+    /// Certificates of the client, its own first.
+    pub peer: Vec<Vec<u8>>,
+    /// Whether the client's certificate was verified against the CAs.
+    pub verified: bool,
+    /// Our certificate.
+    pub own: Option<Arc<[u8]>>,
+    /// What of the configuration the handshake was made with.
+    pub setup: Option<Arc<dyn Any + Send + Sync>>,
+}
+
 /// One client connection.
 pub struct Conn {
     /// Number of the connection in this process.
@@ -113,6 +138,8 @@ pub struct Conn {
     pub keepalives: Cell<u32>,
     /// TLS is spoken on it.
     pub secure: bool,
+    /// What the handshake came to, once it did.
+    pub tls: OnceCell<Box<Secure>>,
     /// The client went away.
     pub aborted: Cell<bool>,
     /// Error log id (`%{c}L`), made with the connection's first entry there.

@@ -209,6 +209,7 @@ pub fn conn(live: &Live) -> Rc<Conn> {
         generation: Cell::new(1),
         keepalives: Cell::new(0),
         secure: false,
+        tls: OnceCell::new(),
         aborted: Cell::new(false),
         log_id: OnceCell::new(),
     })

@@ -24,6 +24,7 @@ mod proxy_conf;
 mod proxy_map;
 mod remoteip;
 mod support;
+mod tls;
 mod tomcat;
 mod tunnel;
 mod upstream;

@@ -1,7 +1,7 @@
 //! Checks of mod_ssl's words: TLS is not spoken yet, and a configuration is judged all the same.
 
-use super::check;
 use crate::config::{Args, Cmd, get_word, get_words, latin1};
+use crate::modules::check;
 
 type Done = Result<(), String>;
 

@@ -1,0 +1,207 @@
+//! From files to servers that speak TLS, when a server starts or reads its configuration again.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::conf::{Run, SslProcess, SslServer};
+use crate::config::{Fatal, PostConfig, Server, Warning, latin1};
+use crate::net::ciphers;
+use crate::net::tls::{IdentityError, ServerSpec, Versions, identity};
+
+/// How many sessions a server keeps for clients without tickets.
+const SESSIONS: usize = 1024;
+
+/// Entries of the log that stop the start: level and text.
+type Lines = Vec<(&'static str, String)>;
+
+/// Makes what the servers need to speak TLS.
+pub(super) fn post_config(checks: &mut PostConfig<'_>) -> Result<(), Fatal> {
+    if checks.check_only {
+        return Ok(());
+    }
+    let process = checks.globals.conf.get::<SslProcess>().cloned().unwrap_or_default();
+    if !process.refused.is_empty() {
+        let text =
+            format!("tandem: not built in, and the server does not start with it: {}", process.refused.join("; "));
+        return Err(Fatal { text, quiet: true });
+    }
+    let enabled: Vec<usize> = (0..checks.servers.len()).filter(|at| speaks(checks, *at)).collect();
+    if enabled.is_empty() {
+        return Ok(());
+    }
+    if process.cache.is_none() {
+        say(checks, "warn", "AH01873: Init: Session Cache is not configured [hint: SSLSessionCache]".to_owned());
+    }
+    for server in checks.servers.iter_mut() {
+        let conf = server.conf.get_mut::<SslServer>();
+        conf.setup = Some(Arc::new(conf.setup_of()));
+    }
+    // httpd's order: the main server, then virtual hosts from the last to the first.
+    let (main, hosts): (Vec<_>, Vec<_>) = enabled.into_iter().partition(|at| *at == 0);
+    for at in main.into_iter().chain(hosts.into_iter().rev()) {
+        let Some(server) = checks.servers.get(at) else { continue };
+        let mut notes = Vec::new();
+        let built = build(server, process.cache.unwrap_or(false), &mut notes);
+        for (level, text) in notes {
+            say(checks, level, text);
+        }
+        match built {
+            Ok(run) => {
+                if let Some(server) = checks.servers.get_mut(at) {
+                    server.conf.get_mut::<SslServer>().run = Some(Arc::new(run));
+                }
+            }
+            Err(lines) => {
+                for (level, text) in lines {
+                    say(checks, level, text);
+                }
+                return Err(Fatal { text: "AH00016: Configuration Failed".to_owned(), quiet: true });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn say(checks: &mut PostConfig<'_>, level: &'static str, text: String) {
+    checks.warnings.push(Warning { module: "ssl", level, text, bare: false });
+}
+
+/// Whether a server speaks TLS: by `SSLEngine`, or because its listener is one for https.
+fn speaks(checks: &PostConfig<'_>, at: usize) -> bool {
+    let Some(server) = checks.servers.get(at) else { return false };
+    let Some(conf) = server.get::<SslServer>() else { return false };
+    if let Some(on) = conf.engine {
+        return on;
+    }
+    if conf.certs.is_empty() {
+        return false;
+    }
+    let first = server.addrs.iter().find_map(|addr| {
+        checks.globals.listens.iter().find(|listen| {
+            addr.port.is_none_or(|port| port == listen.port)
+                && (addr.ip.is_none() || listen.addr.is_none() || addr.ip == listen.addr)
+        })
+    });
+    first.is_some_and(|listen| listen.protocol == "https")
+}
+
+/// httpd's name of a server in messages.
+pub fn id_of(server: &Server) -> String {
+    let on = server.get::<SslServer>().and_then(|conf| conf.engine).unwrap_or(false);
+    let port = server.rec.port.unwrap_or(if on { 443 } else { 80 });
+    format!("{}:{port}", latin1(server.rec.name.as_deref().unwrap_or_default()))
+}
+
+fn build(server: &Server, cache: bool, notes: &mut Lines) -> Result<Run, Lines> {
+    let none = SslServer::default();
+    let conf = server.get::<SslServer>().unwrap_or(&none);
+    let id = id_of(server);
+    notes.push(("info", format!("AH01914: Configuring server {id} for SSL protocol")));
+    let versions = conf.versions.unwrap_or(Versions::ALL);
+    if !versions.v12 && !versions.v13 {
+        return Err(vec![("emerg", "AH02231: No SSL protocols available [hint: SSLProtocol]".to_owned()), fatal()]);
+    }
+    let suites = suites(conf, notes)?;
+    if conf.certs.is_empty() {
+        return Err(vec![
+            ("emerg", format!("AH02572: Failed to configure at least one certificate and key for {id}")),
+            ("emerg", "SSL Library Error: no certificate assigned".to_owned()),
+            fatal(),
+        ]);
+    }
+    let mut identities = Vec::new();
+    for (nth, cert) in conf.certs.iter().enumerate() {
+        let key = conf.keys.get(nth).unwrap_or(cert);
+        let (cert, key, name) = (cert.clone(), key.clone(), format!("{id}:{nth}"));
+        identities
+            .push(identity(&cert, &key, conf.chain.as_ref()).map_err(|error| wrong(&error, &name, &cert, &key, conf))?);
+        notes.push((
+            "info",
+            format!(
+                "AH02568: Certificate and private key {name} configured from {} and {}",
+                cert.display(),
+                key.display()
+            ),
+        ));
+    }
+    let own = identities.first().and_then(|identity| identity.cert.first()).map(|cert| Arc::from(cert.as_ref()));
+    let spec = ServerSpec {
+        identities,
+        versions,
+        suites,
+        own_order: conf.own_order.unwrap_or(false),
+        tickets: conf.tickets.unwrap_or(true),
+        sessions: if cache { SESSIONS } else { 0 },
+        verifier: None,
+        alpn: vec![b"http/1.1".to_vec()],
+    };
+    let config = spec.build().map_err(|error| vec![("emerg", format!("SSL Library Error: {error}")), fatal()])?;
+    let mut nameless = (*config).clone();
+    nameless.alpn_protocols.clear();
+    Ok(Run { config, nameless: Arc::new(nameless), own })
+}
+
+fn fatal() -> (&'static str, String) {
+    ("emerg", "AH02312: Fatal error initialising mod_ssl, exiting.".to_owned())
+}
+
+/// The suites of both versions; those that are not here are named.
+fn suites(conf: &SslServer, notes: &mut Lines) -> Result<Vec<rustls::SupportedCipherSuite>, Lines> {
+    let mut unknown = Vec::new();
+    let mut suites = match &conf.auth.suites13 {
+        None => ciphers::all13(),
+        Some(list) => match ciphers::parse13(list) {
+            Ok(chosen) if !chosen.suites.is_empty() => {
+                unknown.extend(chosen.unknown);
+                chosen.suites
+            }
+            _ => {
+                return Err(vec![
+                    ("emerg", "AH10127: Unable to configure permitted TLSv1.3 ciphers".to_owned()),
+                    fatal(),
+                ]);
+            }
+        },
+    };
+    let chosen = ciphers::parse(conf.auth.ciphers.as_deref().unwrap_or("DEFAULT"));
+    unknown.extend(chosen.unknown);
+    if !unknown.is_empty() {
+        let text = format!("SSLCipherSuite: suites that are not spoken here: {}", unknown.join(" "));
+        notes.push(("warn", text));
+    }
+    if chosen.suites.is_empty() {
+        return Err(vec![("emerg", "AH01898: Unable to configure permitted SSL ciphers".to_owned()), fatal()]);
+    }
+    suites.extend(chosen.suites);
+    Ok(suites)
+}
+
+/// httpd's entries for a certificate that cannot be used.
+fn wrong(error: &IdentityError, name: &str, cert: &Path, key: &Path, conf: &SslServer) -> Lines {
+    let emerg = |text: String| ("emerg", text);
+    let library = format!("SSL Library Error: {error}");
+    let (cert, key) = (cert.display(), key.display());
+    match error {
+        IdentityError::Certificate(_) => vec![
+            emerg(format!("AH02562: Failed to configure certificate {name} (with chain), check {cert}")),
+            emerg(library),
+        ],
+        IdentityError::Key(_) | IdentityError::Encrypted => vec![
+            ("error", "AH02579: Init: Private key not found".to_owned()),
+            ("error", library),
+            fatal(),
+            emerg(format!("AH02564: Failed to configure encrypted (?) private key {name}, check {key}")),
+        ],
+        IdentityError::Mismatch => {
+            vec![emerg(format!("AH02565: Certificate and private key {name} from {cert} and {key} do not match"))]
+        }
+        IdentityError::Chain(_) => {
+            let chain = conf.chain.as_ref().map(|chain| chain.display().to_string()).unwrap_or_default();
+            vec![
+                emerg("AH01903: Failed to configure CA certificate chain!".to_owned()),
+                emerg(format!("{library} ({chain})")),
+                fatal(),
+            ]
+        }
+    }
+}

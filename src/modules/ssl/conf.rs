@@ -1,0 +1,331 @@
+//! What the directives set.
+
+use std::any::Any;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+
+use super::check;
+use crate::config::{Args, Cmd, Conf, Place, get_words, inner_or_outer, latin1};
+use crate::modules::{check as words, slot};
+use crate::net::tls::Versions;
+
+type Done = Result<(), String>;
+
+/// How clients are asked for certificates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verify {
+    /// Not at all.
+    #[default]
+    None,
+    /// They may bring one, which must be good.
+    Optional,
+    /// They must.
+    Require,
+    /// They may bring any.
+    OptionalNoCa,
+}
+
+/// `SSLVHostSNIPolicy`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SniPolicy {
+    /// The host of the request must be the handshake's.
+    Strict,
+    /// Their settings must be the same.
+    #[default]
+    Secure,
+    /// What they ask of clients must be the same.
+    AuthOnly,
+    /// Anything goes.
+    Insecure,
+}
+
+impl SniPolicy {
+    /// The directive's word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Strict => "strict",
+            Self::Secure => "secure",
+            Self::AuthOnly => "authonly",
+            Self::Insecure => "insecure",
+        }
+    }
+}
+
+/// What a client is asked for and what is believed of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Auth {
+    /// SSLVerifyClient.
+    pub verify: Option<Verify>,
+    /// SSLVerifyDepth.
+    pub depth: Option<u32>,
+    /// SSLCACertificateFile.
+    pub ca_file: Option<PathBuf>,
+    /// SSLCACertificatePath.
+    pub ca_path: Option<PathBuf>,
+    /// SSLCipherSuite.
+    pub ciphers: Option<String>,
+    /// SSLCipherSuite TLSv1.3.
+    pub suites13: Option<String>,
+}
+
+impl Auth {
+    fn merge(base: &Self, add: &Self) -> Self {
+        inner_or_outer!(base, add; verify, depth, ca_file, ca_path, ciphers, suites13)
+    }
+}
+
+/// What two servers must agree on for a request to one on a connection to the other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Setup {
+    versions: Option<Versions>,
+    auth: Auth,
+    certs: Vec<PathBuf>,
+    keys: Vec<PathBuf>,
+}
+
+impl Setup {
+    /// Whether they agree, as the policy wants it.
+    pub fn agrees(&self, other: &Self, policy: SniPolicy) -> bool {
+        match policy {
+            SniPolicy::Insecure => true,
+            SniPolicy::AuthOnly => self.auth == other.auth,
+            SniPolicy::Secure | SniPolicy::Strict => self == other,
+        }
+    }
+}
+
+/// A server's TLS as it runs.
+pub struct Run {
+    /// For rustls.
+    pub config: Arc<ServerConfig>,
+    /// The same without names of protocols, for clients that know none of ours.
+    pub nameless: Arc<ServerConfig>,
+    /// Our certificate, for variables: that of the first kind of key.
+    pub own: Option<Arc<[u8]>>,
+}
+
+/// Values per server.
+#[derive(Clone, Default)]
+pub struct SslServer {
+    /// SSLEngine.
+    pub engine: Option<bool>,
+    /// SSLCertificateFile, in order.
+    pub certs: Vec<PathBuf>,
+    /// SSLCertificateKeyFile, in order.
+    pub keys: Vec<PathBuf>,
+    /// SSLCertificateChainFile.
+    pub chain: Option<PathBuf>,
+    /// SSLProtocol.
+    pub versions: Option<Versions>,
+    /// SSLHonorCipherOrder.
+    pub own_order: Option<bool>,
+    /// SSLSessionTickets.
+    pub tickets: Option<bool>,
+    /// SSLStrictSNIVHostCheck.
+    pub strict_sni: Option<bool>,
+    /// What concerns clients.
+    pub auth: Auth,
+    /// As run: for agreement between servers.
+    pub setup: Option<Arc<Setup>>,
+    /// As run: there where TLS is spoken.
+    pub run: Option<Arc<Run>>,
+}
+
+impl Conf for SslServer {
+    const SLOT: usize = slot::SSL;
+
+    fn merge(base: &Self, add: &Self) -> Self {
+        let list = |of: fn(&Self) -> &Vec<PathBuf>| if of(add).is_empty() { of(base).clone() } else { of(add).clone() };
+        inner_or_outer!(
+            base, add;
+            engine, chain, versions, own_order, tickets, strict_sni;
+            certs: list(|conf| &conf.certs),
+            keys: list(|conf| &conf.keys),
+            auth: Auth::merge(&base.auth, &add.auth),
+            setup: None,
+            run: None,
+        )
+    }
+}
+
+impl SslServer {
+    /// What the server must share with another one.
+    pub fn setup_of(&self) -> Setup {
+        Setup { versions: self.versions, auth: self.auth.clone(), certs: self.certs.clone(), keys: self.keys.clone() }
+    }
+}
+
+/// Values of the process.
+#[derive(Clone, Default)]
+pub(super) struct SslProcess {
+    /// Sessions are kept.
+    pub cache: Option<bool>,
+    /// SSLVHostSNIPolicy.
+    pub policy: Option<SniPolicy>,
+    /// Uses that cannot be obeyed: the directive as written, and where.
+    pub refused: Vec<String>,
+}
+
+impl Conf for SslProcess {
+    const SLOT: usize = slot::SSL + 2;
+
+    fn merge(_: &Self, add: &Self) -> Self {
+        add.clone()
+    }
+}
+
+/// The setup of a handshake that [`crate::web::Secure`] keeps.
+pub(super) fn setup_of(kept: &(dyn Any + Send + Sync)) -> Option<&Setup> {
+    kept.downcast_ref()
+}
+
+fn in_section(cmd: &Cmd<'_>) -> bool {
+    matches!(cmd.place, Place::Section(_) | Place::Htaccess)
+}
+
+/// The server does not start with this use of a directive.
+fn refuse(cmd: &mut Cmd<'_>, args: &Args<'_>, why: &str) -> Done {
+    let name = cmd.directive.name;
+    if cmd.place == Place::Htaccess {
+        return Err(format!("{name}: {why}"));
+    }
+    let text = format!("{name} {} ({}:{}): {why}", latin1(args.raw), cmd.at.file, cmd.at.line);
+    cmd.globals.conf.get_mut::<SslProcess>().refused.push(text);
+    Ok(())
+}
+
+/// `SSLEngine`.
+pub(super) fn engine(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    check::engine(cmd, args)?;
+    let on = !args.word(0).eq_ignore_ascii_case(b"off");
+    cmd.server_conf::<SslServer>().engine = Some(on);
+    Ok(())
+}
+
+fn file(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<PathBuf, String> {
+    words::file(cmd, args)?;
+    Ok(words::rooted(cmd, args.word(0)).0)
+}
+
+/// Adds a path that is not in the list yet, as httpd does.
+fn add(list: &mut Vec<PathBuf>, path: PathBuf) {
+    if !list.contains(&path) {
+        list.push(path);
+    }
+}
+
+/// `SSLCertificateFile`.
+pub(super) fn certificate(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    let path = file(cmd, args)?;
+    add(&mut cmd.server_conf::<SslServer>().certs, path);
+    Ok(())
+}
+
+/// `SSLCertificateKeyFile`.
+pub(super) fn key(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    let path = file(cmd, args)?;
+    add(&mut cmd.server_conf::<SslServer>().keys, path);
+    Ok(())
+}
+
+/// `SSLCertificateChainFile`.
+pub(super) fn chain(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    let path = file(cmd, args)?;
+    cmd.server_conf::<SslServer>().chain = Some(path);
+    Ok(())
+}
+
+/// `SSLStrictSNIVHostCheck`.
+pub(super) fn strict_sni(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    cmd.server_conf::<SslServer>().strict_sni = Some(args.on());
+    Ok(())
+}
+
+/// `SSLVHostSNIPolicy`.
+pub(super) fn sni_policy(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    words::one_of(args, &["strict", "secure", "authonly", "insecure"], "Invalid SSLVhostSNIPolicy argument '\u{1}'")?;
+    let all = [SniPolicy::Strict, SniPolicy::Secure, SniPolicy::AuthOnly, SniPolicy::Insecure];
+    let policy = all.into_iter().find(|policy| args.word(0).eq_ignore_ascii_case(policy.word().as_bytes()));
+    cmd.globals.conf.get_mut::<SslProcess>().policy = policy;
+    Ok(())
+}
+
+/// `SSLProtocol`: what there is of the versions that the words leave.
+pub(super) fn protocol(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    let versions = versions(cmd, args)?;
+    cmd.server_conf::<SslServer>().versions = Some(versions);
+    Ok(())
+}
+
+fn versions(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<Versions, String> {
+    check::protocols(cmd, args)?;
+    let mut left = Versions { v12: false, v13: false };
+    let mut absent = Vec::new();
+    for word in get_words(args.raw) {
+        let (sign, name) = match word.split_first() {
+            Some((sign @ (b'+' | b'-'), name)) => (Some(*sign), name.to_ascii_lowercase()),
+            _ => (None, word.to_ascii_lowercase()),
+        };
+        let named = match name.as_slice() {
+            b"all" => Versions::ALL,
+            b"tlsv1.2" => Versions { v12: true, v13: false },
+            b"tlsv1.3" => Versions { v12: false, v13: true },
+            _ => Versions { v12: false, v13: false },
+        };
+        if sign != Some(b'-') && [&b"tlsv1"[..], b"tlsv1.1"].contains(&name.as_slice()) {
+            absent.push(latin1(&word));
+        }
+        left = match sign {
+            None => named,
+            Some(b'-') => Versions { v12: left.v12 && !named.v12, v13: left.v13 && !named.v13 },
+            Some(_) => Versions { v12: left.v12 || named.v12, v13: left.v13 || named.v13 },
+        };
+    }
+    if !absent.is_empty() {
+        let text = format!("{}: not spoken here: {}", cmd.directive.name, absent.join(" "));
+        cmd.warn("ssl", "warn", text);
+    }
+    Ok(left)
+}
+
+/// `SSLCipherSuite`.
+pub(super) fn ciphers(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    check::ciphers(cmd, args)?;
+    if in_section(cmd) {
+        return refuse(cmd, args, "suites cannot change on a connection that is open");
+    }
+    let (thirteen, list) = match args.opt(1) {
+        Some(list) => (args.word(0).eq_ignore_ascii_case(b"TLSv1.3"), latin1(list)),
+        None => (false, args.text(0)),
+    };
+    let auth = &mut cmd.server_conf::<SslServer>().auth;
+    *(if thirteen { &mut auth.suites13 } else { &mut auth.ciphers }) = Some(list);
+    Ok(())
+}
+
+/// `SSLHonorCipherOrder`.
+pub(super) fn own_order(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    cmd.server_conf::<SslServer>().own_order = Some(args.on());
+    Ok(())
+}
+
+/// `SSLSessionTickets`.
+pub(super) fn tickets(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    cmd.server_conf::<SslServer>().tickets = Some(args.on());
+    Ok(())
+}
+
+/// `SSLSessionCache`: sessions are kept in memory, whatever is named.
+pub(super) fn session_cache(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    check::session_cache(cmd, args)?;
+    let off = [&b"none"[..], b"nonenotnull"].iter().any(|word| args.word(0).eq_ignore_ascii_case(word));
+    cmd.globals.conf.get_mut::<SslProcess>().cache = Some(!off);
+    Ok(())
+}
+
+/// `SSLFIPS`.
+pub(super) fn fips(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    if args.on() { refuse(cmd, args, "not built with a FIPS module") } else { Ok(()) }
+}

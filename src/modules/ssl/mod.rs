@@ -1,0 +1,105 @@
+//! `mod_ssl.c`.
+
+use crate::config::{Directive, ModuleRow, Places, Shape, row};
+use crate::modules::check as words;
+use crate::modules::rows::accept;
+use crate::pipe::Module;
+
+mod build;
+mod check;
+mod conf;
+mod hooks;
+
+pub use build::id_of;
+pub use conf::{Run, SslServer};
+
+/// The module.
+pub const MODULE: Module = Module {
+    row: ModuleRow {
+        id: "ssl_module",
+        file: "mod_ssl.c",
+        builtin: false,
+        directives: DIRECTIVES,
+        post_config: build::post_config,
+    },
+    hooks: hooks::HOOKS,
+};
+
+/// The directives.
+#[rustfmt::skip]
+pub const DIRECTIVES: &[Directive] = &[
+    row("SSLPassPhraseDialog", Places::SERVER, Shape::Take1, check::pass_phrase, "SSL dialog mechanism for the pass phrase query ('builtin', '|/path/to/pipe_program', or 'exec:/path/to/cgi_program')").refused(),
+    row("SSLSessionCache", Places::SERVER, Shape::Take1, conf::session_cache, "SSL Session Cache storage ('none', 'nonenotnull', 'dbm:/path/to/file')"),
+    row("SSLCryptoDevice", Places::SERVER, Shape::Take1, |_, a| words::one_of(a, &["builtin", "dynamic"], "SSLCryptoDevice: Invalid argument; must be one of: 'builtin' (none), 'dynamic' (Dynamic engine loading support)"), "SSL external Crypto Device usage ('builtin', '...')").moot(),
+    row("SSLRandomSeed", Places::SERVER, Shape::Take23, check::random_seed, "SSL Pseudo Random Number Generator (PRNG) seeding source ('startup|connect builtin|file:/path|exec:/path [bytes]')").moot(),
+    row("SSLVHostSNIPolicy", Places::SERVER, Shape::Take1, conf::sni_policy, "SSL VirtualHost SNI compatibility policy setting"),
+    row("SSLEngine", Places::SERVER, Shape::Take1, conf::engine, "SSL switch for the protocol engine ('on', 'off')"),
+    row("SSLFIPS", Places::SERVER, Shape::Flag, conf::fips, "Enable FIPS-140 mode (`on', `off')"),
+    row("SSLCipherSuite", Places::AUTHCFG.or(Places::SERVER), Shape::Take12, conf::ciphers, "Colon-delimited list of permitted SSL Ciphers, optional preceded by protocol identifier ('XXX:...:XXX' - see manual)"),
+    row("SSLCertificateFile", Places::SERVER, Shape::Take1, conf::certificate, "SSL Server Certificate file ('/path/to/file' - PEM or DER encoded)"),
+    row("SSLCertificateKeyFile", Places::SERVER, Shape::Take1, conf::key, "SSL Server Private Key file ('/path/to/file' - PEM or DER encoded)"),
+    row("SSLCertificateChainFile", Places::SERVER, Shape::Take1, conf::chain, "SSL Server CA Certificate Chain file ('/path/to/file' - PEM encoded)"),
+    row("SSLSessionTicketKeyFile", Places::SERVER, Shape::Take1, words::file, "TLS session ticket encryption/decryption key file (RFC 5077) ('/path/to/file' - file with 48 bytes of random data)").refused(),
+    row("SSLCACertificatePath", Places::AUTHCFG.or(Places::SERVER), Shape::Take1, words::directory, "SSL CA Certificate path ('/path/to/dir' - contains PEM encoded files)").refused(),
+    row("SSLCACertificateFile", Places::AUTHCFG.or(Places::SERVER), Shape::Take1, words::file, "SSL CA Certificate file ('/path/to/file' - PEM encoded)").refused(),
+    row("SSLCADNRequestPath", Places::SERVER, Shape::Take1, words::directory, "SSL CA Distinguished Name path ('/path/to/dir' - symlink hashes to PEM of acceptable CA names to request)").refused(),
+    row("SSLCADNRequestFile", Places::SERVER, Shape::Take1, words::file, "SSL CA Distinguished Name file ('/path/to/file' - PEM encoded to derive acceptable CA names to request)").refused(),
+    row("SSLCARevocationPath", Places::SERVER, Shape::Take1, words::directory, "SSL CA Certificate Revocation List (CRL) path ('/path/to/dir' - contains PEM encoded files)").refused(),
+    row("SSLCARevocationFile", Places::SERVER, Shape::Take1, words::file, "SSL CA Certificate Revocation List (CRL) file ('/path/to/file' - PEM encoded)").refused(),
+    row("SSLCARevocationCheck", Places::SERVER, Shape::Raw, check::revocation, "SSL CA Certificate Revocation List (CRL) checking mode").refused(),
+    row("SSLVerifyClient", Places::AUTHCFG.or(Places::SERVER), Shape::Take1, check::verify, "SSL Client verify type ('none', 'optional', 'require', 'optional_no_ca')").refused(),
+    row("SSLVerifyDepth", Places::AUTHCFG.or(Places::SERVER), Shape::Take1, check::depth, "SSL Client verify depth ('N' - number of intermediate certificates)").refused(),
+    row("SSLSessionCacheTimeout", Places::SERVER, Shape::Take1, |_, a| words::at_least(a, 0, "SSLSessionCacheTimeout: Invalid argument"), "SSL Session Cache object lifetime ('N' - number of seconds)").moot(),
+    row("SSLProtocol", Places::SERVER, Shape::Raw, conf::protocol, "Enable or disable various SSL protocols ('[+-][TLSv1|TLSv1.1|TLSv1.2] ...' - see manual)"),
+    row("SSLHonorCipherOrder", Places::SERVER, Shape::Flag, conf::own_order, "Use the server's cipher ordering preference"),
+    row("SSLCompression", Places::SERVER, Shape::Flag, check::compression, "Enable SSL level compression (`on', `off')"),
+    row("SSLSessionTickets", Places::SERVER, Shape::Flag, conf::tickets, "Enable or disable TLS session tickets(`on', `off')"),
+    row("SSLInsecureRenegotiation", Places::SERVER, Shape::Flag, accept, "Enable support for insecure renegotiation").refused(),
+    row("SSLUserName", Places::AUTHCFG.or(Places::SERVER), Shape::Take1, accept, "Set user name to SSL variable value").refused(),
+    row("SSLStrictSNIVHostCheck", Places::SERVER, Shape::Flag, conf::strict_sni, "Strict SNI virtual host checking"),
+    row("SSLSRPVerifierFile", Places::SERVER, Shape::Take1, words::file, "SRP verifier file ('/path/to/file' - created by srptool)").refused(),
+    row("SSLSRPUnknownUserSeed", Places::SERVER, Shape::Take1, accept, "SRP seed for unknown users (to avoid leaking a user's existence) ('some secret text')").refused(),
+    row("SSLProxyEngine", Places::SERVER.or(Places(2048)), Shape::Flag, accept, "SSL switch for the proxy protocol engine ('on', 'off')").refused(),
+    row("SSLProxyProtocol", Places::SERVER.or(Places(2048)), Shape::Raw, check::protocols, "SSL Proxy: enable or disable SSL protocol flavors ('[+-][TLSv1|TLSv1.1|TLSv1.2] ...' - see manual)").refused(),
+    row("SSLProxyCipherSuite", Places::SERVER.or(Places(2048)), Shape::Take12, check::ciphers, "SSL Proxy: colon-delimited list of permitted SSL ciphers , optionally preceded by protocol specifier ('XXX:...:XXX' - see manual)").refused(),
+    row("SSLProxyVerify", Places::SERVER.or(Places(2048)), Shape::Take1, check::verify, "SSL Proxy: whether to verify the remote certificate ('on' or 'off')").refused(),
+    row("SSLProxyVerifyDepth", Places::SERVER.or(Places(2048)), Shape::Take1, check::depth, "SSL Proxy: maximum certificate verification depth ('N' - number of intermediate certificates)").refused(),
+    row("SSLProxyCACertificateFile", Places::SERVER.or(Places(2048)), Shape::Take1, words::file, "SSL Proxy: file containing server certificates ('/path/to/file' - PEM encoded certificates)").refused(),
+    row("SSLProxyCACertificatePath", Places::SERVER.or(Places(2048)), Shape::Take1, words::directory, "SSL Proxy: directory containing server certificates ('/path/to/dir' - contains PEM encoded certificates)").refused(),
+    row("SSLProxyCARevocationPath", Places::SERVER.or(Places(2048)), Shape::Take1, words::directory, "SSL Proxy: CA Certificate Revocation List (CRL) path ('/path/to/dir' - contains PEM encoded files)").refused(),
+    row("SSLProxyCARevocationFile", Places::SERVER.or(Places(2048)), Shape::Take1, words::file, "SSL Proxy: CA Certificate Revocation List (CRL) file ('/path/to/file' - PEM encoded)").refused(),
+    row("SSLProxyCARevocationCheck", Places::SERVER.or(Places(2048)), Shape::Raw, check::revocation, "SSL Proxy: CA Certificate Revocation List (CRL) checking mode").refused(),
+    row("SSLProxyMachineCertificateFile", Places::SERVER.or(Places(2048)), Shape::Take1, words::file, "SSL Proxy: file containing client certificates ('/path/to/file' - PEM encoded certificates)").refused(),
+    row("SSLProxyMachineCertificatePath", Places::SERVER.or(Places(2048)), Shape::Take1, words::directory, "SSL Proxy: directory containing client certificates ('/path/to/dir' - contains PEM encoded certificates)").refused(),
+    row("SSLProxyMachineCertificateChainFile", Places::SERVER.or(Places(2048)), Shape::Take1, words::file, "SSL Proxy: file containing issuing certificates of the client certificate (`/path/to/file' - PEM encoded certificates)").refused(),
+    row("SSLProxyCheckPeerExpire", Places::SERVER.or(Places(2048)), Shape::Flag, accept, "SSL Proxy: check the peer certificate's expiration date").refused(),
+    row("SSLProxyCheckPeerCN", Places::SERVER.or(Places(2048)), Shape::Flag, accept, "SSL Proxy: check the peer certificate's CN").refused(),
+    row("SSLProxyCheckPeerName", Places::SERVER.or(Places(2048)), Shape::Flag, accept, "SSL Proxy: check the peer certificate's name (must be present in subjectAltName extension or CN").refused(),
+    row("SSLOptions", Places::OPTIONS, Shape::Raw, check::options, "Set one or more options to configure the SSL engine('[+-]option[=value] ...' - see manual)").refused(),
+    row("SSLRequireSSL", Places::AUTHCFG, Shape::Raw, accept, "Require the SSL protocol for the per-directory context (no arguments)").refused(),
+    row("SSLRequire", Places::AUTHCFG, Shape::Raw, |c, a| c.condition(a.raw).map(|_| ()).map_err(|why| format!("SSLRequire: {why}")), "Require a boolean expression to evaluate to true for granting access(arbitrary complex boolean expression - see manual)").refused(),
+    row("SSLRenegBufferSize", Places::AUTHCFG, Shape::Take1, accept, "Configure the amount of memory that will be used for buffering the request body if a per-location SSL renegotiation is required due to changed access control requirements").refused(),
+    row("SSLOCSPEnable", Places::SERVER, Shape::Raw, check::ocsp, "Enable use of OCSP to verify certificate revocation mode ('on', 'leaf', 'off')").refused(),
+    row("SSLOCSPDefaultResponder", Places::SERVER, Shape::Take1, accept, "URL of the default OCSP Responder").refused(),
+    row("SSLOCSPOverrideResponder", Places::SERVER, Shape::Flag, accept, "Force use of the default responder URL ('on', 'off')").refused(),
+    row("SSLOCSPResponseTimeSkew", Places::SERVER, Shape::Take1, |_, a| words::at_least(a, 0, "SSLOCSPResponseTimeSkew: invalid argument"), "Maximum time difference in OCSP responses").refused(),
+    row("SSLOCSPResponseMaxAge", Places::SERVER, Shape::Take1, |_, a| words::at_least(a, 0, "SSLOCSPResponseMaxAge: invalid argument"), "Maximum age of OCSP responses").refused(),
+    row("SSLOCSPResponderTimeout", Places::SERVER, Shape::Take1, |_, a| words::at_least(a, 0, "SSLOCSPResponderTimeout: invalid argument"), "OCSP responder query timeout").refused(),
+    row("SSLOCSPUseRequestNonce", Places::SERVER, Shape::Flag, accept, "Whether OCSP queries use a nonce or not ('on', 'off')").refused(),
+    row("SSLOCSPProxyURL", Places::SERVER, Shape::Take1, accept, "Proxy URL to use for OCSP requests").refused(),
+    row("SSLOCSPNoVerify", Places::SERVER, Shape::Flag, accept, "Do not verify OCSP Responder certificate ('on', 'off')").refused(),
+    row("SSLOCSPResponderCertificateFile", Places::SERVER, Shape::Take1, words::file, "Trusted OCSP responder certificates(`/path/to/file' - PEM encoded certificates)").refused(),
+    row("SSLStaplingCache", Places::SERVER, Shape::Take1, check::stapling_cache, "SSL Stapling Response Cache storage (`dbm:/path/to/file')").refused(),
+    row("SSLUseStapling", Places::SERVER, Shape::Flag, accept, "SSL switch for the OCSP Stapling protocol (`on', `off')").refused(),
+    row("SSLStaplingResponseTimeSkew", Places::SERVER, Shape::Take1, |_, a| words::at_least(a, 0, "SSLStaplingResponseTimeSkew: invalid argument"), "SSL stapling option for maximum time difference in OCSP responses").refused(),
+    row("SSLStaplingResponderTimeout", Places::SERVER, Shape::Take1, |_, a| words::at_least(a, 0, "SSLStaplingResponderTimeout: invalid argument"), "SSL stapling option for OCSP responder timeout").refused(),
+    row("SSLStaplingResponseMaxAge", Places::SERVER, Shape::Take1, |_, a| words::at_least(a, 0, "SSLStaplingResponseMaxAge: invalid argument"), "SSL stapling option for maximum age of OCSP responses").refused(),
+    row("SSLStaplingStandardCacheTimeout", Places::SERVER, Shape::Take1, |_, a| words::at_least(a, 0, "SSLStaplingStandardCacheTimeout: invalid argument"), "SSL stapling option for normal OCSP Response Cache Lifetime").refused(),
+    row("SSLStaplingReturnResponderErrors", Places::SERVER, Shape::Flag, accept, "SSL stapling switch to return Status Errors Back to Client(`on', `off')").refused(),
+    row("SSLStaplingFakeTryLater", Places::SERVER, Shape::Flag, accept, "SSL stapling switch to send tryLater response to client on error (`on', `off')").refused(),
+    row("SSLStaplingErrorCacheTimeout", Places::SERVER, Shape::Take1, |_, a| words::at_least(a, 0, "SSLStaplingErrorCacheTimeout: invalid argument"), "SSL stapling option for OCSP Response Error Cache Lifetime").refused(),
+    row("SSLStaplingForceURL", Places::SERVER, Shape::Take1, accept, "SSL stapling option to Force the OCSP Stapling URL").refused(),
+    row("SSLOpenSSLConfCmd", Places::SERVER, Shape::Take2, check::conf_cmd, "OpenSSL configuration command").refused(),
+    row("SSLLog", Places::ALL, Shape::Raw, words::gone, "SSLLog directive is no longer supported - use ErrorLog."),
+    row("SSLLogLevel", Places::ALL, Shape::Raw, words::gone, "SSLLogLevel directive is no longer supported - use LogLevel."),
+];

@@ -1,0 +1,205 @@
+//! What a TLS endpoint is, from files to rustls's configuration.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, ServerSessionMemoryCache};
+use rustls::sign::CertifiedKey;
+use rustls::{ServerConfig, SignatureAlgorithm, SignatureScheme, SupportedCipherSuite, SupportedProtocolVersion};
+
+/// Versions of the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Versions {
+    /// TLS 1.2.
+    pub v12: bool,
+    /// TLS 1.3.
+    pub v13: bool,
+}
+
+impl Versions {
+    /// What there is.
+    pub const ALL: Self = Self { v12: true, v13: true };
+
+    /// As rustls wants it.
+    pub fn list(self) -> Vec<&'static SupportedProtocolVersion> {
+        let v13 = self.v13.then_some(&rustls::version::TLS13);
+        v13.into_iter().chain(self.v12.then_some(&rustls::version::TLS12)).collect()
+    }
+}
+
+/// A server's end.
+pub struct ServerSpec {
+    /// Certificates with their keys; the last of a kind of key is used.
+    pub identities: Vec<Arc<CertifiedKey>>,
+    /// Versions.
+    pub versions: Versions,
+    /// Suites of both versions, in the order of preference.
+    pub suites: Vec<SupportedCipherSuite>,
+    /// That order counts, not the client's.
+    pub own_order: bool,
+    /// Sessions are resumed by tickets.
+    pub tickets: bool,
+    /// Sessions are kept here for clients that bring a number in place of a ticket; how many.
+    pub sessions: usize,
+    /// Who asks clients for certificates.
+    pub verifier: Option<Arc<dyn ClientCertVerifier>>,
+    /// Names of protocols above, in the order of preference.
+    pub alpn: Vec<Vec<u8>>,
+}
+
+/// The cryptography, with these suites.
+pub fn provider(suites: Vec<SupportedCipherSuite>) -> Arc<CryptoProvider> {
+    Arc::new(CryptoProvider { cipher_suites: suites, ..aws_lc_rs::default_provider() })
+}
+
+impl ServerSpec {
+    /// The configuration of rustls.
+    ///
+    /// # Errors
+    /// No version or no suite for one.
+    pub fn build(self) -> Result<Arc<ServerConfig>, rustls::Error> {
+        let builder = ServerConfig::builder_with_provider(provider(self.suites));
+        let builder = builder.with_protocol_versions(&self.versions.list())?;
+        let builder = match self.verifier {
+            Some(verifier) => builder.with_client_cert_verifier(verifier),
+            None => builder.with_no_client_auth(),
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(Identities::new(self.identities, self.versions.v13)));
+        config.ignore_client_order = self.own_order;
+        config.alpn_protocols = self.alpn;
+        config.session_storage = match self.sessions {
+            0 => Arc::new(NoServerSessionStorage {}),
+            n => ServerSessionMemoryCache::new(n),
+        };
+        if self.tickets {
+            // A key of its own for each, changed by and by: what was checked of a client here is not believed elsewhere.
+            config.ticketer = aws_lc_rs::Ticketer::new()?;
+        } else if self.sessions == 0 {
+            config.send_tls13_tickets = 0;
+        }
+        Ok(Arc::new(config))
+    }
+}
+
+/// Certificates of several kinds of keys, the one chosen that the client can use.
+struct Identities {
+    list: Vec<Arc<CertifiedKey>>,
+    v13: bool,
+}
+
+impl fmt::Debug for Identities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identities").field("count", &self.list.len()).finish()
+    }
+}
+
+impl Identities {
+    fn new(all: Vec<Arc<CertifiedKey>>, v13: bool) -> Self {
+        let mut list: Vec<Arc<CertifiedKey>> = Vec::new();
+        for identity in all {
+            match list.iter_mut().find(|other| other.key.algorithm() == identity.key.algorithm()) {
+                Some(other) => *other = identity,
+                None => list.push(identity),
+            }
+        }
+        Self { list, v13 }
+    }
+}
+
+impl ResolvesServerCert for Identities {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let schemes = hello.signature_schemes();
+        if let [only] = self.list.as_slice() {
+            return only.key.choose_scheme(schemes).map(|_| only.clone());
+        }
+        let suits = |algorithm: SignatureAlgorithm| {
+            hello.cipher_suites().iter().any(|suite| {
+                let number = u16::from(*suite);
+                match number >> 8 {
+                    0x13 => self.v13,
+                    0xc0 | 0xcc => aws_lc_rs::ALL_CIPHER_SUITES
+                        .iter()
+                        .any(|known| known.suite() == *suite && known.usable_for_signature_algorithm(algorithm)),
+                    _ => false,
+                }
+            })
+        };
+        // The client's order, as OpenSSL takes it.
+        let fits = |scheme: &SignatureScheme| {
+            self.list.iter().find(|identity| {
+                identity.key.choose_scheme(std::slice::from_ref(scheme)).is_some() && suits(identity.key.algorithm())
+            })
+        };
+        schemes.iter().find_map(fits).cloned()
+    }
+}
+
+/// Why a certificate cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// Its file cannot be read or holds none.
+    #[error("{0}")]
+    Certificate(String),
+    /// The key's file cannot be read or holds none.
+    #[error("{0}")]
+    Key(String),
+    /// The key is encrypted.
+    #[error("the private key is encrypted")]
+    Encrypted,
+    /// The key is of another certificate.
+    #[error("certificate and key do not match")]
+    Mismatch,
+    /// Certificates to go with it cannot be read.
+    #[error("{0}")]
+    Chain(String),
+}
+
+/// The certificates of a PEM file, in its order.
+///
+/// # Errors
+/// The file cannot be read, a block in it is broken, or there is none.
+pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let text = fs::read(path).map_err(|error| error.to_string())?;
+    let list: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    match list {
+        Ok(list) if list.is_empty() => Err("no start line".to_owned()),
+        Ok(list) => Ok(list),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// A certificate with its key and what is sent along.
+///
+/// # Errors
+/// See [`IdentityError`].
+pub fn identity(file: &Path, key_file: &Path, chain: Option<&PathBuf>) -> Result<Arc<CertifiedKey>, IdentityError> {
+    let mut certs = certificates(file).map_err(IdentityError::Certificate)?;
+    let text = fs::read(key_file).map_err(|error| IdentityError::Key(error.to_string()))?;
+    let key = PrivateKeyDer::from_pem_slice(&text).map_err(|error| {
+        let encrypted = memchr::memmem::find(&text, b"ENCRYPTED").is_some();
+        if encrypted { IdentityError::Encrypted } else { IdentityError::Key(error.to_string()) }
+    })?;
+    if memchr::memmem::find(&text, b"Proc-Type: 4,ENCRYPTED").is_some() {
+        return Err(IdentityError::Encrypted);
+    }
+    let key = aws_lc_rs::sign::any_supported_type(&key).map_err(|error| IdentityError::Key(error.to_string()))?;
+    let fits = certs.first().and_then(|cert| crate::codec::x509::public_key(cert)).zip(key.public_key());
+    let fits = fits.is_none_or(|(of_cert, of_key)| crate::codec::x509::is_key(&of_key, &of_cert));
+    if !fits {
+        return Err(IdentityError::Mismatch);
+    }
+    if let Some(chain) = chain {
+        let more = certificates(chain).map_err(IdentityError::Chain)?;
+        // What the certificate's own file holds behind it is sent in the first place.
+        if certs.len() == 1 {
+            certs.extend(more.into_iter().skip(usize::from(chain == file)));
+        }
+    }
+    Ok(Arc::new(CertifiedKey::new(certs, key)))
+}
