@@ -79,15 +79,13 @@ pub(super) async fn serve(thread: Rc<Thread>, stream: TcpStream, local: SocketAd
     let mut wait = http1::first_wait(fronts.of(server));
     let proxied = fronts.is_proxied(local, peer);
     drop(fronts);
-    let mut link = Link::new(Stream::Tcp(stream));
-    if proxied || conn.secure {
+    let begun = if proxied || conn.secure {
         // Apart, as what it holds would make every idle connection larger.
-        match Box::pin(begin(&thread, link, &conn, wait, proxied)).await {
-            Ok(begun) => link = begun,
-            Err(None) => return,
-            Err(Some(mut link)) => return Box::pin(linger(&mut link)).await,
-        }
-    }
+        Box::pin(begin(&thread, stream, &conn, wait, proxied)).await
+    } else {
+        Some(Link::new(Stream::Tcp(stream)))
+    };
+    let Some(mut link) = begun else { return };
     let mut first = true;
     let after = loop {
         link.wait_for(wait);
@@ -118,36 +116,28 @@ pub(super) async fn serve(thread: Rc<Thread>, stream: TcpStream, local: SocketAd
     }
 }
 
-/// What comes in front of requests: a PROXY header, a handshake. An error is a connection without requests, perhaps
-/// one that has to be ended in order.
-async fn begin(
-    thread: &Thread,
-    mut link: Link,
-    conn: &Rc<Conn>,
-    wait: Duration,
-    proxied: bool,
-) -> Result<Link, Option<Link>> {
+/// What comes in front of requests: a PROXY header, a handshake. `None`: there is nobody to serve.
+async fn begin(thread: &Thread, tcp: TcpStream, conn: &Rc<Conn>, wait: Duration, proxied: bool) -> Option<Link> {
+    let mut link = Link::new(Stream::Tcp(tcp));
     if proxied {
         link.wait_for(wait);
         let live = thread.fronts().live.clone();
-        if proxied::read_header(&live, &mut link, conn).await.is_err() {
-            return Err(None);
-        }
+        proxied::read_header(&live, &mut link, conn).await.ok()?;
     }
     if !conn.secure {
-        return Ok(link);
+        return Some(link);
     }
-    let Some(tcp) = link.into_tcp() else { return Err(None) };
-    match tls::shake_hands(thread, tcp, conn).await {
-        tls::Shaken::Done(session) => Ok(Link::new(Stream::Tls(session))),
+    match tls::shake_hands(thread, link.into_tcp()?, conn).await {
+        tls::Shaken::Done(session) => return Some(Link::new(Stream::Tls(session))),
         tls::Shaken::Plain(tcp) => {
-            let mut link = Link::new(Stream::Tcp(tcp));
+            link = Link::new(Stream::Tcp(tcp));
             http1::plain_on_tls(thread, &mut link, conn).await;
-            Err(Some(link))
         }
         // What the client still sends must not reset what it was told.
-        tls::Shaken::Failed(tcp) => Err(Some(Link::new(Stream::Tcp(tcp)))),
+        tls::Shaken::Failed(tcp) => link = Link::new(Stream::Tcp(tcp)),
     }
+    linger(&mut link).await;
+    None
 }
 
 /// Waits for the first byte of a request.
