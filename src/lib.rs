@@ -15,7 +15,7 @@
 //! The second program, a member of a Tomcat cluster, stands on [`base`] and [`codec`]:
 //!
 //! * [`tribes`]: Tomcat's group communication.
-//! * [`node`]: sessions and what they need.
+//! * [`node`]: server.xml, connectors, applications, sessions.
 
 pub mod base;
 pub mod codec;

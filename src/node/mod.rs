@@ -1,5 +1,47 @@
 //! Floor N2: a node of a Tomcat cluster: server.xml, connectors, contexts, sessions.
+//!
+//! - Reading: [`xml`] through the tables of [`components`] and [`classes`], [`webxml`]; [`deploy`] finds the files and makes
+//!   the [`model`].
+//! - Running: [`build`] makes of the model a [`container::Engine`] of hosts and [`context::Context`]s; [`connector`] with
+//!   [`http`] and [`ajp`] brings requests, which pass [`valves`] on their way to a [`webapp::Handler`]: [`files`], the
+//!   session [`page`], or one of an embedding program.
+//! - Sessions: [`sessions`] is what handlers see; behind it [`standard`] or, in a [`cluster`], a replicating manager.
+//! - [`server`] starts and stops all of it in order; [`cli`] is the command line.
 
+pub mod access_log;
+pub mod ajp;
+pub mod api;
+pub mod build;
+pub mod classes;
+pub mod cli;
+pub mod cluster;
+pub mod components;
+pub mod connector;
+pub mod container;
+pub mod context;
 pub mod delta;
+pub mod deploy;
+pub mod exchange;
+pub mod files;
+pub mod http;
+pub mod json;
+pub mod log;
+pub mod model;
+pub mod page;
+pub mod server;
 pub mod session;
+pub mod sessions;
+pub mod standard;
 pub mod store;
+pub mod valves;
+pub mod webapp;
+pub mod webxml;
+pub mod xml;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Runs the program.
+pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    cli::main(arguments, &webapp::Handlers::default())
+}

@@ -116,6 +116,25 @@ fn imports_point_down() {
     }
 }
 
+/// The second program shares the ground floors with the first, and nothing above them.
+#[test]
+fn the_node_stands_apart() {
+    let mut strange = Vec::new();
+    for (room, path) in &sources() {
+        let allowed: &[&str] = match room.as_str() {
+            "tribes" => &["base", "codec", "tribes"],
+            "node" => &["base", "codec", "tribes", "node"],
+            _ => continue,
+        };
+        for (line, used) in edges(&fs::read_to_string(path).unwrap()) {
+            if floor(&used).is_some() && !allowed.contains(&used.as_str()) {
+                strange.push(format!("{}:{line}: {room} uses {used}", path.display()));
+            }
+        }
+    }
+    assert!(strange.is_empty(), "{}", strange.join("\n"));
+}
+
 /// All ways to name a room are seen.
 #[test]
 fn imports_are_found() {

@@ -1,0 +1,368 @@
+//! The HTTP/1.1 connector.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::connector::{Shared, plain};
+use super::exchange::{Body, Exchange, Request};
+use super::valves::{ErrorReport, Valve};
+use crate::base::clock::{self, Clock, SystemClock};
+use crate::codec::http1::{self, Chunked, Limits, Part, RequestBody, RequestHead, Rules, Status, write};
+
+/// Bytes read at a time.
+const STEP: usize = 8192;
+/// A body longer than this is refused whatever the form limit is.
+const MOST_BODY: u64 = 64 << 20;
+/// For ever, nearly.
+const LONG: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// A request that cannot be answered by an application.
+struct Refused(u16, &'static str);
+
+/// How a connection goes on after a request.
+enum Next {
+    Keep,
+    Close,
+}
+
+/// Answers the requests of a connection until it ends.
+pub async fn serve(mut stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
+    let number = shared.connections.fetch_add(1, Ordering::Relaxed);
+    let mut connection = Connection { number, peer, shared, buf: Vec::new(), head: RequestHead::default(), served: 0 };
+    while let Ok(Next::Keep) = connection.request(&mut stream).await {}
+    let _ = stream.shutdown().await;
+}
+
+struct Connection<'a> {
+    number: u64,
+    peer: SocketAddr,
+    shared: &'a Arc<Shared>,
+    buf: Vec<u8>,
+    head: RequestHead,
+    served: i64,
+}
+
+impl Connection<'_> {
+    async fn request(&mut self, stream: &mut TcpStream) -> io::Result<Next> {
+        let Some((started, head)) = self.read_head(stream).await? else { return Ok(Next::Close) };
+        let mut request = self.blank(stream, started)?;
+        let parsed = match head {
+            Ok(length) => self.fill(&mut request, length),
+            Err(refused) => Err(refused),
+        };
+        let (body, length) = match parsed {
+            Ok(parsed) => parsed,
+            Err(refused) => return self.refuse(stream, request, refused).await,
+        };
+        let keep = self.keeps(&request);
+        if request.header("expect").is_some_and(|text| text.eq_ignore_ascii_case("100-continue"))
+            && body != RequestBody::Empty
+            && request.protocol == "HTTP/1.1"
+        {
+            stream.write_all(b"HTTP/1.1 100 \r\n\r\n").await?;
+        }
+        self.buf.drain(..length);
+        match self.read_body(stream, body).await? {
+            Ok(read) => request.body = read,
+            Err(refused) => return self.refuse(stream, request, refused).await,
+        }
+        self.served += 1;
+        let exchange = match self.shared.handle(Exchange::new(request)).await {
+            Ok(exchange) => exchange,
+            Err(_) => {
+                let request = self.blank(stream, started)?;
+                return self.refuse(stream, request, Refused(500, "the application failed")).await;
+            }
+        };
+        self.send(stream, exchange, keep && !self.shared.is_stopping()).await
+    }
+
+    /// Reads until a head is whole or refused; `None` at the end of the connection.
+    async fn read_head(&mut self, stream: &mut TcpStream) -> io::Result<Option<(Instant, Result<usize, Refused>)>> {
+        let settings = &self.shared.settings;
+        let most = settings.max_head;
+        let limits = Limits { line: most, field_size: most, fields: settings.max_headers };
+        let mut started = (!self.buf.is_empty()).then(Instant::now);
+        loop {
+            if !self.buf.is_empty() {
+                let begun = *started.get_or_insert_with(Instant::now);
+                match http1::parse_request(&self.buf, &limits, &Rules::default(), &mut self.head) {
+                    Ok(Status::Complete(length)) if length <= most => return Ok(Some((begun, Ok(length)))),
+                    Ok(Status::Partial) if self.buf.len() <= most => {}
+                    Ok(_) => return Ok(Some((begun, Err(Refused(400, "Request header is too large"))))),
+                    Err(error) => return Ok(Some((begun, Err(Refused(error.status(), "Invalid request"))))),
+                }
+            }
+            let limit = if started.is_none() && self.served > 0 { settings.keep_alive } else { settings.timeout };
+            let mut stopping = self.shared.stopping.clone();
+            let read = tokio::select! {
+                read = timeout(limit.unwrap_or(LONG), read_more(stream, &mut self.buf)) => read,
+                // A connection without a request is closed when the connector stops.
+                _ = stopping.wait_for(|stop| *stop), if started.is_none() => return Ok(None),
+            };
+            match read {
+                Ok(Ok(0)) | Err(_) => return Ok(None),
+                Ok(read) => {
+                    read?;
+                }
+            }
+        }
+    }
+
+    /// A request of which only the connection is known.
+    fn blank(&self, stream: &TcpStream, started: Instant) -> io::Result<Request> {
+        let local = stream.local_addr()?;
+        let settings = &self.shared.settings;
+        let peer = plain(self.peer.ip());
+        Ok(Request {
+            peer: Some(peer),
+            remote_addr: peer.to_string(),
+            remote_host: peer.to_string(),
+            remote_port: self.peer.port(),
+            local_addr: plain(local.ip()).to_string(),
+            local_port: local.port(),
+            server_name: plain(local.ip()).to_string(),
+            server_port: local.port(),
+            scheme: settings.scheme.clone(),
+            secure: settings.secure,
+            started,
+            started_at: SystemClock.wall() - i64::try_from(started.elapsed().as_micros()).unwrap_or(0),
+            connection: self.number,
+            max_parameters: settings.max_parameters,
+            max_post: settings.max_post,
+            ..Request::default()
+        })
+    }
+
+    /// Fills in what the head of `length` bytes says.
+    fn fill(&self, request: &mut Request, length: usize) -> Result<(RequestBody, usize), Refused> {
+        let text = |span| String::from_utf8_lossy(self.head.bytes(&self.buf, span)).into_owned();
+        request.method = text(self.head.method);
+        request.protocol = text(self.head.protocol);
+        let target = text(self.head.target);
+        for (name, value) in self.head.fields(&self.buf) {
+            request.headers.push((String::from_utf8_lossy(name).into_owned(), value.to_vec()));
+        }
+        if self.head.is_simple() || self.head.version.major != 1 {
+            return Err(Refused(505, "HTTP version not supported"));
+        }
+        let (mut rest, mut host) = (target.as_str(), None);
+        for scheme in ["http://", "https://"] {
+            if target.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme)) {
+                let inside = target.get(scheme.len()..).unwrap_or_default();
+                let end = inside.find(['/', '?']).unwrap_or(inside.len());
+                let (authority, path) = inside.split_at(end);
+                (host, rest) = (Some(authority.to_owned()), path);
+            }
+        }
+        let (path, query) = match rest.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (rest, None),
+        };
+        request.uri = if path.is_empty() { "/".to_owned() } else { path.to_owned() };
+        request.query = query.map(str::to_owned);
+        let mut hosts = request.headers("host").map(str::to_owned);
+        let written = hosts.next();
+        if hosts.next().is_some() || (written.is_none() && self.head.version.minor >= 1) {
+            return Err(Refused(400, "a request needs one Host header"));
+        }
+        drop(hosts);
+        let host = host.or(written).unwrap_or_default();
+        let bracket = host.rfind(']').unwrap_or(0);
+        let (name, port) = match host.rfind(':').filter(|at| *at > bracket) {
+            Some(at) => (host.get(..at).unwrap_or_default(), host.get(at + 1..)),
+            None => (host.as_str(), None),
+        };
+        if !name.is_empty() {
+            request.server_name = name.to_ascii_lowercase();
+            request.server_port = match port {
+                Some(port) => port.parse().map_err(|_| Refused(400, "the Host header names no port"))?,
+                None => {
+                    if request.scheme == "https" {
+                        443
+                    } else {
+                        80
+                    }
+                }
+            };
+        }
+        let settings = &self.shared.settings;
+        if let Some(name) = &settings.proxy_name {
+            request.server_name = name.to_ascii_lowercase();
+        }
+        if settings.proxy_port > 0 {
+            request.server_port = settings.proxy_port;
+        }
+        if request.method == "TRACE" && !settings.allow_trace {
+            return Err(Refused(405, "TRACE method is not allowed"));
+        }
+        if request.uri == "*" && request.method == "OPTIONS" {
+            request.uri = "/".to_owned();
+        }
+        let body = http1::request_body(&self.head, &self.buf).map_err(|_| Refused(400, "Invalid message framing"))?;
+        Ok((body, length))
+    }
+
+    /// Whether the client lets the connection be used again.
+    fn keeps(&self, request: &Request) -> bool {
+        let most = self.shared.settings.max_keep_alive;
+        let mut words = request.headers("connection").flat_map(|line| line.split(',')).map(str::trim);
+        let allowed = if self.head.version.minor == 0 {
+            words.any(|word| word.eq_ignore_ascii_case("keep-alive"))
+        } else {
+            !words.any(|word| word.eq_ignore_ascii_case("close"))
+        };
+        let smuggled = request.header("transfer-encoding").is_some() && request.header("content-length").is_some();
+        allowed && !smuggled && (most <= 0 || self.served + 1 < most)
+    }
+
+    async fn read_body(&mut self, stream: &mut TcpStream, body: RequestBody) -> io::Result<Result<Vec<u8>, Refused>> {
+        const TOO_LARGE: Refused = Refused(413, "the request body is too large");
+        let settings = &self.shared.settings;
+        let most = u64::try_from(settings.max_post).unwrap_or(MOST_BODY).clamp(2 << 20, MOST_BODY);
+        let limit = settings.timeout.unwrap_or(LONG);
+        let late = || io::Error::from(io::ErrorKind::TimedOut);
+        match body {
+            RequestBody::Empty => Ok(Ok(Vec::new())),
+            RequestBody::Length(length) if length > most => Ok(Err(TOO_LARGE)),
+            RequestBody::Length(length) => {
+                let length = usize::try_from(length).unwrap_or(usize::MAX);
+                while self.buf.len() < length {
+                    if timeout(limit, read_more(stream, &mut self.buf)).await.map_err(|_| late())?? == 0 {
+                        return Err(io::ErrorKind::UnexpectedEof.into());
+                    }
+                }
+                let rest = self.buf.split_off(length);
+                Ok(Ok(std::mem::replace(&mut self.buf, rest)))
+            }
+            RequestBody::Chunked { .. } => {
+                let limits = Limits { line: 8192, field_size: 8192, fields: 100 };
+                let (mut decoder, mut out) = (Chunked::new(limits, Rules::default()), Vec::new());
+                loop {
+                    let step = match decoder.decode(&self.buf) {
+                        Ok(step) => step,
+                        Err(error) => return Ok(Err(Refused(error.status(), "Invalid chunked body"))),
+                    };
+                    if let Part::Data(range) = &step.part {
+                        out.extend_from_slice(self.buf.get(range.clone()).unwrap_or_default());
+                    }
+                    self.buf.drain(..step.consumed);
+                    if out.len() as u64 > most {
+                        return Ok(Err(TOO_LARGE));
+                    }
+                    match step.part {
+                        Part::End => return Ok(Ok(out)),
+                        Part::Data(_) => {}
+                        Part::NeedMore => {
+                            if timeout(limit, read_more(stream, &mut self.buf)).await.map_err(|_| late())?? == 0 {
+                                return Err(io::ErrorKind::UnexpectedEof.into());
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Answers what no application sees, and ends the connection.
+    async fn refuse(&mut self, stream: &mut TcpStream, request: Request, refused: Refused) -> io::Result<Next> {
+        let mut exchange = Exchange::new(request);
+        exchange.response.error(refused.0, Some(refused.1));
+        ErrorReport::of(None).after(&mut exchange);
+        self.send(stream, exchange, false).await
+    }
+
+    async fn send(&mut self, stream: &mut TcpStream, mut exchange: Exchange, keep: bool) -> io::Result<Next> {
+        let mut out = Vec::with_capacity(1024);
+        push_head(&mut out, &exchange, keep, self.head.version.minor == 0, &self.shared.settings);
+        exchange.response.kept = keep;
+        exchange.response.committed = Some(Instant::now());
+        let limit = self.shared.settings.timeout.unwrap_or(LONG);
+        let head_only = exchange.request.method == "HEAD" || is_bodyless(exchange.response.status);
+        let body = std::mem::take(&mut exchange.response.body);
+        let sent = match body {
+            _ if head_only => {
+                timeout(limit, stream.write_all(&out)).await.map_err(io::Error::from).flatten().map(|()| 0)
+            }
+            Body::Empty => timeout(limit, stream.write_all(&out)).await.map_err(io::Error::from).flatten().map(|()| 0),
+            Body::Bytes(bytes) => {
+                let length = bytes.len() as u64;
+                out.extend_from_slice(&bytes);
+                timeout(limit, stream.write_all(&out)).await.map_err(io::Error::from).flatten().map(|()| length)
+            }
+            Body::File(file, length) => send_file(stream, &out, file, length, limit).await,
+        };
+        exchange.response.aborted = sent.is_err();
+        exchange.response.sent = *sent.as_ref().unwrap_or(&0);
+        self.shared.answers.log(&exchange);
+        sent.map(|_| if keep { Next::Keep } else { Next::Close })
+    }
+}
+
+/// Whether a status has no body by definition.
+pub fn is_bodyless(status: u16) -> bool {
+    matches!(status, 100..=199 | 204 | 304)
+}
+
+async fn read_more(stream: &mut TcpStream, buf: &mut Vec<u8>) -> io::Result<usize> {
+    buf.reserve(STEP);
+    stream.read_buf(buf).await
+}
+
+async fn send_file(
+    stream: &mut TcpStream,
+    head: &[u8],
+    file: std::fs::File,
+    length: u64,
+    limit: Duration,
+) -> io::Result<u64> {
+    timeout(limit, stream.write_all(head)).await??;
+    let mut file = tokio::fs::File::from_std(file).take(length);
+    let (mut buf, mut sent) = (Vec::with_capacity(64 << 10), 0);
+    loop {
+        buf.clear();
+        let read = file.read_buf(&mut buf).await?;
+        if read == 0 {
+            break;
+        }
+        timeout(limit, stream.write_all(&buf)).await??;
+        sent += read as u64;
+    }
+    // A file that shrank: the client must not take the next response for the rest of it.
+    if sent < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(sent) }
+}
+
+fn push_head(out: &mut Vec<u8>, exchange: &Exchange, keep: bool, old: bool, settings: &super::model::Connector) {
+    let response = &exchange.response;
+    out.extend_from_slice(b"HTTP/1.1 ");
+    write::push_decimal(out, u64::from(response.status));
+    // Tomcat sends no reason.
+    out.extend_from_slice(b" \r\n");
+    if let Some(server) = &settings.server {
+        write::push_field(out, b"Server", server.as_bytes());
+    }
+    for (name, value) in &response.headers {
+        write::push_field(out, name.as_bytes(), value.as_bytes());
+    }
+    if !is_bodyless(response.status) {
+        let mut length = Vec::new();
+        write::push_decimal(&mut length, response.body.len());
+        write::push_field(out, b"Content-Length", &length);
+    }
+    let mut date = Vec::new();
+    clock::push_http_date(&mut date, SystemClock.wall());
+    write::push_field(out, b"Date", &date);
+    match (keep, old) {
+        (false, _) => write::push_field(out, b"Connection", b"close"),
+        (true, true) => write::push_field(out, b"Connection", b"keep-alive"),
+        (true, false) => {}
+    }
+    out.extend_from_slice(b"\r\n");
+}

@@ -1,0 +1,192 @@
+//! web.xml: what it says about sessions, welcome files and types, and what it asks for that is not done here.
+
+use std::collections::BTreeMap;
+
+use roxmltree::{Document, Node, ParsingOptions};
+
+use super::components::Position;
+use super::xml::{Properties, Refusal};
+
+/// How a session's id travels in a cookie.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CookieConfig {
+    /// Name instead of `JSESSIONID`.
+    pub name: Option<String>,
+    /// `Domain`.
+    pub domain: Option<String>,
+    /// `Path` instead of the context's.
+    pub path: Option<String>,
+    /// `HttpOnly`, unless the context says so already.
+    pub http_only: Option<bool>,
+    /// `Secure` on plain connections too.
+    pub secure: Option<bool>,
+    /// Seconds; none means until the browser ends.
+    pub max_age: Option<i64>,
+}
+
+/// A deployment descriptor, or several merged.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WebXml {
+    /// Sessions are replicated.
+    pub distributable: bool,
+    /// Minutes; 0 and below is for ever.
+    pub session_timeout: Option<i32>,
+    /// The session cookie.
+    pub cookie: CookieConfig,
+    /// `COOKIE`, `URL`, `SSL`; empty is Tomcat's choice of cookie and URL.
+    pub tracking: Vec<String>,
+    /// Files looked for in a directory, in order.
+    pub welcome: Vec<String>,
+    /// Types by extension.
+    pub types: BTreeMap<String, String>,
+    /// URL patterns of servlets that are Java code, with the servlet's name.
+    pub servlets: Vec<(String, String)>,
+    /// What the file asks for that would be wrong to leave out: the application is not started.
+    pub refused: Vec<&'static str>,
+    /// What the file asks for that is left out.
+    pub missing: Vec<&'static str>,
+}
+
+impl WebXml {
+    /// Reads a descriptor.
+    ///
+    /// # Errors
+    /// XML that is not well-formed.
+    pub fn read(file: &str, text: &str, properties: &Properties) -> Result<Self, Refusal> {
+        let options = ParsingOptions { allow_dtd: true, nodes_limit: 200_000, ..ParsingOptions::default() };
+        let document = Document::parse_with_options(text, options).map_err(|error| {
+            let at = Position { line: error.pos().row, column: error.pos().col };
+            Refusal { file: file.to_owned(), at, text: error.to_string() }
+        })?;
+        let mut read = Self::default();
+        for element in elements(document.root_element()) {
+            read.take(element, properties);
+        }
+        Ok(read)
+    }
+
+    fn take(&mut self, element: Node<'_, '_>, properties: &Properties) {
+        let text = |node: Node<'_, '_>, name: &str| {
+            let child = elements(node).find(|child| child.tag_name().name() == name)?;
+            Some(properties.replace(child.text().unwrap_or_default().trim()))
+        };
+        match element.tag_name().name() {
+            "distributable" => self.distributable = true,
+            "session-config" => {
+                self.session_timeout = text(element, "session-timeout").and_then(|value| value.parse().ok());
+                for child in elements(element) {
+                    match child.tag_name().name() {
+                        "cookie-config" => {
+                            self.cookie = CookieConfig {
+                                name: text(child, "name"),
+                                domain: text(child, "domain"),
+                                path: text(child, "path"),
+                                http_only: text(child, "http-only").map(|value| value == "true"),
+                                secure: text(child, "secure").map(|value| value == "true"),
+                                max_age: text(child, "max-age").and_then(|value| value.parse().ok()),
+                            };
+                        }
+                        "tracking-mode" => self.tracking.push(child.text().unwrap_or_default().trim().to_owned()),
+                        _ => {}
+                    }
+                }
+            }
+            "welcome-file-list" => {
+                let files = elements(element).filter(|child| child.tag_name().name() == "welcome-file");
+                self.welcome.extend(files.filter_map(|file| file.text()).map(|file| file.trim().to_owned()));
+            }
+            "mime-mapping" => {
+                if let (Some(extension), Some(kind)) = (text(element, "extension"), text(element, "mime-type")) {
+                    self.types.insert(extension.to_ascii_lowercase(), kind);
+                }
+            }
+            "servlet-mapping" => {
+                let name = text(element, "servlet-name").unwrap_or_default();
+                let patterns = elements(element).filter(|child| child.tag_name().name() == "url-pattern");
+                let patterns = patterns.filter_map(|pattern| pattern.text()).map(|pattern| pattern.trim().to_owned());
+                self.servlets.extend(patterns.map(|pattern| (pattern, name.clone())));
+            }
+            "security-constraint" => note(&mut self.refused, "security-constraint"),
+            "login-config" => note(&mut self.missing, "login-config"),
+            "filter-mapping" => note(&mut self.missing, "filter-mapping"),
+            "error-page" => note(&mut self.missing, "error-page"),
+            "listener" => note(&mut self.missing, "listener"),
+            _ => {}
+        }
+    }
+
+    /// An application's descriptor over the defaults of `conf/web.xml`.
+    pub fn over(self, defaults: &Self) -> Self {
+        let mut types = defaults.types.clone();
+        types.extend(self.types);
+        // The default servlet and the one for JSPs are the server's own affair.
+        let inner = |(_, name): &&(String, String)| !matches!(name.as_str(), "default" | "jsp");
+        let servlets = self.servlets.iter().chain(&defaults.servlets).filter(inner).cloned().collect();
+        let (cookie, below) = (self.cookie, defaults.cookie.clone());
+        Self {
+            distributable: self.distributable,
+            session_timeout: self.session_timeout.or(defaults.session_timeout),
+            cookie: CookieConfig {
+                name: cookie.name.or(below.name),
+                domain: cookie.domain.or(below.domain),
+                path: cookie.path.or(below.path),
+                http_only: cookie.http_only.or(below.http_only),
+                secure: cookie.secure.or(below.secure),
+                max_age: cookie.max_age.or(below.max_age),
+            },
+            tracking: if self.tracking.is_empty() { defaults.tracking.clone() } else { self.tracking },
+            welcome: if self.welcome.is_empty() { defaults.welcome.clone() } else { self.welcome },
+            types,
+            servlets,
+            refused: self.refused,
+            missing: self.missing,
+        }
+    }
+}
+
+fn elements<'a, 'input>(node: Node<'a, 'input>) -> impl Iterator<Item = Node<'a, 'input>> {
+    node.children().filter(Node::is_element)
+}
+
+fn note(list: &mut Vec<&'static str>, name: &'static str) {
+    if !list.contains(&name) {
+        list.push(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_application_is_merged_over_the_defaults() {
+        let properties = Properties::default();
+        let read = |text: &str| WebXml::read("web.xml", text, &properties).unwrap();
+        let defaults = read(
+            "<web-app xmlns='https://jakarta.ee/xml/ns/jakartaee'><session-config><session-timeout>30</session-timeout></session-config>
+             <servlet-mapping><servlet-name>default</servlet-name><url-pattern>/</url-pattern></servlet-mapping>
+             <mime-mapping><extension>CSS</extension><mime-type>text/css</mime-type></mime-mapping>
+             <welcome-file-list><welcome-file>index.html</welcome-file><welcome-file>index.jsp</welcome-file></welcome-file-list></web-app>",
+        );
+        let app = read(
+            "<web-app><distributable/><session-config><cookie-config><name>SID</name><secure>true</secure>
+             <max-age>60</max-age></cookie-config><tracking-mode>COOKIE</tracking-mode></session-config>
+             <servlet-mapping><servlet-name>x</servlet-name><url-pattern>/x/*</url-pattern></servlet-mapping>
+             <filter-mapping/><security-constraint/></web-app>",
+        );
+        let merged = app.over(&defaults);
+        assert!(merged.distributable);
+        assert_eq!(merged.session_timeout, Some(30));
+        assert_eq!(merged.welcome, ["index.html", "index.jsp"]);
+        assert_eq!(merged.types.get("css").map(String::as_str), Some("text/css"));
+        assert_eq!(merged.cookie.name.as_deref(), Some("SID"));
+        assert_eq!(
+            (merged.cookie.secure, merged.cookie.http_only, merged.cookie.max_age),
+            (Some(true), None, Some(60))
+        );
+        assert_eq!(merged.tracking, ["COOKIE"]);
+        assert_eq!(merged.servlets, [("/x/*".to_owned(), "x".to_owned())]);
+        assert_eq!((merged.refused, merged.missing), (vec!["security-constraint"], vec!["filter-mapping"]));
+        assert!(WebXml::read("web.xml", "<web-app>", &properties).is_err());
+    }
+}
