@@ -68,6 +68,8 @@ pub struct Walk<'r> {
     pub warnings: Vec<Warning>,
     /// Uses of directives that are not obeyed.
     pub uses: Vec<Use>,
+    /// When there is a list, faults go there and the walk goes on.
+    pub faults: Option<Vec<WalkFault>>,
     sections: u32,
     /// What limits a `.htaccess` file.
     limits: Option<&'r Limits>,
@@ -132,7 +134,16 @@ const IN_SECTION: Places = Places(Places::ALL.0 | Places::DIR.0);
 impl<'r> Walk<'r> {
     /// A walk that has seen nothing.
     pub fn new(rows: &'r Rows, globals: Globals) -> Self {
-        Self { rows, servers: Vec::new(), globals, warnings: Vec::new(), uses: Vec::new(), sections: 0, limits: None }
+        Self {
+            rows,
+            servers: Vec::new(),
+            globals,
+            warnings: Vec::new(),
+            uses: Vec::new(),
+            faults: None,
+            sections: 0,
+            limits: None,
+        }
     }
 
     /// Walks the whole tree.
@@ -193,7 +204,14 @@ impl<'r> Walk<'r> {
     }
 
     fn nodes(&mut self, nodes: &[Node], scope: &mut Scope<'_>) -> Result<(), Box<WalkFault>> {
-        nodes.iter().try_for_each(|node| self.node(node, scope))
+        for node in nodes {
+            let Err(fault) = self.node(node, scope) else { continue };
+            match &mut self.faults {
+                Some(faults) => faults.push(*fault),
+                None => return Err(fault),
+            }
+        }
+        Ok(())
     }
 
     fn node(&mut self, node: &Node, scope: &mut Scope<'_>) -> Result<(), Box<WalkFault>> {

@@ -43,8 +43,20 @@ pub async fn refuse(ex: &mut Exchange, wire: &mut dyn Wire, status: u16) {
     end(ex, wire).await;
 }
 
+/// All phases up to the handler's, without one and without a client: what would become of the request. What the phases
+/// decided stands in `ex`.
+pub async fn plan_only(ex: &mut Exchange) -> Outcome {
+    if let Err(status) = identify(ex) {
+        return Outcome::Status(status);
+    }
+    match all(ex, Phase::PostRead).await {
+        Outcome::Ok | Outcome::Declined => prepare(ex).await,
+        outcome => outcome,
+    }
+}
+
 /// Target, host and server.
-fn begin(ex: &mut Exchange, wire: &mut dyn Wire) -> Result<(), u16> {
+fn identify(ex: &mut Exchange) -> Result<(), u16> {
     let merged = ex.headers_in.compress_all();
     ex.header_only = ex.method == b"HEAD" && !ex.assbackwards;
     // `http/1.1` passes for that under HttpProtocolOptions Unsafe.
@@ -57,9 +69,14 @@ fn begin(ex: &mut Exchange, wire: &mut dyn Wire) -> Result<(), u16> {
     }
     let chosen = host::choose_server(ex);
     chain::update(ex);
+    chosen
+}
+
+fn begin(ex: &mut Exchange, wire: &mut dyn Wire) -> Result<(), u16> {
+    let identified = identify(ex);
     let timeout = ex.server().rec.timeout.unwrap_or(60);
     wire.set_timeout(Duration::from_secs(u64::from(timeout)));
-    chosen?;
+    identified?;
     if let Some(expect) = ex.headers_in.get(b"Expect").filter(|expect| !expect.is_empty())
         && !expect.eq_ignore_ascii_case(b"100-continue")
     {

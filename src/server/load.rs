@@ -73,12 +73,20 @@ pub fn load(options: &Invocation, previous: Option<&Generation>) -> Result<Loade
         modules: modules.ids.clone(),
         ..Globals::default()
     };
+    let start = globals.clone();
     let mut walk = Walk::new(&modules.rows, globals);
     let walked = walk.run(&tree);
     let (servers, mut globals, uses) = (walk.servers, walk.globals, walk.uses);
     warnings.append(&mut walk.warnings);
     if let Err(fault) = walked {
-        let remark = remark::of_walk(&fault, &read.sources, &modules.rows);
+        let mut remark = remark::of_walk(&fault, &read.sources, &modules.rows);
+        // httpd stops at the first; whoever reads the remark wants to mend all of them.
+        let mut again = Walk::new(&modules.rows, start);
+        again.faults = Some(Vec::new());
+        let _ = again.run(&tree);
+        let others = again.faults.unwrap_or_default();
+        let others: Vec<&WalkFault> = others.iter().filter(|other| other.at != fault.at).collect();
+        remark.push_str(&remark::further(&others, &read.sources, &modules.rows));
         return Err(fail(warnings, walk_error(&fault), remark));
     }
 

@@ -7,12 +7,14 @@ mod front;
 mod host;
 mod http1;
 mod link;
+mod lint;
 pub mod load;
 mod names;
 mod proxied;
 mod rates;
 mod reload;
 mod remark;
+mod route;
 pub mod run;
 mod threads;
 mod tls;
@@ -62,6 +64,18 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
     let dumped = dumps::all(&invocation, &loaded);
     put(&mut std::io::stdout(), &dumped);
+    if invocation.is_defined(b"LINT") {
+        messages.put(&lint::report(&loaded.tree));
+    }
+    if let Some(question) = invocation.defines.iter().find_map(|define| define.strip_prefix(b"ROUTE=")) {
+        return match route::explain(question, loaded.generation) {
+            Ok(text) => answer(&text),
+            Err(text) => {
+                messages.put(&text);
+                ExitCode::FAILURE
+            }
+        };
+    }
     if invocation.check || invocation.dumps() {
         if !invocation.dumps() {
             messages.put("Syntax OK\n");
@@ -144,7 +158,7 @@ impl Messages {
         let mut messages = Self {
             to: Box::new(std::io::stderr()),
             threshold: threshold.unwrap_or(Level::Notice),
-            remarks: std::io::stderr().is_terminal(),
+            remarks: std::io::stderr().is_terminal() || invocation.is_defined(b"EXPLAIN"),
         };
         if let Some(name) = &invocation.startup_log {
             use std::os::unix::ffi::OsStrExt as _;

@@ -3,6 +3,7 @@
 use crate::base::diag::{Remark, Sources, Span, render};
 use crate::config::{Rows, WalkFault};
 use crate::lang::{Fault, get_word};
+use crate::modules;
 
 /// For an error of the walk.
 pub(super) fn of_walk(fault: &WalkFault, sources: &Sources, rows: &Rows) -> String {
@@ -13,7 +14,8 @@ pub(super) fn of_walk(fault: &WalkFault, sources: &Sources, rows: &Rows) -> Stri
             line,
             part: words(text).into_iter().next().map(|word| part(line, word)),
             label: "this name is not known".to_owned(),
-            help: nearest(&fault.node.name, rows).map(|name| format!("there is `{name}`; or is a LoadModule missing?")),
+            help: elsewhere(&fault.node.name)
+                .or_else(|| nearest(&fault.node.name, rows).map(|name| format!("did you mean `{name}`?"))),
         },
         Some(_) if fault.message.contains(" takes ") && quotes_inside(text) => Remark {
             line,
@@ -26,6 +28,31 @@ pub(super) fn of_walk(fault: &WalkFault, sources: &Sources, rows: &Rows) -> Stri
         }
     };
     render(sources, &remark)
+}
+
+/// Further errors are told in full up to this many.
+const TOLD: usize = 20;
+
+/// For the errors behind the first.
+pub(super) fn further(faults: &[&WalkFault], sources: &Sources, rows: &Rows) -> String {
+    let mut out = String::new();
+    for fault in faults.iter().take(TOLD) {
+        out.push_str(&format!("also on line {} of {}: {}\n", fault.at.line, fault.at.file, fault.message));
+        out.push_str(&of_walk(fault, sources, rows));
+    }
+    if faults.len() > TOLD {
+        out.push_str(&format!("and {} more\n", faults.len() - TOLD));
+    }
+    out
+}
+
+/// Which module would have to be loaded for this name to be known.
+fn elsewhere(name: &[u8]) -> Option<String> {
+    let module = modules::ALL
+        .iter()
+        .find(|module| module.row.directives.iter().any(|row| row.name.as_bytes().eq_ignore_ascii_case(name)))?;
+    let short = module.row.file.trim_end_matches(".c");
+    Some(format!("it belongs to {short}, which is not loaded: LoadModule {} modules/{short}.so", module.row.id))
 }
 
 /// For an error of the reading pass.

@@ -13,6 +13,7 @@ mod accesslog;
 mod ajp;
 mod conf;
 mod config;
+mod explain;
 mod files;
 mod front;
 mod health;
