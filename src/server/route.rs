@@ -9,7 +9,7 @@ use crate::config::{Generation, Matcher, Position, SectionKind, latin1};
 use crate::modules::proxy::ProxyProcess;
 use crate::pipe::{self, Outcome};
 use crate::upstream::spec::status;
-use crate::upstream::{Backends, Worker};
+use crate::upstream::Worker;
 use crate::web::{Conn, Exchange, Live};
 
 /// The answer as text, or what is wrong with the question.
@@ -70,6 +70,7 @@ fn connection(live: &Live, local: SocketAddr) -> Conn {
         peer: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
         peer_ip: (*b"127.0.0.1").into(),
         local_ip: local.ip().to_string().into_bytes().into(),
+        forwarded: OnceCell::new(),
         default_server: Cell::new(live.generation.select.default_server(local)),
         generation: Cell::new(live.generation.serial),
         keepalives: Cell::new(0),
@@ -153,7 +154,7 @@ fn kind_name(kind: SectionKind) -> &'static str {
 
 fn backends(ex: &Exchange, url: &[u8], out: &mut String) {
     let Some(process) = ex.live.generation.globals.conf.get::<ProxyProcess>() else { return };
-    let all: &Backends = &process.backends;
+    let all = process.backends.load();
     let url = latin1(url);
     let of_balancer = |name: &str| {
         url.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || rest.starts_with('?'))
