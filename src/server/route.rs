@@ -8,8 +8,8 @@ use std::sync::Arc;
 use crate::config::{Generation, Matcher, Position, SectionKind, latin1};
 use crate::modules::proxy::ProxyProcess;
 use crate::pipe::{self, Outcome};
-use crate::upstream::spec::status;
 use crate::upstream::Worker;
+use crate::upstream::spec::status;
 use crate::web::{Conn, Exchange, Live};
 
 /// The answer as text, or what is wrong with the question.
