@@ -4,7 +4,6 @@
 //! [`super::http1::Session`] is borrowed from the thread), *lingering* (our side has ended; the client's rest is read and dropped, so that the
 //! last response is not lost to a reset).
 
-use std::cell::{Cell, OnceCell};
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -61,21 +60,8 @@ pub(super) async fn serve(thread: Rc<Thread>, stream: TcpStream, local: SocketAd
     let place = Place { thread: &thread, index };
     let fronts = thread.fronts();
     let server = fronts.live.generation.select.default_server(local);
-    let conn = Rc::new(Conn {
-        id,
-        local,
-        peer,
-        peer_ip: text_of(peer),
-        local_ip: text_of(local),
-        forwarded: OnceCell::new(),
-        default_server: Cell::new(server),
-        generation: Cell::new(fronts.live.generation.serial),
-        keepalives: Cell::new(0),
-        secure: fronts.of(server).tls.is_some(),
-        tls: OnceCell::new(),
-        aborted: Cell::new(false),
-        log_id: OnceCell::new(),
-    });
+    let conn = Conn::new(id, local, peer, &fronts.live.generation);
+    let conn = Rc::new(Conn { secure: fronts.of(server).tls.is_some(), ..conn });
     let mut wait = http1::first_wait(fronts.of(server));
     let proxied = fronts.is_proxied(local, peer);
     drop(fronts);

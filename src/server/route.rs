@@ -1,6 +1,5 @@
 //! `-D ROUTE=METHOD,URL[,Field:value…]`: what would become of a request, without serving it.
 
-use std::cell::{Cell, OnceCell};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -29,7 +28,7 @@ pub(super) fn explain(question: &[u8], generation: Generation) -> Result<String,
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("{error}\n"))?;
     let live = Rc::new(Live::new(Arc::new(generation), Arc::new([])));
-    let conn = Rc::new(connection(&live, local));
+    let conn = Rc::new(Conn::new(1, local, SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0), &live.generation));
     let chain = pipe::idle_chain(&live, conn.default_server.get());
     let mut ex = Exchange::new(live, conn, chain);
     ex.method.extend_from_slice(method);
@@ -60,23 +59,6 @@ fn split_url(url: &[u8]) -> (Option<&[u8]>, &[u8]) {
             Some(slash) => (Some(&rest[..slash]), &rest[slash..]),
             None => (Some(rest), b"/"),
         },
-    }
-}
-
-fn connection(live: &Live, local: SocketAddr) -> Conn {
-    Conn {
-        id: 1,
-        local,
-        peer: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
-        peer_ip: (*b"127.0.0.1").into(),
-        local_ip: local.ip().to_string().into_bytes().into(),
-        forwarded: OnceCell::new(),
-        default_server: Cell::new(live.generation.select.default_server(local)),
-        generation: Cell::new(live.generation.serial),
-        keepalives: Cell::new(0),
-        secure: false,
-        aborted: Cell::new(false),
-        log_id: OnceCell::new(),
     }
 }
 

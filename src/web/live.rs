@@ -145,3 +145,25 @@ pub struct Conn {
     /// Error log id (`%{c}L`), made with the connection's first entry there.
     pub log_id: OnceCell<LogId>,
 }
+
+impl Conn {
+    /// Connection number `id` between these addresses, nothing served on it yet, for the servers of `generation`.
+    pub fn new(id: u64, local: SocketAddr, peer: SocketAddr, generation: &Generation) -> Self {
+        let text = |address: SocketAddr| address.ip().to_canonical().to_string().into_bytes().into_boxed_slice();
+        Self {
+            id,
+            local,
+            peer,
+            peer_ip: text(peer),
+            local_ip: text(local),
+            forwarded: OnceCell::new(),
+            default_server: Cell::new(generation.select.default_server(local)),
+            generation: Cell::new(generation.serial),
+            keepalives: Cell::new(0),
+            secure: false,
+            tls: OnceCell::new(),
+            aborted: Cell::new(false),
+            log_id: OnceCell::new(),
+        }
+    }
+}

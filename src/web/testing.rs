@@ -1,6 +1,5 @@
 //! For unit tests of any room: a client connection that is a script, and a generation made by hand.
 
-use std::cell::{Cell, OnceCell};
 use std::future::Future;
 use std::io;
 use std::pin::pin;
@@ -198,21 +197,7 @@ pub fn live(servers: Vec<Server>, modules: &[&'static str]) -> Rc<Live> {
 /// A connection from 127.0.0.1:4000 to 127.0.0.1:80.
 pub fn conn(live: &Live) -> Rc<Conn> {
     let local = ([127, 0, 0, 1], 80).into();
-    Rc::new(Conn {
-        id: 1,
-        local,
-        peer: ([127, 0, 0, 1], 4000).into(),
-        peer_ip: (*b"127.0.0.1").into(),
-        local_ip: (*b"127.0.0.1").into(),
-        forwarded: OnceCell::new(),
-        default_server: Cell::new(live.generation.select.default_server(local)),
-        generation: Cell::new(1),
-        keepalives: Cell::new(0),
-        secure: false,
-        tls: OnceCell::new(),
-        aborted: Cell::new(false),
-        log_id: OnceCell::new(),
-    })
+    Rc::new(Conn::new(1, local, ([127, 0, 0, 1], 4000).into(), &live.generation))
 }
 
 /// A request whose head was read: `head` is the request line and the fields, with `\n` for line ends. Without a chain
