@@ -161,7 +161,7 @@ fn add(cmd: &mut Cmd<'_>, nets: Vec<Subnet>) {
 fn proxy_list(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     let name = cmd.directive.name;
     let (path, shown) = check::rooted(cmd, args.word(0));
-    let text = std::fs::read(path).map_err(|error| {
+    let text = crate::net::files::read(path).map_err(|error| {
         let why = error.to_string();
         let why = why.split(" (os error").next().unwrap_or_default();
         format!("{name}: Could not open file {shown}: {why}")

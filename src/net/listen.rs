@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::opener::{Opener, SocketOptions};
 use crate::config::Listen;
@@ -16,6 +17,8 @@ pub struct Listener {
     pub protocol: String,
     /// One for each thread.
     pub sockets: Vec<TcpListener>,
+    /// No longer configured: who came over it is told that the connection ends.
+    pub gone: AtomicBool,
 }
 
 /// An address that could not be opened.
@@ -40,6 +43,22 @@ fn has_v6() -> bool {
     socket.is_ok_and(|socket| socket.bind(&SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)).into()).is_ok())
 }
 
+/// The addresses of `Listen` lines, each once, and how their sockets are made.
+pub fn plan(wanted: &[Listen], options: SocketOptions) -> Vec<(SocketAddr, SocketOptions, &Listen)> {
+    let v6 = has_v6();
+    let mut planned: Vec<(SocketAddr, SocketOptions, &Listen)> = Vec::with_capacity(wanted.len());
+    for listen in wanted {
+        let addr = address(listen, v6);
+        if planned.iter().any(|(other, _, _)| *other == addr) {
+            continue;
+        }
+        let v4_apart = addr.ip() == Ipv6Addr::UNSPECIFIED
+            && wanted.iter().any(|w| w.port == addr.port() && w.addr == Some(Ipv4Addr::UNSPECIFIED.into()));
+        planned.push((addr, SocketOptions { v6_only: v4_apart, ..options }, listen));
+    }
+    planned
+}
+
 /// Opens what is wanted and not open yet; what `open` has is shared. Nothing of `open` is closed.
 ///
 /// # Errors
@@ -51,23 +70,16 @@ pub fn open(
     threads: usize,
     open: &[Arc<Listener>],
 ) -> Result<Vec<Arc<Listener>>, BindError> {
-    let v6 = has_v6();
     let mut listeners: Vec<Arc<Listener>> = Vec::with_capacity(wanted.len());
-    for listen in wanted {
-        let addr = address(listen, v6);
-        if listeners.iter().any(|other| other.addr == addr) {
-            continue;
-        }
+    for (addr, options, listen) in plan(wanted, options) {
         if let Some(old) = open.iter().find(|old| old.addr == addr) {
             listeners.push(old.clone());
             continue;
         }
-        let v4_apart = addr.ip() == Ipv6Addr::UNSPECIFIED
-            && wanted.iter().any(|w| w.port == addr.port() && w.addr == Some(Ipv4Addr::UNSPECIFIED.into()));
-        let options = SocketOptions { v6_only: v4_apart, ..options };
         match opener.listen(addr, &options, threads) {
             Ok(sockets) => {
-                listeners.push(Arc::new(Listener { addr, protocol: listen.protocol.clone(), sockets }));
+                let gone = AtomicBool::new(false);
+                listeners.push(Arc::new(Listener { addr, protocol: listen.protocol.clone(), sockets, gone }));
             }
             Err(source) => return Err(BindError { addr, source }),
         }

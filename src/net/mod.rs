@@ -4,9 +4,13 @@
 //! - [`opener`]: what needs privileges, behind one trait.
 //! - [`daemon`]: background, pid file, account.
 //! - [`tls`]: certificates and what a TLS endpoint is; [`ciphers`]: OpenSSL's lists; [`secured`]: a session over a socket.
+//! - [`link`]: messages with descriptors between our processes.
+//! - [`files`]: files of the configuration, read by one process for another.
 
 pub mod ciphers;
 pub mod daemon;
+pub mod files;
+pub mod link;
 pub mod listen;
 pub mod opener;
 pub mod secured;

@@ -1,7 +1,13 @@
-//! What needs privileges: done by the process itself today, by somebody it asks tomorrow.
+//! What needs privileges: done by the process itself (`-X`, and the steward), or handed to it by the steward, which has
+//! done it for what the configuration asks and nothing else.
 
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -25,6 +31,18 @@ pub trait Opener: Send + Sync {
     /// # Errors
     /// The system's, of the first step that failed.
     fn listen(&self, addr: SocketAddr, options: &SocketOptions, count: usize) -> io::Result<Vec<TcpListener>>;
+
+    /// A log file, to append to.
+    ///
+    /// # Errors
+    /// The system's.
+    fn log_file(&self, path: &Path) -> io::Result<File>;
+
+    /// The input of a log program that somebody else runs; `None`: whoever asks runs it.
+    ///
+    /// # Errors
+    /// Why it is not running.
+    fn log_program(&self, command: &[u8], shell: bool) -> io::Result<Option<OwnedFd>>;
 }
 
 /// Opens things itself.
@@ -64,5 +82,54 @@ impl Opener for InProcess {
             socket.listen(options.backlog)?;
         }
         Ok(sockets.into_iter().map(TcpListener::from).collect())
+    }
+
+    fn log_file(&self, path: &Path) -> io::Result<File> {
+        OpenOptions::new().append(true).create(true).open(path)
+    }
+
+    fn log_program(&self, _: &[u8], _: bool) -> io::Result<Option<OwnedFd>> {
+        Ok(None)
+    }
+}
+
+/// Hands out what it was given, once.
+#[derive(Debug, Default)]
+pub struct Granted(Mutex<Grants>);
+
+/// What somebody with more rights has opened.
+#[derive(Debug, Default)]
+pub struct Grants {
+    /// Listening sockets by their address.
+    pub listeners: HashMap<SocketAddr, Vec<TcpListener>>,
+    /// Log files by their path.
+    pub files: HashMap<PathBuf, File>,
+    /// Inputs of log programs by their command line and whether a shell reads that.
+    pub programs: HashMap<(Vec<u8>, bool), OwnedFd>,
+}
+
+impl Granted {
+    /// Adds what was opened, and drops what nobody wanted of what was there.
+    pub fn grant(&self, grants: Grants) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = grants;
+    }
+
+    fn take<T>(&self, take: impl FnOnce(&mut Grants) -> Option<T>) -> io::Result<T> {
+        let mut grants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        take(&mut grants).ok_or_else(|| io::ErrorKind::PermissionDenied.into())
+    }
+}
+
+impl Opener for Granted {
+    fn listen(&self, addr: SocketAddr, _: &SocketOptions, _: usize) -> io::Result<Vec<TcpListener>> {
+        self.take(|grants| grants.listeners.remove(&addr))
+    }
+
+    fn log_file(&self, path: &Path) -> io::Result<File> {
+        self.take(|grants| grants.files.remove(path))
+    }
+
+    fn log_program(&self, command: &[u8], shell: bool) -> io::Result<Option<OwnedFd>> {
+        self.take(|grants| grants.programs.remove(&(command.to_vec(), shell))).map(Some)
     }
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::config::{Rows, latin1, merge_path, shape};
 use crate::lang::{Host, Kind, Known, Notice};
 use crate::modules;
+use crate::net::files;
 use crate::pipe::Module;
 
 /// The version of httpd that this program stands in for.
@@ -149,10 +150,13 @@ impl Host for Modules {
         if length > LARGEST {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, "File too large"));
         }
-        fs::read(path(file))
+        files::read(path(file))
     }
 
     fn kind(&self, file: &[u8]) -> Option<Kind> {
+        if let Some(folder) = files::noted_folder(path(file)) {
+            return Some(if folder { Kind::Directory } else { Kind::File });
+        }
         let data = fs::metadata(path(file)).ok()?;
         let null = path(file) == Path::new("/dev/null");
         Some(match data.is_dir() {
@@ -163,7 +167,7 @@ impl Host for Modules {
     }
 
     fn list(&self, dir: &[u8]) -> io::Result<Vec<Vec<u8>>> {
-        fs::read_dir(path(dir))?.map(|entry| Ok(entry?.file_name().into_vec())).collect()
+        files::list(path(dir))
     }
 }
 

@@ -285,7 +285,7 @@ fn read_types(pc: &mut PostConfig<'_>) -> Result<(), Fatal> {
     let root = pc.globals.server_root.clone();
     let conf = pc.globals.conf.get_mut::<MimeProcess>();
     let path = merge_path(&root, conf.file.as_deref().unwrap_or(DEFAULT_TYPES));
-    match std::fs::read(OsStr::from_bytes(&path)) {
+    match crate::net::files::read(OsStr::from_bytes(&path)) {
         Ok(text) => conf.types = Arc::new(parse_types(&text)),
         Err(error) => {
             let mut time = Vec::new();

@@ -1,0 +1,190 @@
+//! Files of the configuration, which only root may read: what was read for one process is given to another.
+//!
+//! Whoever prepares a configuration notes every file it reads ([`note`]); the server process is given the notes
+//! ([`give`]) and reads from them ([`read`]) what it could not open itself.
+
+use std::collections::HashMap;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+/// What is known of one path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// A file's bytes.
+    File(Vec<u8>),
+    /// The names in a folder.
+    Folder(Vec<Vec<u8>>),
+}
+
+#[derive(Default)]
+struct Notes {
+    /// What is read is noted.
+    noting: bool,
+    known: HashMap<PathBuf, Known, foldhash::fast::RandomState>,
+}
+
+static NOTES: Mutex<Option<Notes>> = Mutex::new(None);
+
+fn with<T>(act: impl FnOnce(&mut Notes) -> T) -> T {
+    act(NOTES.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default())
+}
+
+/// From now on what is read is noted.
+pub fn note() {
+    with(|notes| notes.noting = true);
+}
+
+/// The contents of a file that the configuration names.
+///
+/// # Errors
+/// The system's.
+pub fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+    let path = path.as_ref();
+    let found = with(|notes| (!notes.noting).then(|| notes.known.get(path).cloned()).flatten());
+    if let Some(Known::File(text)) = found {
+        return Ok(text);
+    }
+    let text = std::fs::read(path)?;
+    with(|notes| {
+        if notes.noting {
+            notes.known.insert(path.to_owned(), Known::File(text.clone()));
+        }
+    });
+    Ok(text)
+}
+
+/// The names in a folder that the configuration names.
+///
+/// # Errors
+/// The system's.
+pub fn list(path: impl AsRef<Path>) -> io::Result<Vec<Vec<u8>>> {
+    let path = path.as_ref();
+    let found = with(|notes| (!notes.noting).then(|| notes.known.get(path).cloned()).flatten());
+    if let Some(Known::Folder(names)) = found {
+        return Ok(names);
+    }
+    let names: Vec<Vec<u8>> =
+        std::fs::read_dir(path)?.map(|entry| Ok(entry?.file_name().into_vec())).collect::<io::Result<_>>()?;
+    with(|notes| {
+        if notes.noting {
+            notes.known.insert(path.to_owned(), Known::Folder(names.clone()));
+        }
+    });
+    Ok(names)
+}
+
+/// Whether a noted path is a folder; `None`: nothing is noted of it.
+pub fn noted_folder(path: &Path) -> Option<bool> {
+    with(|notes| match notes.known.get(path)? {
+        _ if notes.noting => None,
+        Known::File(_) => Some(false),
+        Known::Folder(_) => Some(true),
+    })
+}
+
+/// All notes, in memory that can be sent to another process.
+///
+/// # Errors
+/// The system's.
+pub fn pack() -> io::Result<std::fs::File> {
+    let memory = rustix::fs::memfd_create("configuration", rustix::fs::MemfdFlags::CLOEXEC)?;
+    let mut file = io::BufWriter::new(std::fs::File::from(memory));
+    let push = |file: &mut io::BufWriter<std::fs::File>, bytes: &[u8]| {
+        file.write_all(&(bytes.len() as u64).to_le_bytes())?;
+        file.write_all(bytes)
+    };
+    with(|notes| -> io::Result<()> {
+        for (path, known) in &notes.known {
+            match known {
+                Known::File(text) => {
+                    file.write_all(b"f")?;
+                    push(&mut file, path.as_os_str().as_bytes())?;
+                    push(&mut file, text)?;
+                }
+                Known::Folder(names) => {
+                    file.write_all(b"d")?;
+                    push(&mut file, path.as_os_str().as_bytes())?;
+                    push(&mut file, &names.join(&0))?;
+                }
+            }
+        }
+        Ok(())
+    })?;
+    file.into_inner().map_err(io::IntoInnerError::into_error)
+}
+
+/// Takes what another process has packed in place of earlier notes.
+///
+/// # Errors
+/// The system's; [`io::ErrorKind::InvalidData`] for what was not packed here.
+pub fn give(packed: BorrowedFd<'_>) -> io::Result<()> {
+    let mut file = std::fs::File::from(packed.as_fd().try_clone_to_owned()?);
+    // The place of reading is shared with whoever holds the same memory.
+    file.seek(SeekFrom::Start(0))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    let known = unpack(&bytes).ok_or(io::ErrorKind::InvalidData)?;
+    with(|notes| *notes = Notes { noting: false, known });
+    Ok(())
+}
+
+/// Forgets what was given: it is in the generation now.
+pub fn forget() {
+    with(|notes| *notes = Notes::default());
+}
+
+fn unpack(mut bytes: &[u8]) -> Option<HashMap<PathBuf, Known, foldhash::fast::RandomState>> {
+    fn piece<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
+        let (length, rest) = bytes.split_first_chunk::<8>()?;
+        let (piece, rest) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+        *bytes = rest;
+        Some(piece)
+    }
+    let mut known = HashMap::default();
+    while let Some((kind, rest)) = bytes.split_first() {
+        bytes = rest;
+        let path = PathBuf::from(std::ffi::OsStr::from_bytes(piece(&mut bytes)?));
+        let content = piece(&mut bytes)?;
+        let content = match kind {
+            b'f' => Known::File(content.to_vec()),
+            b'd' if content.is_empty() => Known::Folder(Vec::new()),
+            b'd' => Known::Folder(content.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect()),
+            _ => return None,
+        };
+        known.insert(path, content);
+    }
+    Some(known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One test, as the notes are those of the process.
+    #[test]
+    fn what_one_process_read_another_one_has() {
+        let dir = std::env::temp_dir().join(format!("tandem-files-{}", std::process::id()));
+        std::fs::create_dir_all(dir.join("empty")).unwrap();
+        std::fs::write(dir.join("a"), b"text\0more").unwrap();
+        note();
+        assert_eq!(read(dir.join("a")).unwrap(), b"text\0more");
+        assert!(read(dir.join("none")).is_err());
+        assert_eq!(list(dir.join("empty")).unwrap(), Vec::<Vec<u8>>::new());
+        assert_eq!(list(&dir).unwrap().len(), 2);
+        assert_eq!(noted_folder(&dir), None, "while noting, the world is asked");
+        let packed = pack().unwrap();
+        std::fs::remove_dir_all(&dir).unwrap();
+        for _ in 0..2 {
+            give(packed.as_fd()).unwrap();
+            assert_eq!(read(dir.join("a")).unwrap(), b"text\0more");
+            assert_eq!((list(dir.join("empty")).unwrap().len(), list(&dir).unwrap().len()), (0, 2));
+            assert_eq!((noted_folder(&dir), noted_folder(&dir.join("a"))), (Some(true), Some(false)));
+        }
+        forget();
+        assert!(read(dir.join("a")).is_err());
+        assert!(unpack(b"x").is_none() && unpack(b"f\x05\0\0\0\0\0\0\0abc").is_none());
+    }
+}
