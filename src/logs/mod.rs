@@ -23,6 +23,7 @@ pub use errno::Errno;
 pub use error::{OfConn, OfServer, Process, Source, log, process_log, set_process_log};
 pub use format::{Format, set_canonical};
 pub use level::{Level, LogLevels, level_of};
+pub use program::{program, program_line};
 pub use target::{OpenError, Opened, Role, Target, Targets, open};
 pub use text::Bytes;
 

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, PipeReader, PipeWriter, Write};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +20,8 @@ pub(super) struct Program {
     pipe: PipeWriter,
     /// Lines longer than [`ATOMIC`] exclude all others; the kernel itself keeps shorter ones apart.
     long: RwLock<()>,
-    shared: Arc<Shared>,
+    /// Where this process runs it itself.
+    shared: Option<Arc<Shared>>,
     held: Held,
 }
 
@@ -55,16 +56,21 @@ impl Program {
         let child = shared.spawn()?;
         let watched = shared.clone();
         thread::Builder::new().name("log program".to_owned()).spawn(move || watched.watch(child))?;
-        Ok(Self { pipe, long: RwLock::new(()), shared, held: Held::default() })
+        Ok(Self { pipe, long: RwLock::new(()), shared: Some(shared), held: Held::default() })
+    }
+
+    /// The input of a program that another process runs.
+    pub(super) fn over(pipe: OwnedFd) -> Self {
+        Self { pipe: pipe.into(), long: RwLock::new(()), shared: None, held: Held::default() }
     }
 }
 
 impl LineSink for Program {
     fn line(&self, line: &[u8]) {
-        if self.shared.down.load(Ordering::Relaxed) {
+        if self.shared.as_ref().is_some_and(|shared| shared.down.load(Ordering::Relaxed)) {
             return;
         }
-        // Cannot fail but by a full pipe's reader going away, and we are one of its readers.
+        // Cannot fail but by a full pipe's reader going away, and who runs the program is one of its readers.
         if line.len() <= ATOMIC {
             let _apart = self.long.read().unwrap_or_else(PoisonError::into_inner);
             let _ = (&self.pipe).write_all(line);
@@ -90,23 +96,15 @@ impl LineSink for Program {
 impl Drop for Program {
     fn drop(&mut self) {
         self.flush();
-        self.shared.ended.store(true, Ordering::SeqCst);
+        if let Some(shared) = &self.shared {
+            shared.ended.store(true, Ordering::SeqCst);
+        }
     }
 }
 
 impl Shared {
     fn spawn(&self) -> io::Result<Child> {
-        let mut command = if self.shell {
-            let mut command = Command::new("/bin/sh");
-            command.arg("-c").arg(OsString::from_vec(self.command.clone()));
-            command
-        } else {
-            let mut words = words(&self.command).into_iter().map(OsString::from_vec);
-            // What httpd says of an empty command.
-            let mut command = Command::new(words.next().ok_or_else(|| io::Error::from_raw_os_error(14))?);
-            command.args(words);
-            command
-        };
+        let mut command = program(&self.command, self.shell)?;
         command.stdin(Stdio::from(self.input.try_clone()?)).spawn()
     }
 
@@ -129,7 +127,7 @@ impl Shared {
                     Err(error) => {
                         self.down.store(true, Ordering::Relaxed);
                         if !std::mem::replace(&mut said, true) {
-                            self.say("AH00105: piped_log_maintenance: unable to respawn '", &format!("': {error}"));
+                            self.say(&program_line(&self.command, Some(&error)));
                         }
                     }
                 }
@@ -137,24 +135,53 @@ impl Shared {
             };
             self.down.store(false, Ordering::Relaxed);
             // Only now: this very program may be the error log, with a full pipe.
-            self.say("AH00106: piped log program '", "' failed unexpectedly");
+            self.say(&program_line(&self.command, None));
         }
     }
 
-    /// A line of the main error log in httpd's form for these, which has no time in front.
-    fn say(&self, before: &str, after: &str) {
-        let mut line = before.as_bytes().to_vec();
-        push_error_item(&mut line, &self.command);
-        line.extend_from_slice(after.as_bytes());
-        line.push(b'\n');
+    /// Puts a line into the main error log.
+    fn say(&self, line: &[u8]) {
         match process_log() {
-            Some(sink) => sink.line(&line),
+            Some(sink) => sink.line(line),
             None => {
                 // Nowhere else to complain.
-                let _ = io::stderr().write_all(&line);
+                let _ = io::stderr().write_all(line);
             }
         }
     }
+}
+
+/// How a log program is started.
+///
+/// # Errors
+/// httpd's for a command that is empty.
+pub fn program(command: &[u8], shell: bool) -> io::Result<Command> {
+    if shell {
+        let mut program = Command::new("/bin/sh");
+        program.arg("-c").arg(OsString::from_vec(command.to_vec()));
+        return Ok(program);
+    }
+    let mut words = words(command).into_iter().map(OsString::from_vec);
+    // What httpd says of an empty command.
+    let mut program = Command::new(words.next().ok_or_else(|| io::Error::from_raw_os_error(14))?);
+    program.args(words);
+    Ok(program)
+}
+
+/// httpd's line about a log program that ended by itself or, with an error, cannot be started again; it has no time in
+/// front.
+pub fn program_line(command: &[u8], error: Option<&io::Error>) -> Vec<u8> {
+    let before = match error {
+        Some(_) => "AH00105: piped_log_maintenance: unable to respawn '",
+        None => "AH00106: piped log program '",
+    };
+    let mut line = before.as_bytes().to_vec();
+    push_error_item(&mut line, command);
+    match error {
+        Some(error) => line.extend_from_slice(format!("': {error}\n").as_bytes()),
+        None => line.extend_from_slice(b"' failed unexpectedly\n"),
+    }
+    line
 }
 
 /// Cuts a command line at blanks; quotes of either kind keep blanks, a backslash keeps the byte behind it.

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -17,6 +16,7 @@ use super::sink::{FileSink, Nowhere, Syslog};
 use super::text::push_error_item;
 use crate::base::clock::{Clock, ErrorTime, SystemClock, push_error_time};
 use crate::config::{Conf, merge_path, shared_slot};
+use crate::net::opener::{InProcess, Opener};
 use crate::web::LineSink;
 
 /// What a target is for, which decides the words of a failure.
@@ -108,6 +108,29 @@ impl Targets {
     }
 }
 
+impl Targets {
+    /// Has `open` open each target, error logs first; the words of a failure as [`open`]'s.
+    ///
+    /// # Errors
+    /// The first target that could not be opened.
+    pub fn each(&self, mut open: impl FnMut(&Target) -> io::Result<()>) -> Result<(), OpenError> {
+        let mut errors = None;
+        for (target, role) in &self.list {
+            open(target).map_err(|error| target.failed(*role, &error, errors.clone()))?;
+            // Where a later failure is reported.
+            if let (None, Target::File(_), Role::Errors) = (&errors, target, role) {
+                errors = target.open(&InProcess).ok();
+            }
+        }
+        Ok(())
+    }
+
+    /// The target of this index.
+    pub fn get(&self, index: usize) -> Option<&Target> {
+        self.list.get(index).map(|(target, _)| target)
+    }
+}
+
 /// The open targets of one generation.
 #[derive(Clone)]
 pub struct Opened {
@@ -155,14 +178,14 @@ impl OpenError {
 
 /// Opens all targets, error logs first as they were registered first. Files are opened anew; a program that `previous`
 /// runs with the same command line goes on.
-pub fn open(targets: &Targets, previous: Option<&Opened>) -> Result<Opened, OpenError> {
+pub fn open(opener: &dyn Opener, targets: &Targets, previous: Option<&Opened>) -> Result<Opened, OpenError> {
     let mut sinks: Vec<Arc<dyn LineSink>> = Vec::with_capacity(targets.list.len());
     let mut programs = Vec::new();
     for (target, role) in &targets.list {
         let running = previous.and_then(|previous| previous.programs.iter().find(|(known, _)| known == target));
         let sink = match running {
             Some((_, sink)) => sink.clone(),
-            None => target.open().map_err(|error| target.failed(*role, &error, sinks.first().cloned()))?,
+            None => target.open(opener).map_err(|error| target.failed(*role, &error, sinks.first().cloned()))?,
         };
         if let Target::Program { .. } = target {
             programs.push((target.clone(), sink.clone()));
@@ -194,17 +217,31 @@ impl Opened {
 }
 
 impl Target {
-    fn open(&self) -> io::Result<Arc<dyn LineSink>> {
+    fn open(&self, opener: &dyn Opener) -> io::Result<Arc<dyn LineSink>> {
         match self {
             Self::File(path) => {
-                let file = OpenOptions::new().append(true).create(true).open(OsStr::from_bytes(path))?;
+                let file = opener.log_file(Path::new(OsStr::from_bytes(path)))?;
                 Ok(Arc::new(FileSink::new(file)))
             }
-            Self::Program { command, shell } => Ok(Arc::new(Program::start(command, *shell)?)),
+            Self::Program { command, shell } => Ok(Arc::new(match opener.log_program(command, *shell)? {
+                Some(input) => Program::over(input),
+                None => Program::start(command, *shell)?,
+            })),
             Self::Syslog { facility, tag } => {
                 let tag = if tag.is_empty() { program_name().into_vec() } else { tag.clone() };
                 Ok(Arc::new(Syslog::new(facility, tag)?))
             }
+        }
+    }
+
+    /// Whether a target of the system's log can be opened; others are not tried.
+    ///
+    /// # Errors
+    /// What opening it fails with.
+    pub fn check(&self) -> io::Result<()> {
+        match self {
+            Self::Syslog { .. } => self.open(&InProcess).map(drop),
+            Self::File(_) | Self::Program { .. } => Ok(()),
         }
     }
 
@@ -287,7 +324,7 @@ mod tests {
             let mut targets = Targets::default();
             assert_eq!(targets.want(target.clone(), role), 0);
             assert_eq!(targets.want(target, role), 0);
-            open(&targets, None).map(|_| ()).expect_err("cannot be opened").to_string()
+            open(&InProcess, &targets, None).map(|_| ()).expect_err("cannot be opened").to_string()
         };
         let file = fail(Target::File(b"/nonexistent/x".to_vec()), Role::Errors);
         assert!(file.starts_with("(2)No such file or directory: AH00091: "), "{file}");

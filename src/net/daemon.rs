@@ -1,4 +1,4 @@
-//! Background, pid file, account.
+//! Pid file, account.
 
 use std::ffi::CString;
 use std::fs;
@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Gid, Pid, Uid, User, initgroups, setfsuid, setgroups};
+use nix::unistd::{Gid, Pid, Uid, User, initgroups, setgroups};
 
 /// What a pid file says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,22 +72,12 @@ pub fn write_pid(path: &Path) -> io::Result<()> {
     })
 }
 
-/// Goes on in the background, in a session of its own, with `/` as folder and nothing on the standard streams. To be
-/// called before any thread is made.
-///
-/// # Errors
-/// The system's.
-pub fn detach() -> io::Result<()> {
-    nix::unistd::daemon(false, false).map_err(io::Error::from)
-}
-
 /// Whether root started us.
 pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
-/// Becomes this user and group in all that concerns serving. Root stays behind as the saved user, so that
-/// [`as_root`] can open logs again and remove the pid file. To be called before any thread is made.
+/// Becomes this user and group for good. To be called before any thread is made.
 ///
 /// # Errors
 /// The system's, or a user number without name.
@@ -99,19 +89,17 @@ pub fn take_account(user: u32, group: u32) -> io::Result<()> {
         Some(name) => initgroups(&name, gid)?,
         None => setgroups(&[gid])?,
     }
-    nix::unistd::setresuid(Uid::from_raw(0), uid, Uid::from_raw(0)).map_err(io::Error::from)
+    nix::unistd::setresuid(uid, uid, uid).map_err(io::Error::from)
 }
 
-/// Runs `action` with root's rights to files, if root started us; for this thread only, others go on as they are.
-pub fn as_root<T>(action: impl FnOnce() -> T) -> T {
-    let own = nix::unistd::geteuid();
-    if own.is_root() || !nix::unistd::getuid().is_root() {
-        return action();
-    }
-    let _ = setfsuid(Uid::from_raw(0));
-    let done = action();
-    let _ = setfsuid(own);
-    done
+/// Has the system end this process when the one that started it ends. To be called behind [`take_account`], which
+/// undoes it.
+///
+/// # Errors
+/// The system's; [`io::ErrorKind::BrokenPipe`] when that one has ended already.
+pub fn end_with(parent: i32) -> io::Result<()> {
+    nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)?;
+    if nix::unistd::getppid().as_raw() == parent { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recvmsg,
-    sendmsg,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    recvmsg, sendmsg,
 };
 
 /// The most descriptors of one message.
@@ -75,6 +75,14 @@ impl Link {
         rustix::net::sockopt::socket_type(&end)?;
         nix::unistd::dup2_stdin(std::fs::File::open("/dev/null")?)?;
         Self::over(UnixStream::from(end))
+    }
+
+    /// The same end once more, to learn from when there is something to receive.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn watched(&self) -> io::Result<tokio::net::UnixStream> {
+        tokio::net::UnixStream::from_std(self.stream.try_clone()?)
     }
 
     /// The end as a child's standard input.

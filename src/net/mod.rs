@@ -2,7 +2,7 @@
 //!
 //! - [`listen`]: which addresses to listen on, and what is kept of those that are open.
 //! - [`opener`]: what needs privileges, behind one trait.
-//! - [`daemon`]: background, pid file, account.
+//! - [`daemon`]: pid file, account.
 //! - [`tls`]: certificates and what a TLS endpoint is; [`ciphers`]: OpenSSL's lists; [`secured`]: a session over a socket.
 //! - [`link`]: messages with descriptors between our processes.
 //! - [`files`]: files of the configuration, read by one process for another.

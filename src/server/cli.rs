@@ -37,6 +37,8 @@ pub struct Invocation {
     pub skip_docroot: bool,
     /// `-X`.
     pub one_process: bool,
+    /// Errors that httpd forgives while it runs are forgiven.
+    pub reloading: bool,
     /// A question that is answered in place of serving.
     pub question: Option<Question>,
     /// All words, for the log.
@@ -148,6 +150,7 @@ impl Invocation {
         let question =
             [("v", Question::Version), ("V", Question::Build), ("l", Question::Builtin), ("L", Question::Directives)];
         Ok(Self {
+            reloading: false,
             program: program.to_owned(),
             server_root: last("d"),
             file: last("f"),

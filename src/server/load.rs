@@ -67,7 +67,7 @@ pub fn load(options: &Invocation, previous: Option<&Generation>) -> Result<Loade
         system: super::host::system(),
         runtime_dir: read.runtime_dir,
         skip_docroot_check: options.skip_docroot,
-        reloading: previous.is_some(),
+        reloading: previous.is_some() || options.reloading,
         defines: read.defines.iter().map(|define| latin1(&define.name)).collect(),
         variables: read.defines.clone(),
         modules: modules.ids.clone(),
@@ -208,6 +208,9 @@ fn warning(notice: Notice) -> Warning {
 }
 
 fn working_directory() -> Vec<u8> {
+    if let Some(known) = super::steward::started_in() {
+        return known;
+    }
     std::env::current_dir().map_or_else(|_| b"/".to_vec(), |dir| dir.as_os_str().as_bytes().to_vec())
 }
 

@@ -16,6 +16,7 @@ mod reload;
 mod remark;
 mod route;
 pub mod run;
+mod steward;
 mod threads;
 mod tls;
 mod vhosts;
@@ -40,6 +41,20 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    match steward::role() {
+        steward::Role::User => {}
+        steward::Role::Steward => return steward::background(),
+        steward::Role::Preparer { again } => return steward::prepare(invocation, again),
+        steward::Role::Server { parent, background } => return serve(parent, background, invocation),
+    }
+    let explains = invocation.defines.iter().any(|define| define.starts_with(b"ROUTE="));
+    let dumps_support = invocation.is_defined(b"DUMP_SUPPORT");
+    let asks = invocation.question.is_some() || invocation.check || invocation.dumps() || dumps_support || explains;
+    if !asks && !invocation.one_process {
+        let foreground = ["FOREGROUND", "NO_DETACH"].iter().any(|name| invocation.is_defined(name.as_bytes()));
+        drop(invocation);
+        return steward::start(foreground);
+    }
     let Some(mut messages) = Messages::open(&invocation) else { return ExitCode::FAILURE };
     match invocation.question {
         Some(Question::Version) => return answer(&dumps::version()),
@@ -47,8 +62,15 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Question::Build) => return dumps::build(&invocation, &mut messages),
         Some(Question::Directives) | None => {}
     }
-    if invocation.is_defined(b"DUMP_SUPPORT") {
+    if dumps_support {
         return answer(&dumps::support());
+    }
+    if !asks {
+        let Some(generation) = accepted(&invocation, &mut messages) else { return ExitCode::FAILURE };
+        let signal = invocation.signal.unwrap_or_default();
+        let command_line = command_line(&invocation);
+        let reload = Box::new(move |previous: &Generation| reload(&invocation, previous));
+        return run::run(run::Options { command_line, reload }, signal, generation);
     }
     let loaded = match load(&invocation, None) {
         Ok(loaded) => loaded,
@@ -76,29 +98,52 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             }
         };
     }
-    if invocation.check || invocation.dumps() {
-        if !invocation.dumps() {
-            messages.put("Syntax OK\n");
-        }
-        return ExitCode::SUCCESS;
+    if !invocation.dumps() {
+        messages.put("Syntax OK\n");
     }
-    if loaded.uses.iter().any(|found| found.row.support == Support::Refused) {
-        messages.put(&format!("{}: not started: see above\n", invocation.program));
-        return ExitCode::FAILURE;
-    }
-    serve(invocation, loaded)
+    ExitCode::SUCCESS
 }
 
-fn serve(invocation: Invocation, loaded: Loaded) -> ExitCode {
-    let foreground = ["FOREGROUND", "NO_DETACH"].iter().any(|name| invocation.is_defined(name.as_bytes()));
-    let options = run::Options {
-        one_process: invocation.one_process,
-        foreground: foreground || invocation.one_process,
-        signal: invocation.signal.unwrap_or_default(),
-        command_line: command_line(&invocation),
-        reload: Box::new(move |previous| reload(&invocation, previous)),
+/// The configuration, if it can be served; says what is wrong with it.
+fn accepted(invocation: &Invocation, messages: &mut Messages) -> Option<Arc<Generation>> {
+    let loaded = match load(invocation, None) {
+        Ok(loaded) => loaded,
+        Err(failure) => {
+            messages.failure(&failure);
+            return None;
+        }
     };
-    run::run(options, Arc::new(loaded.generation))
+    put(&mut std::io::stdout(), &loaded.includes);
+    messages.loaded(&loaded);
+    if invocation.is_defined(b"LINT") && !invocation.reloading {
+        messages.put(&lint::report(&loaded.tree));
+    }
+    if loaded.uses.iter().any(|found| found.row.support == Support::Refused) {
+        let what = if invocation.reloading { "not accepted" } else { "not started" };
+        messages.put(&format!("{}: {what}: see above\n", invocation.program));
+        return None;
+    }
+    Some(Arc::new(loaded.generation))
+}
+
+/// The server process: the preparer has said all there is to say of the configuration.
+fn serve(parent: i32, background: bool, mut invocation: Invocation) -> ExitCode {
+    invocation.reloading = true;
+    let command_line = command_line(&invocation);
+    let invocation = Arc::new(invocation);
+    let read = |invocation: &Invocation, previous: Option<&Generation>| match load(invocation, previous) {
+        Ok(loaded) => Some(Arc::new(loaded.generation)),
+        Err(failure) => {
+            Messages::open(invocation)?.failure(&failure);
+            None
+        }
+    };
+    let first = invocation.clone();
+    let reload = Box::new(move |previous: &Generation| read(&invocation, Some(previous)));
+    match run::serve_for(parent, background, run::Options { command_line, reload }, move || read(&first, None)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(run::Failed) => ExitCode::FAILURE,
+    }
 }
 
 /// Reads the configuration again; says itself what is wrong with it.

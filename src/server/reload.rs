@@ -1,22 +1,55 @@
-//! Signals while serving: a new generation, or the end.
+//! Orders while serving: a new generation, or the end.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, sleep};
 
 use super::run::{Options, account, announce, main_errors, socket_options};
+use super::steward::child::Steward;
 use super::threads::{Order, Serving, Shared, Threads};
 use crate::config::Generation;
 use crate::logs::{self, Errno, Level, Process, Targets};
 use crate::modules::{mpm, proxy_hcheck};
-use crate::net::daemon::as_root;
+use crate::net::files;
 use crate::net::listen::{self, Listener};
 use crate::net::opener::Opener;
 use crate::upstream::health::Watch;
 use crate::web::Live;
+
+/// Who says what is to be done.
+pub(super) enum Driver {
+    /// Signals, in the one process of `-X`, which has this pid file.
+    Signals(PathBuf),
+    /// The steward.
+    Steward(Steward),
+}
+
+/// What is to be done.
+pub(super) enum Ask {
+    /// Say in the log that this came.
+    Note(&'static str),
+    /// Read the configuration and go over to it.
+    GoOver,
+    /// There was nothing to go over to.
+    Rejected,
+    /// End; the pid file that was removed for it.
+    Terminate {
+        /// Its path.
+        removed: Option<PathBuf>,
+    },
+    /// End when nothing is left to do.
+    Drain {
+        /// The pid file that was removed.
+        removed: Option<PathBuf>,
+    },
+    /// Say that you are there.
+    Ping,
+}
 
 /// What is in force.
 pub(super) struct State {
@@ -24,9 +57,10 @@ pub(super) struct State {
     pub(super) shared: Arc<Shared>,
     pub(super) threads: Threads,
     pub(super) listeners: Vec<Arc<Listener>>,
-    pub(super) opener: Box<dyn Opener>,
+    pub(super) opener: Arc<dyn Opener>,
     /// How many sockets each address has.
     pub(super) sockets: usize,
+    pub(super) driver: Driver,
     /// Checks of the generation that is served.
     pub(super) health: Option<Watch>,
 }
@@ -37,55 +71,103 @@ const LOOK: Duration = Duration::from_millis(50);
 /// How long requests in progress may take to end after SIGTERM; httpd kills its children after that time.
 const LAST_REQUESTS: Duration = Duration::from_secs(10);
 
-/// Serves until a signal says stop.
-pub(super) async fn obey(mut state: State, pid_file: &Path) -> std::io::Result<()> {
+/// A second SIGTERM that ends this comes later than one that the steward and the whole group of processes got at once.
+const AT_ONCE: Duration = Duration::from_millis(500);
+
+/// Serves until it is told to stop.
+pub(super) async fn obey(mut state: State) -> std::io::Result<()> {
+    let (asks, mut asked) = unbounded_channel();
+    listen_to(&state.driver, asks)?;
+    // Only now: who can reach the server can also signal it.
+    state.threads.tell(|| Order::Listen(state.listeners.clone()));
+    announce(&state.shared.current.load().generation, &state.options);
+    state.watch_health();
+    state.report(true);
+    while let Some(ask) = asked.recv().await {
+        match ask {
+            Ask::Note(text) => logs::error!(Process, Level::Notice, state.mpm(), "{text}"),
+            Ask::GoOver => {
+                let serves = state.reload();
+                state.report(serves);
+            }
+            Ask::Rejected => state.rejected(),
+            Ask::Ping => {
+                if let Driver::Steward(steward) = &state.driver {
+                    steward.pong();
+                }
+            }
+            Ask::Terminate { removed } => {
+                note_removed(removed.as_deref());
+                logs::error!(Process, Level::Notice, state.mpm(), "AH00491: caught SIGTERM, shutting down");
+                state.drain(&mut asked, Some(LAST_REQUESTS)).await;
+                break;
+            }
+            Ask::Drain { removed } => {
+                note_removed(removed.as_deref());
+                logs::error!(Process, Level::Notice, state.mpm(), "AH00492: caught SIGWINCH, shutting down gracefully");
+                let generation = state.shared.current.load().generation.clone();
+                let most = mpm::of(&generation.globals).graceful_timeout.filter(|seconds| *seconds > 0);
+                let most = most.map(|seconds| Duration::from_secs(seconds.min(u64::from(u32::MAX))));
+                state.drain(&mut asked, most).await;
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Has asks come from whoever drives this process.
+fn listen_to(driver: &Driver, asks: UnboundedSender<Ask>) -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut restart = signal(SignalKind::hangup())?;
     let mut graceful = signal(SignalKind::user_defined1())?;
     let mut stop = signal(SignalKind::window_change())?;
-    // Only now: who can reach the server can also signal it.
-    state.threads.tell(|| Order::Listen(state.listeners.clone()));
-    announce(&state.shared.current.load().generation, &state.options);
-    state.watch_health();
+    let pid_file = match driver {
+        Driver::Signals(path) => Some(path.clone()),
+        Driver::Steward(steward) => {
+            steward.listen(asks.clone())?;
+            None
+        }
+    };
+    tokio::spawn(async move {
+        let remove = || pid_file.clone().filter(|path| std::fs::remove_file(path).is_ok());
+        loop {
+            let ask = tokio::select! {
+                _ = terminate.recv() => Ask::Terminate { removed: remove() },
+                // Those come to the steward; a terminal sends them to everybody.
+                Some(()) = came(&mut interrupt, &pid_file) => Ask::Terminate { removed: remove() },
+                Some(()) = came(&mut stop, &pid_file) => Ask::Drain { removed: remove() },
+                Some(()) = came(&mut restart, &pid_file) => {
+                    let _ = asks.send(Ask::Note("AH00494: SIGHUP received.  Attempting to restart"));
+                    Ask::GoOver
+                }
+                Some(()) = came(&mut graceful, &pid_file) => {
+                    let _ = asks.send(Ask::Note("AH00493: SIGUSR1 received.  Doing graceful restart"));
+                    Ask::GoOver
+                }
+            };
+            if asks.send(ask).is_err() {
+                return;
+            }
+        }
+    });
+    Ok(())
+}
+
+/// A signal, where signals are for us.
+async fn came(signal: &mut Signal, ours: &Option<PathBuf>) -> Option<()> {
     loop {
-        tokio::select! {
-            _ = terminate.recv() => {
-                remove(pid_file);
-                logs::error!(Process, Level::Notice, state.mpm(), "AH00491: caught SIGTERM, shutting down");
-                state.drain(&mut terminate, Some(LAST_REQUESTS)).await;
-                return Ok(());
-            }
-            _ = interrupt.recv() => {
-                remove(pid_file);
-                logs::error!(Process, Level::Notice, state.mpm(), "AH00491: caught SIGTERM, shutting down");
-                state.drain(&mut terminate, Some(LAST_REQUESTS)).await;
-                return Ok(());
-            }
-            _ = restart.recv() => {
-                logs::error!(Process, Level::Notice, state.mpm(), "AH00494: SIGHUP received.  Attempting to restart");
-                state.reload();
-            }
-            _ = graceful.recv() => {
-                logs::error!(Process, Level::Notice, state.mpm(), "AH00493: SIGUSR1 received.  Doing graceful restart");
-                state.reload();
-            }
-            _ = stop.recv() => {
-                remove(pid_file);
-                logs::error!(Process, Level::Notice, state.mpm(), "AH00492: caught SIGWINCH, shutting down gracefully");
-                let generation = state.shared.current.load().generation.clone();
-                let most = mpm::of(&generation.globals).graceful_timeout.filter(|seconds| *seconds > 0);
-                let most = most.map(|seconds| Duration::from_secs(seconds.min(u64::from(u32::MAX))));
-                state.drain(&mut terminate, most).await;
-                return Ok(());
-            }
+        signal.recv().await?;
+        if ours.is_some() {
+            return Some(());
         }
     }
 }
 
-/// Takes the pid file away.
-fn remove(path: &Path) {
-    if as_root(|| std::fs::remove_file(path)).is_ok() {
+/// Says that the pid file is gone.
+fn note_removed(path: Option<&Path>) {
+    if let Some(path) = path {
         let (path, pid) = (path.display(), std::process::id());
         logs::error!(Process, Level::Info, "core", "AH00096: removed PID file {path} (pid={pid})");
     }
@@ -97,30 +179,47 @@ impl State {
         super::run::mpm_name(&self.shared.current.load().generation)
     }
 
-    /// Reads the configuration again, opens what it asks for, and only then goes over to it.
-    fn reload(&mut self) {
+    /// Tells the steward whether what was handed over is served.
+    fn report(&self, serves: bool) {
+        if let Driver::Steward(steward) = &self.driver {
+            steward.tell(serves);
+        }
+    }
+
+    fn rejected(&self) {
+        logs::error!(
+            Process,
+            Level::Error,
+            "core",
+            "configuration not accepted, the one in force stays; see the messages above"
+        );
+    }
+
+    /// Reads the configuration again, opens what it asks for, and only then goes over to it; whether it did.
+    fn reload(&mut self) -> bool {
         let before = self.shared.current.load_full();
-        let Some(generation) = as_root(|| (self.options.reload)(&before.generation)) else {
-            logs::error!(
-                Process,
-                Level::Error,
-                "core",
-                "configuration not accepted, the one in force stays; see the messages above"
-            );
-            return;
+        let read = (self.options.reload)(&before.generation);
+        files::forget();
+        let Some(generation) = read else {
+            self.rejected();
+            return false;
         };
         if account(&generation) != account(&before.generation) {
             logs::error!(Process, Level::Warn, "core", "User and Group change only with the next start");
         }
-        if let Err(failure) = self.go_over(&before, generation) {
-            logs::error!(Process, Level::Error, "core", "{failure}; the configuration in force stays");
+        match self.go_over(&before, generation) {
+            Ok(()) => true,
+            Err(failure) => {
+                logs::error!(Process, Level::Error, "core", "{failure}; the configuration in force stays");
+                false
+            }
         }
     }
 
     fn go_over(&mut self, before: &Serving, generation: Arc<Generation>) -> Result<(), String> {
         let options = socket_options(&generation);
         let wanted = &generation.globals.listens;
-        let listeners = as_root(|| listen::open(&*self.opener, wanted, options, self.sockets, &self.listeners));
+        let listeners = listen::open(&*self.opener, wanted, options, self.sockets, &self.listeners);
         let listeners = listeners.map_err(|error| {
             let text = format!("AH00072: make_sock: {error}");
             logs::error!(Process, Level::Crit, "core", Errno::from(&error.source) => "{text}");
@@ -131,13 +230,16 @@ impl State {
         }
         let none = Targets::default();
         let targets = generation.globals.conf.get::<Targets>().unwrap_or(&none);
-        let opened = as_root(|| logs::open(targets, Some(&before.opened))).map_err(|error| {
+        let opened = logs::open(&*self.opener, targets, Some(&before.opened)).map_err(|error| {
             error.report(false);
             "AH00015: Unable to open logs".to_owned()
         })?;
         main_errors(&generation, &opened);
         self.shared.current.store(Arc::new(Serving { generation: generation.clone(), opened }));
         self.threads.tell(|| Order::Refresh);
+        for gone in self.listeners.iter().filter(|old| !listeners.iter().any(|new| Arc::ptr_eq(old, new))) {
+            gone.gone.store(true, Ordering::Relaxed);
+        }
         self.threads.tell(|| Order::Listen(listeners.clone()));
         self.listeners = listeners;
         announce(&generation, &self.options);
@@ -152,8 +254,9 @@ impl State {
     }
 
     /// Ends when the last connection does, at the latest after `most` or with the next SIGTERM.
-    async fn drain(&mut self, terminate: &mut Signal, most: Option<Duration>) {
-        let end = most.map(|most| Instant::now() + most);
+    async fn drain(&mut self, asked: &mut UnboundedReceiver<Ask>, most: Option<Duration>) {
+        let begun = Instant::now();
+        let end = most.map(|most| begun + most);
         self.threads.tell(|| Order::Drain);
         self.listeners.clear();
         // The threads first take in who waits in the queues that are closed.
@@ -161,7 +264,11 @@ impl State {
         while self.shared.connections() > 0 && end.is_none_or(|end| Instant::now() < end) {
             tokio::select! {
                 () = sleep(LOOK) => {}
-                _ = terminate.recv() => return,
+                ask = asked.recv() => {
+                    if ask.is_none() || matches!(ask, Some(Ask::Terminate { .. })) && begun.elapsed() > AT_ONCE {
+                        return;
+                    }
+                }
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The run path: from a checked configuration to a server that listens, and its end.
 //!
-//! Order of a start: `-k`, listeners, logs, background, pid file, account, threads, signals. What can fail fails while
-//! there still is a terminal to say so on.
+//! Order of a start, as the preparer (or, under `-X`, the one process) has it: `-k`, listeners, logs, pid file; then
+//! account, threads. What can fail fails while there still is a terminal to say so on.
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 use nix::sys::signal::Signal as Kill;
 
-use super::reload::{State, obey};
+use super::reload::{Driver, State, obey};
+use super::steward::child::Steward;
 use super::threads::{Serving, Shared, Threads};
 use crate::config::Generation;
 use crate::config::core::CoreProcess;
@@ -20,18 +21,12 @@ use crate::logs::{self, Errno, ErrorLog, Level, Opened, Process, Targets};
 use crate::modules::unixd::Unixd;
 use crate::modules::{self, mpm};
 use crate::net::daemon::{self, PidFile};
-use crate::net::listen;
 use crate::net::opener::{InProcess, Opener, SocketOptions};
+use crate::net::{files, listen};
 use crate::pipe;
 
 /// What the command line asks for.
 pub struct Options {
-    /// `-X`: stay in the foreground, one thread.
-    pub one_process: bool,
-    /// `-DFOREGROUND` (or `-DNO_DETACH`): do not become a daemon.
-    pub foreground: bool,
-    /// The word of `-k`; `start` when absent.
-    pub signal: Signal,
     /// The command line for AH00094: words joined with blanks, options apart from their values.
     pub command_line: String,
     /// Reads the configuration again, given the one in force. Reports what is wrong itself and then gives `None`.
@@ -64,12 +59,13 @@ const PID_FILE: &[u8] = b"/var/run/apache2.pid";
 const BACKLOG: i32 = 511;
 
 /// A start that failed and has said why.
-struct Failed;
+pub(super) struct Failed;
 
-/// Obeys `-k`; starts the server and serves until it is told to stop. The configuration has been checked.
-pub fn run(options: Options, generation: Arc<Generation>) -> ExitCode {
+/// `-X`: obeys `-k`, then starts in this one process and serves until it is told to stop. The configuration has been
+/// checked.
+pub fn run(options: Options, signal: Signal, generation: Arc<Generation>) -> ExitCode {
     let pid_file = pid_file(&generation);
-    if let Some(code) = obey_signal(options.signal, &pid_file) {
+    if let Some(code) = obey_signal(signal, &pid_file) {
         return code;
     }
     match start(options, generation, &pid_file) {
@@ -78,14 +74,15 @@ pub fn run(options: Options, generation: Arc<Generation>) -> ExitCode {
     }
 }
 
-fn pid_file(generation: &Generation) -> PathBuf {
+/// The pid file.
+pub(super) fn pid_file(generation: &Generation) -> PathBuf {
     let globals = &generation.globals;
     let written = globals.conf.get::<CoreProcess>().and_then(|core| core.pid_file.as_deref()).unwrap_or(PID_FILE);
     PathBuf::from(OsStr::from_bytes(&globals.rooted(written)))
 }
 
 /// What `-k` asks of a server that runs, or says of one that does not; `None`: go on and start.
-fn obey_signal(signal: Signal, path: &Path) -> Option<ExitCode> {
+pub(super) fn obey_signal(signal: Signal, path: &Path) -> Option<ExitCode> {
     let found = daemon::read_pid(path);
     let say = |text: String| {
         // Nobody is left to tell when standard output is gone.
@@ -136,7 +133,7 @@ fn complain(text: &str) {
 }
 
 /// Says that a step of the system failed, as httpd does before its logs are open.
-fn fail(error: &std::io::Error, text: &str) -> Failed {
+pub(super) fn fail(error: &std::io::Error, text: &str) -> Failed {
     let mut line = Vec::new();
     Errno::from(error).push(&mut line);
     complain(&format!("{}: {text}", String::from_utf8_lossy(&line)));
@@ -159,19 +156,35 @@ pub(super) fn account(generation: &Generation) -> Unixd {
     generation.globals.conf.get::<Unixd>().cloned().unwrap_or_default()
 }
 
+/// How many threads serve.
+pub(super) fn threads(one_process: bool) -> usize {
+    if one_process { 1 } else { std::thread::available_parallelism().map_or(1, usize::from) }
+}
+
+/// Root has nobody to become.
+pub(super) fn no_user() -> Failed {
+    complain(
+        "AH02155: getpwuid: couldn't determine user name from uid 4294967295, you probably need to modify the User \
+         directive",
+    );
+    Failed
+}
+
+/// The pid file cannot be written.
+pub(super) fn no_pid_file(path: &Path, error: &std::io::Error) {
+    let path = path.display();
+    logs::error!(Process, Level::Error, "core", Errno::from(error) => "AH00099: could not create {path}");
+    logs::error!(Process, Level::Error, "core", "AH00100: httpd: could not log pid to file {path}");
+}
+
 fn start(options: Options, generation: Arc<Generation>, pid_file: &Path) -> Result<(), Failed> {
     let root = daemon::is_root();
     let account = account(&generation);
     if root && account.user.is_none() {
-        complain(
-            "AH02155: getpwuid: couldn't determine user name from uid 4294967295, you probably need to modify the \
-             User directive",
-        );
-        return Err(Failed);
+        return Err(no_user());
     }
-    let count = if options.one_process { 1 } else { std::thread::available_parallelism().map_or(1, usize::from) };
-    let opener = InProcess;
-    let sockets = listen::open(&opener, &generation.globals.listens, socket_options(&generation), count, &[]);
+    let opener = Arc::new(InProcess);
+    let sockets = listen::open(&*opener, &generation.globals.listens, socket_options(&generation), threads(true), &[]);
     let listeners = sockets.map_err(|error| {
         fail(&error.source, &format!("AH00072: make_sock: {error}"));
         none_listen()
@@ -179,56 +192,89 @@ fn start(options: Options, generation: Arc<Generation>, pid_file: &Path) -> Resu
     if listeners.is_empty() {
         return Err(none_listen());
     }
-    let open = || {
-        let none = Targets::default();
-        logs::open(generation.globals.conf.get::<Targets>().unwrap_or(&none), None).map_err(|error| {
-            error.report(true);
-            Failed
-        })
-    };
-    let mut opened = open()?;
-    if !options.foreground && !options.one_process {
-        // Programs that write logs would be children of the wrong process.
-        drop(opened);
-        daemon::detach().map_err(|error| fail(&error, "AH00095: apr_proc_detach failed"))?;
-        opened = open()?;
-    }
+    let none = Targets::default();
+    let targets = generation.globals.conf.get::<Targets>().unwrap_or(&none);
+    let opened = logs::open(&*opener, targets, None).map_err(|error| {
+        error.report(true);
+        Failed
+    })?;
     main_errors(&generation, &opened);
     daemon::write_pid(pid_file).map_err(|error| {
-        let path = pid_file.display();
-        logs::error!(Process, Level::Error, "core", Errno::from(&error) => "AH00099: could not create {path}");
-        logs::error!(Process, Level::Error, "core", "AH00100: httpd: could not log pid to file {path}");
+        no_pid_file(pid_file, &error);
         Failed
     })?;
     if root {
-        let (user, group) = (account.user.unwrap_or_default().id, account.group.unwrap_or_default().id);
-        daemon::take_account(user, group).map_err(|error| {
-            logs::error!(Process, Level::Alert, "unixd", Errno::from(&error) => "AH02162: setuid: unable to change to uid: {user}");
-            let _ = std::fs::remove_file(pid_file);
-            Failed
-        })?;
+        become_user(account.user.unwrap_or_default().id, account.group.unwrap_or_default().id)?;
     }
-    serve(options, generation, opened, listeners, Box::new(opener), count, pid_file)
+    let driver = Driver::Signals(pid_file.to_owned());
+    let ended = serve(options, generation, opened, listeners, opener, threads(true), driver);
+    // Where the account may not, the steward of an installation does.
+    let _ = std::fs::remove_file(pid_file);
+    ended
 }
 
-fn none_listen() -> Failed {
+fn become_user(user: u32, group: u32) -> Result<(), Failed> {
+    daemon::take_account(user, group).map_err(|error| {
+        logs::error!(Process, Level::Alert, "unixd", Errno::from(&error) => "AH02162: setuid: unable to change to uid: {user}");
+        Failed
+    })
+}
+
+/// The server process of a steward: serves what it is handed, with an account of its own. `read` reads the
+/// configuration that was handed over.
+pub(super) fn serve_for(
+    parent: i32,
+    background: bool,
+    options: Options,
+    read: impl FnOnce() -> Option<Arc<Generation>>,
+) -> Result<(), Failed> {
+    let alert = |error: std::io::Error| fail(&error, "the server process cannot start");
+    let (steward, account) = Steward::meet().map_err(alert)?;
+    if let Some((user, group)) = account {
+        become_user(user, group)?;
+    }
+    daemon::end_with(parent).map_err(alert)?;
+    let generation = read().ok_or(Failed)?;
+    files::forget();
+    let opener = steward.granted.clone();
+    let count = threads(false);
+    let listeners = listen::open(&*opener, &generation.globals.listens, socket_options(&generation), count, &[]);
+    let listeners = listeners.map_err(|error| fail(&error.source, &format!("AH00072: make_sock: {error}")))?;
+    let none = Targets::default();
+    let targets = generation.globals.conf.get::<Targets>().unwrap_or(&none);
+    let opened = logs::open(&*opener, targets, None).map_err(|error| {
+        error.report(true);
+        Failed
+    })?;
+    if !main_errors(&generation, &opened) && background {
+        // The terminal is not ours.
+        let nothing = std::fs::File::options()
+            .write(true)
+            .open("/dev/null")
+            .and_then(|nothing| Ok(nix::unistd::dup2_stderr(nothing)?));
+        nothing.map_err(alert)?;
+    }
+    serve(options, generation, opened, listeners, opener, count, Driver::Steward(steward))
+}
+
+pub(super) fn none_listen() -> Failed {
     complain("no listening sockets available, shutting down");
     complain("AH00015: Unable to open logs");
     Failed
 }
 
+/// Serves until the driver says that it is over.
 fn serve(
     options: Options,
     generation: Arc<Generation>,
     opened: Opened,
     listeners: Vec<Arc<listen::Listener>>,
-    opener: Box<dyn Opener>,
+    opener: Arc<dyn Opener>,
     count: usize,
-    pid_file: &Path,
+    driver: Driver,
 ) -> Result<(), Failed> {
     let alert = |error: std::io::Error| {
         logs::error!(Process, Level::Alert, "core", Errno::from(&error) => "cannot start to serve");
-        let _ = std::fs::remove_file(pid_file);
         Failed
     };
     raise_file_limit();
@@ -237,14 +283,15 @@ fn serve(
     let threads = Threads::start(&shared).map_err(alert)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default());
     let runtime = runtime.map_err(alert)?;
-    let state = State { options, shared: shared.clone(), threads, listeners, opener, sockets: count, health: None };
-    let ended = runtime.block_on(obey(state, pid_file)).map_err(alert);
+    let state =
+        State { options, shared: shared.clone(), threads, listeners, opener, sockets: count, driver, health: None };
+    let ended = runtime.block_on(obey(state)).map_err(alert);
     shared.current.load().opened.flush();
     ended
 }
 
 /// One process holds all connections, for which httpd has many: the usual soft limit is too low for that.
-fn raise_file_limit() {
+pub(super) fn raise_file_limit() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
         && soft < hard
@@ -254,9 +301,9 @@ fn raise_file_limit() {
     }
 }
 
-/// Entries of the process, and standard error, go to the main server's error log.
-pub(super) fn main_errors(generation: &Generation, opened: &Opened) {
-    let Some(main) = generation.servers.first() else { return };
+/// Entries of the process, and standard error, go to the main server's error log; whether standard error does.
+pub(super) fn main_errors(generation: &Generation, opened: &Opened) -> bool {
+    let Some(main) = generation.servers.first() else { return false };
     let index = main.get::<ErrorLog>().map_or(0, |log| log.sink);
     if let Some(sink) = opened.sinks.get(index) {
         logs::set_process_log(sink.clone(), main);
@@ -264,9 +311,9 @@ pub(super) fn main_errors(generation: &Generation, opened: &Opened) {
             let level = Level::parse(warning.level.as_bytes()).unwrap_or(Level::Warn);
             logs::error!(Process, level, warning.module, "{}", warning.text);
         }
-        // What cannot be standard error leaves it as it is.
-        let _ = opened.take_stderr(index);
     }
+    // What cannot be standard error leaves it as it is.
+    opened.take_stderr(index).unwrap_or(false)
 }
 
 /// The name under which the configured MPM logs.

@@ -231,7 +231,7 @@ async fn work(thread: Rc<Thread>, mut orders: UnboundedReceiver<Order>) {
                     if accepting.iter().any(|(other, _)| Arc::ptr_eq(other, &listener)) {
                         continue;
                     }
-                    let socket = listener.sockets.get(thread.index).map(std::net::TcpListener::try_clone);
+                    let socket = socket_of(&listener, thread.index).map(std::net::TcpListener::try_clone);
                     let socket = socket.and_then(Result::ok).map(TcpListener::from_std).and_then(Result::ok);
                     let Some(socket) = socket else {
                         logs::error!(Process, Level::Alert, "core", "cannot listen on {}", listener.addr);
@@ -260,9 +260,14 @@ async fn work(thread: Rc<Thread>, mut orders: UnboundedReceiver<Order>) {
     }
 }
 
+/// The socket of a thread; threads share where there are fewer.
+fn socket_of(listener: &Listener, thread: usize) -> Option<&std::net::TcpListener> {
+    listener.sockets.get(thread.checked_rem(listener.sockets.len())?)
+}
+
 /// Serves who already waits in the queue of a socket that is going to be closed.
 fn retire(thread: &Rc<Thread>, listener: &Listener) {
-    let Some(socket) = listener.sockets.get(thread.index) else { return };
+    let Some(socket) = socket_of(listener, thread.index) else { return };
     while let Ok((stream, peer)) = socket.accept() {
         let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
         if let Ok(stream) = stream {

@@ -18,6 +18,7 @@ mod files;
 mod front;
 mod health;
 mod layering;
+mod lifecycle;
 mod logfiles;
 mod man;
 mod pipe;

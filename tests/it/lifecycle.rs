@@ -1,0 +1,177 @@
+//! The life of the processes: who holds which rights, who starts whom again, what a reload keeps.
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::support::{PATIENCE, Server, Site, is_root, program, real_httpd, skip, wait_for};
+
+/// The children of a process.
+fn children(pid: u32) -> Vec<u32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+/// A line of a process's status.
+fn status(pid: u32, name: &str) -> String {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The process that serves, once whoever prepared its start is gone.
+fn serving(server: &Server<'_>) -> u32 {
+    assert_eq!(server.get("/index.html", "").status, 200);
+    wait_for("the server process", PATIENCE, || match children(server.pid())[..] {
+        [only] => Some(only),
+        [first, ..] if real_httpd() => Some(first),
+        _ => None,
+    })
+}
+
+fn is_there(pid: u32) -> bool {
+    kill(Pid::from_raw(i32::try_from(pid).unwrap()), None).is_ok() && !status(pid, "State").starts_with('Z')
+}
+
+fn send(pid: u32, signal: Signal) {
+    kill(Pid::from_raw(i32::try_from(pid).unwrap()), signal).unwrap();
+}
+
+#[test]
+fn who_reads_the_network_has_no_rights() {
+    if !is_root() {
+        return skip("lifecycle", "root");
+    }
+    let site = Site::new("life-rights");
+    site.httpd_conf(&[], "Include conf/extra/secret.conf\n");
+    // What only root may read is read all the same.
+    site.write("conf/extra/secret.conf", "DocumentRoot secret\n");
+    site.write("secret/index.html", "secret\n");
+    fs::set_permissions(site.path("conf/extra/secret.conf"), fs::Permissions::from_mode(0o600)).unwrap();
+    let server = site.start();
+    assert_eq!(server.get("/index.html", "").text(), "secret\n");
+    let child = serving(&server);
+    assert_eq!(status(server.pid(), "Uid"), "0 0 0 0");
+    assert_eq!(status(server.pid(), "Threads"), "1");
+    assert_eq!((status(child, "Uid").as_str(), status(child, "Gid").as_str()), ("33 33 33 33", "33 33 33 33"));
+    assert_eq!((status(child, "Groups").as_str(), status(child, "CapEff").as_str()), ("33", "0000000000000000"));
+    assert_eq!(status(child, "CapPrm"), "0000000000000000");
+    assert_eq!(site.read("logs/httpd.pid"), format!("{}\n", server.pid()));
+    if !real_httpd() {
+        let resident: u32 = status(server.pid(), "RssAnon").trim_end_matches(" kB").parse().unwrap();
+        assert!(resident < 3000, "the steward holds {resident} kB of its own");
+    }
+    // The same again over a reload, for which the files of the configuration are read anew.
+    site.write("conf/extra/secret.conf", "DocumentRoot htdocs\n");
+    server.signal(Signal::SIGUSR1);
+    wait_for("the new configuration", PATIENCE, || (server.get("/index.html", "").text() != "secret\n").then_some(()));
+    assert_eq!(server.stop(), Some(0));
+    assert!(!site.path("logs/httpd.pid").exists());
+}
+
+#[test]
+fn one_process_drops_its_rights_as_well() {
+    let site = Site::new("life-one");
+    site.httpd_conf(&[], "");
+    let server = site.start_with(&["-X"]);
+    assert_eq!(server.get("/index.html", "").status, 200);
+    assert_eq!(children(server.pid()), Vec::<u32>::new());
+    if is_root() {
+        assert_eq!(status(server.pid(), "Uid"), "33 33 33 33");
+    }
+}
+
+#[test]
+fn a_server_that_dies_is_started_again() {
+    let site = Site::new("life-crash");
+    site.httpd_conf(&[], "CustomLog logs/access_log \"%U\"\n");
+    let server = site.start();
+    let child = serving(&server);
+    send(child, Signal::SIGABRT);
+    // Nobody is refused meanwhile: the sockets stay open.
+    let killed = Instant::now();
+    let mut clients = Vec::new();
+    while killed.elapsed() < Duration::from_millis(300) {
+        clients.push(TcpStream::connect((Ipv4Addr::LOCALHOST, site.port)).expect("a connection"));
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    drop(clients);
+    assert_eq!(server.get("/index.html", "").status, 200);
+    let new = wait_for("a new one", PATIENCE, || children(server.pid()).into_iter().find(|pid| *pid != child));
+    assert!(is_there(new) && !is_there(child));
+    server.log("logs/error_log", |log| log.contains(&format!("child pid {child} exit signal Aborted (6)")));
+    if real_httpd() {
+        return;
+    }
+    // How long until it serves again, the best of three.
+    let best = (0..3).map(|_| {
+        std::thread::sleep(Duration::from_millis(1100));
+        let dying = serving(&server);
+        send(dying, Signal::SIGKILL);
+        let killed = Instant::now();
+        // What was in the dead one's hands is lost; what comes now is not.
+        wait_for("its end", PATIENCE, || (!children(server.pid()).contains(&dying)).then_some(()));
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let mut client = server.connect();
+            client.send("GET /index.html HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+            if client.rest().starts_with(b"HTTP/1.1 200") {
+                return killed.elapsed();
+            }
+            assert!(Instant::now() < until);
+        }
+    });
+    let best = best.min().unwrap();
+    assert!(best < Duration::from_millis(400), "{best:?}");
+    eprintln!("served again after {best:?}");
+}
+
+#[test]
+fn nothing_outlives_the_steward() {
+    if real_httpd() {
+        // httpd's children go on.
+        return;
+    }
+    let site = Site::new("life-orphan");
+    site.httpd_conf(&[], "");
+    let server = site.start();
+    let child = serving(&server);
+    let mut kept = server.connect();
+    kept.send("GET /index.html HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_eq!(kept.response().status, 200);
+    send(server.pid(), Signal::SIGKILL);
+    wait_for("the server's end", Duration::from_secs(1), || (!is_there(child)).then_some(()));
+    wait_for("its sockets' end", Duration::from_secs(1), || TcpStream::connect((Ipv4Addr::LOCALHOST, site.port)).err());
+}
+
+#[test]
+fn a_start_in_the_background_fails_in_the_foreground() {
+    if real_httpd() {
+        // It says so in a log that nobody has opened.
+        return;
+    }
+    let site = Site::new("life-fail");
+    site.httpd_conf(&[], "CustomLog \"|/nonexistent/x\" \"%U\"\n");
+    let verdict = site.run(&["-k", "start"]);
+    assert_eq!((verdict.code, verdict.stdout.as_str()), (Some(1), ""));
+    let log = site.read("logs/error_log") + &verdict.stderr;
+    assert!(log.contains("AH00104: unable to start piped log program '/nonexistent/x'"), "{log}");
+    assert!(!site.path("logs/httpd.pid").exists());
+    assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, site.port)).is_err());
+    // One that works leaves the terminal: its output ends with the command.
+    site.httpd_conf(&[], "CustomLog \"|/bin/cat\" \"%U\"\n");
+    let started = site.run(&["-k", "start"]);
+    assert_eq!(started.code, Some(0), "{started:?}");
+    // It serves from the moment the command is over.
+    assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, site.port)).is_ok());
+    let pid: u32 = site.read("logs/httpd.pid").trim().parse().unwrap();
+    assert_eq!(fs::read_link(format!("/proc/{pid}/cwd")).unwrap().to_str(), Some("/"));
+    let stopped = site.run(&["-k", "stop"]);
+    assert_eq!(stopped.code, Some(0), "{stopped:?}");
+    wait_for("the end", PATIENCE, || (!is_there(pid)).then_some(()));
+    assert!(program().exists());
+}
