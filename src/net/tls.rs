@@ -165,7 +165,7 @@ pub enum IdentityError {
 /// # Errors
 /// The file cannot be read, a block in it is broken, or there is none.
 pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let text = fs::read(path).map_err(|error| error.to_string())?;
+    let text = super::files::read(path).map_err(|error| error.to_string())?;
     let list: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     match list {
         Ok(list) if list.is_empty() => Err("no start line".to_owned()),
@@ -180,7 +180,7 @@ pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String>
 /// See [`IdentityError`].
 pub fn identity(file: &Path, key_file: &Path, chain: Option<&PathBuf>) -> Result<Arc<CertifiedKey>, IdentityError> {
     let mut certs = certificates(file).map_err(IdentityError::Certificate)?;
-    let text = fs::read(key_file).map_err(|error| IdentityError::Key(error.to_string()))?;
+    let text = super::files::read(key_file).map_err(|error| IdentityError::Key(error.to_string()))?;
     let key = PrivateKeyDer::from_pem_slice(&text).map_err(|error| {
         let encrypted = memchr::memmem::find(&text, b"ENCRYPTED").is_some();
         if encrypted { IdentityError::Encrypted } else { IdentityError::Key(error.to_string()) }
