@@ -1,7 +1,6 @@
 //! What a TLS endpoint is, from files to rustls's configuration.
 
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
