@@ -93,7 +93,7 @@ fn mount(
     };
     let page = context.base == DocBase::SessionPage;
     let distributable = context.distributable() || page;
-    let (manager, distributable) = clusters.manager(engine, host, context, distributable)?;
+    let (manager, distributable) = clusters.manager(host, context, distributable)?;
     let context = Context {
         path: context.path.clone(),
         name: context.name(),

@@ -67,7 +67,7 @@ impl Type {
             Self::Int => value.parse::<i32>().is_ok(),
             Self::Long => value.parse::<i64>().is_ok(),
             Self::Text | Self::Flag => true,
-            Self::Options => super::components::send_options(value).is_some(),
+            Self::Options => crate::codec::tribes::Options::parse(value).is_ok(),
         }
     }
 }
@@ -393,7 +393,7 @@ pub static CLASSES: &[Class] = &[
         Kind::Interceptor,
         "org.apache.catalina.tribes.group.interceptors.DomainFilterInterceptor",
         Used,
-        "logInterval:i=100 optionFlag:i=0",
+        "domain:s logInterval:i=100 optionFlag:i=0",
     ),
     class(
         Kind::Interceptor,

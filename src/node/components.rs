@@ -1,6 +1,7 @@
 //! Which element stands where, what it stands for, and the components elements become.
 
 use super::classes::{self, Class, Type};
+use crate::codec::tribes::Options;
 
 /// What an element is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,8 +147,13 @@ impl Component {
     }
 
     /// Channel send options.
-    pub fn options(&self, name: &str) -> u32 {
-        self.text(name).and_then(send_options).unwrap_or(0)
+    pub fn options(&self, name: &str) -> Options {
+        self.text(name).and_then(|text| Options::parse(text).ok()).unwrap_or(Options::NONE)
+    }
+
+    /// A number of milliseconds that is not below zero.
+    pub fn millis(&self, name: &str) -> u64 {
+        u64::try_from(self.number(name)).unwrap_or(0)
     }
 
     /// A port: `None` below zero.
@@ -189,28 +195,6 @@ impl Component {
 /// `errorCode.404` and `exceptionType.x`.
 fn error_page(name: &str) -> bool {
     name.starts_with("errorCode.") || name.starts_with("exceptionType.")
-}
-
-/// Channel send options: a number, or names with commas between, each with or without its tail.
-pub fn send_options(text: &str) -> Option<u32> {
-    if let Ok(number) = text.trim().parse() {
-        return Some(number);
-    }
-    text.split(',').try_fold(0, |options, name| {
-        let name = name.trim();
-        let name = name.strip_prefix("SEND_OPTIONS_").unwrap_or(name).to_ascii_lowercase();
-        let option = match name.as_str() {
-            "byte_message" | "byte" => 0x0001,
-            "use_ack" => 0x0002,
-            "synchronized_ack" | "sync" => 0x0004,
-            "asynchronous" | "async" => 0x0008,
-            "secure" => 0x0010,
-            "udp" => 0x0020,
-            "multicast" => 0x0040,
-            _ => return None,
-        };
-        Some(options | option)
-    })
 }
 
 use Kind::*;
@@ -313,13 +297,5 @@ mod tests {
                 assert!(classes::find(place.kind, name).is_some(), "{name}");
             }
         }
-    }
-
-    #[test]
-    fn send_options_by_number_and_by_name() {
-        assert_eq!(send_options("8"), Some(8));
-        assert_eq!(send_options("asynchronous"), Some(8));
-        assert_eq!(send_options("SEND_OPTIONS_USE_ACK, synchronized_ack"), Some(6));
-        assert_eq!(send_options("fast"), None);
     }
 }

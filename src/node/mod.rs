@@ -5,7 +5,8 @@
 //! - Running: [`build`] makes of the model a [`container::Engine`] of hosts and [`context::Context`]s; [`connector`] with
 //!   [`http`] and [`ajp`] brings requests, which pass [`valves`] on their way to a [`webapp::Handler`]: [`files`], the
 //!   session [`page`], or one of an embedding program.
-//! - Sessions: [`sessions`] is what handlers see; behind it [`standard`] or, in a [`cluster`], a replicating manager.
+//! - Sessions: [`sessions`] is what handlers see; behind it [`standard`] or, in a [`cluster`], [`replicated`] over [`delta`]; [`group`] reads
+//!   the channel's settings.
 //! - [`server`] starts and stops all of it in order; [`cli`] is the command line.
 
 pub mod access_log;
@@ -23,11 +24,13 @@ pub mod delta;
 pub mod deploy;
 pub mod exchange;
 pub mod files;
+pub mod group;
 pub mod http;
 pub mod json;
 pub mod log;
 pub mod model;
 pub mod page;
+pub mod replicated;
 pub mod server;
 pub mod session;
 pub mod sessions;

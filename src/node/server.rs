@@ -133,7 +133,7 @@ pub fn run(model: &model::Server, base: &Base, handlers: &Handlers, started: Ins
     for (service, built, clusters) in &mut services {
         const SOURCE: &str = "org.apache.catalina.core.StandardService.startInternal";
         log::info(SOURCE, &format!("Starting service [{}]", service.name));
-        clusters.open(&built.engine)?;
+        clusters.open()?;
         engines.push((Arc::clone(&built.engine), service.engine.background));
         for (bound, answers) in built.bound.drain(..) {
             const SOURCE: &str = "org.apache.coyote.AbstractProtocol.start";
