@@ -25,6 +25,7 @@ mod pipe;
 mod proxy_conf;
 mod proxy_map;
 mod remoteip;
+mod sessions;
 mod support;
 mod tls;
 mod tomcat;

@@ -346,7 +346,7 @@ impl SessionReader {
             }
         }
         session.attributes = attributes;
-        while let Some(listener) = values.next() {
+        for listener in values {
             match listener {
                 Ok(listener) => rare.listeners.push(listener),
                 Err(error) => self.leave_out(&id, Some("(listener)"), error),
