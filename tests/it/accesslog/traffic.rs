@@ -350,9 +350,8 @@ fn protocols(out: &mut Vec<Script>) {
 }
 
 fn conditions(out: &mut Vec<Script>) {
-    for range in
-        ["bytes=0-3", "bytes=5-", "bytes=-2", "bytes=0-1,5-6", "bytes=500-", "bytes=5-2", "lines=0-1", "bytes=0-0,-1"]
-    {
+    // Several ranges are compared elsewhere: the length of what parts them differs from start to start, in httpd too.
+    for range in ["bytes=0-3", "bytes=5-", "bytes=-2", "bytes=500-", "bytes=5-2", "lines=0-1"] {
         out.push(one("GET", "/a.txt", &format!("Range: {range}\r\n")));
     }
     let dates = ["Sun, 22 Nov 2026 07:00:00 GMT", "Thu, 01 Jan 1970 00:00:00 GMT", "Sun, 22 Nov 2099 07:00:00 GMT"];
