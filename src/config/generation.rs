@@ -204,6 +204,13 @@ pub struct Globals {
 }
 
 impl Globals {
+    /// Whether a `Listen` line covers this address.
+    pub fn listens_on(&self, local: std::net::SocketAddr) -> bool {
+        let ip = local.ip().to_canonical();
+        let covers = |addr: IpAddr| addr.is_unspecified() || addr.to_canonical() == ip;
+        self.listens.iter().any(|listen| listen.port == local.port() && listen.addr.is_none_or(covers))
+    }
+
     /// `path` made absolute against ServerRoot and normalised textually.
     pub fn rooted(&self, path: &[u8]) -> Vec<u8> {
         if path.first() == Some(&b'/') {

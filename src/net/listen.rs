@@ -3,7 +3,6 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use super::opener::{Opener, SocketOptions};
 use crate::config::Listen;
@@ -17,8 +16,6 @@ pub struct Listener {
     pub protocol: String,
     /// One for each thread.
     pub sockets: Vec<TcpListener>,
-    /// No longer configured: who came over it is told that the connection ends.
-    pub gone: AtomicBool,
 }
 
 /// An address that could not be opened.
@@ -78,8 +75,7 @@ pub fn open(
         }
         match opener.listen(addr, &options, threads) {
             Ok(sockets) => {
-                let gone = AtomicBool::new(false);
-                listeners.push(Arc::new(Listener { addr, protocol: listen.protocol.clone(), sockets, gone }));
+                listeners.push(Arc::new(Listener { addr, protocol: listen.protocol.clone(), sockets }));
             }
             Err(source) => return Err(BindError { addr, source }),
         }

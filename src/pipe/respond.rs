@@ -241,18 +241,23 @@ fn keep_alive(ex: &Exchange, fields: &mut Table, text: &mut Vec<u8>, length: boo
     let mut asked = false;
     let timeout = rec.keep_alive_timeout.unwrap_or(5000);
     let framed = ex.header_only || bodiless || length;
-    let keep = !ex.close && !ex.response.broken_body && ex.status != 101 && (framed || ex.proto_num >= 1001) && {
-        chunked = !framed;
-        asked = has_token(ex.headers_in.get_all(b"Connection"), b"keep-alive");
-        rec.keep_alive.unwrap_or(true)
-            && timeout > 0
-            && (most == 0 || left > 0)
-            && !status::drops_connection(ex.status)
-            && !closing
-            && !has_token(ex.headers_in.get_all(b"Connection"), b"close")
-            && (ex.env.is_empty() || !ex.env.contains(b"nokeepalive") || ex.headers_in.contains(b"Via"))
-            && (asked || ex.proto_num >= 1001)
-    };
+    let keep = !ex.close
+        && !ex.conn.ending.get()
+        && !ex.response.broken_body
+        && ex.status != 101
+        && (framed || ex.proto_num >= 1001)
+        && {
+            chunked = !framed;
+            asked = has_token(ex.headers_in.get_all(b"Connection"), b"keep-alive");
+            rec.keep_alive.unwrap_or(true)
+                && timeout > 0
+                && (most == 0 || left > 0)
+                && !status::drops_connection(ex.status)
+                && !closing
+                && !has_token(ex.headers_in.get_all(b"Connection"), b"close")
+                && (ex.env.is_empty() || !ex.env.contains(b"nokeepalive") || ex.headers_in.contains(b"Via"))
+                && (asked || ex.proto_num >= 1001)
+        };
     if keep && asked {
         text.clear();
         text.extend_from_slice(b"timeout=");

@@ -149,6 +149,11 @@ async fn requests(
         if conn.generation.get() != fronts.live.generation.serial {
             conn.generation.set(fronts.live.generation.serial);
             conn.default_server.set(fronts.live.generation.select.default_server(conn.local));
+            // Who came to an address that is no longer listened on ends in order.
+            conn.ending.set(!fronts.live.generation.globals.listens_on(conn.local));
+        }
+        if thread.draining() {
+            conn.ending.set(true);
         }
         if let Some(after) = request(thread, &fronts, ex, head, wire).await {
             return after;

@@ -2,12 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::time::{Instant, sleep};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, channel, unbounded_channel};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::run::{Options, account, announce, main_errors, socket_options};
 use super::steward::child::Steward;
@@ -65,6 +64,9 @@ pub(super) struct State {
     pub(super) health: Option<Watch>,
 }
 
+/// How long threads may take to close a socket.
+const STUCK: Duration = Duration::from_secs(2);
+
 /// How often a draining server looks whether it is done.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -79,7 +81,7 @@ pub(super) async fn obey(mut state: State) -> std::io::Result<()> {
     let (asks, mut asked) = unbounded_channel();
     listen_to(&state.driver, asks)?;
     // Only now: who can reach the server can also signal it.
-    state.threads.tell(|| Order::Listen(state.listeners.clone()));
+    state.listen().await;
     announce(&state.shared.current.load().generation, &state.options);
     state.watch_health();
     state.report(true);
@@ -87,7 +89,7 @@ pub(super) async fn obey(mut state: State) -> std::io::Result<()> {
         match ask {
             Ask::Note(text) => logs::error!(Process, Level::Notice, state.mpm(), "{text}"),
             Ask::GoOver => {
-                let serves = state.reload();
+                let serves = state.reload().await;
                 state.report(serves);
             }
             Ask::Rejected => state.rejected(),
@@ -179,6 +181,15 @@ impl State {
         super::run::mpm_name(&self.shared.current.load().generation)
     }
 
+    /// Has the threads listen where `listeners` says and nowhere else; over when they do.
+    async fn listen(&self) {
+        let (done, mut all_done) = channel(1);
+        self.threads.tell(|| Order::Listen(self.listeners.clone(), done.clone()));
+        drop(done);
+        // A thread that is stuck must not hold up the others' reload.
+        let _ = timeout(STUCK, all_done.recv()).await;
+    }
+
     /// Tells the steward whether what was handed over is served.
     fn report(&self, serves: bool) {
         if let Driver::Steward(steward) = &self.driver {
@@ -196,7 +207,7 @@ impl State {
     }
 
     /// Reads the configuration again, opens what it asks for, and only then goes over to it; whether it did.
-    fn reload(&mut self) -> bool {
+    async fn reload(&mut self) -> bool {
         let before = self.shared.current.load_full();
         let read = (self.options.reload)(&before.generation);
         files::forget();
@@ -207,7 +218,7 @@ impl State {
         if account(&generation) != account(&before.generation) {
             logs::error!(Process, Level::Warn, "core", "User and Group change only with the next start");
         }
-        match self.go_over(&before, generation) {
+        match self.go_over(&before, generation).await {
             Ok(()) => true,
             Err(failure) => {
                 logs::error!(Process, Level::Error, "core", "{failure}; the configuration in force stays");
@@ -216,7 +227,7 @@ impl State {
         }
     }
 
-    fn go_over(&mut self, before: &Serving, generation: Arc<Generation>) -> Result<(), String> {
+    async fn go_over(&mut self, before: &Serving, generation: Arc<Generation>) -> Result<(), String> {
         let options = socket_options(&generation);
         let wanted = &generation.globals.listens;
         let listeners = listen::open(&*self.opener, wanted, options, self.sockets, &self.listeners);
@@ -237,11 +248,8 @@ impl State {
         main_errors(&generation, &opened);
         self.shared.current.store(Arc::new(Serving { generation: generation.clone(), opened }));
         self.threads.tell(|| Order::Refresh);
-        for gone in self.listeners.iter().filter(|old| !listeners.iter().any(|new| Arc::ptr_eq(old, new))) {
-            gone.gone.store(true, Ordering::Relaxed);
-        }
-        self.threads.tell(|| Order::Listen(listeners.clone()));
         self.listeners = listeners;
+        self.listen().await;
         announce(&generation, &self.options);
         self.watch_health();
         Ok(())

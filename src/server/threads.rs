@@ -11,7 +11,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 
 use super::conn;
 use super::front::Fronts;
@@ -52,10 +52,13 @@ impl Shared {
     }
 }
 
+/// Dropped when an order is carried out; whoever gave the order sees when no more of them are there.
+pub(super) type Done = tokio::sync::mpsc::Sender<()>;
+
 /// What a thread is told.
 pub(super) enum Order {
-    /// Listen on exactly these.
-    Listen(Vec<Arc<Listener>>),
+    /// Listen on exactly these. The other part is dropped when the rest is closed.
+    Listen(Vec<Arc<Listener>>, Done),
     /// There is a new generation.
     Refresh,
     /// A connection another thread accepted.
@@ -215,18 +218,18 @@ fn live(serving: &Serving) -> Rc<Live> {
 
 /// A thread's life: orders, and connections beside them.
 async fn work(thread: Rc<Thread>, mut orders: UnboundedReceiver<Order>) {
-    let mut accepting: Vec<(Arc<Listener>, AbortHandle)> = Vec::new();
+    let mut accepting: Vec<(Arc<Listener>, JoinHandle<()>)> = Vec::new();
     while let Some(order) = orders.recv().await {
         match order {
-            Order::Listen(wanted) => {
-                accepting.retain(|(listener, task)| {
-                    let keep = wanted.iter().any(|other| Arc::ptr_eq(other, listener));
-                    if !keep {
-                        retire(&thread, listener);
-                        task.abort();
-                    }
-                    keep
-                });
+            Order::Listen(wanted, done) => {
+                let keep = |listener: &Arc<Listener>| wanted.iter().any(|other| Arc::ptr_eq(other, listener));
+                let gone: Vec<_> = accepting.extract_if(.., |(listener, _)| !keep(listener)).collect();
+                for (listener, task) in gone {
+                    retire(&thread, &listener);
+                    task.abort();
+                    // Its socket is closed when it has ended; the address may be wanted again at once.
+                    let _ = task.await;
+                }
                 for listener in wanted {
                     if accepting.iter().any(|(other, _)| Arc::ptr_eq(other, &listener)) {
                         continue;
@@ -238,8 +241,9 @@ async fn work(thread: Rc<Thread>, mut orders: UnboundedReceiver<Order>) {
                         continue;
                     };
                     let task = tokio::task::spawn_local(accept(thread.clone(), socket, listener.clone()));
-                    accepting.push((listener, task.abort_handle()));
+                    accepting.push((listener, task));
                 }
+                drop(done);
             }
             Order::Refresh => {
                 thread.fronts();

@@ -142,6 +142,8 @@ pub struct Conn {
     pub tls: OnceCell<Box<Secure>>,
     /// The client went away.
     pub aborted: Cell<bool>,
+    /// It ends with the current request, of which the client is told.
+    pub ending: Cell<bool>,
     /// Error log id (`%{c}L`), made with the connection's first entry there.
     pub log_id: OnceCell<LogId>,
 }
@@ -163,6 +165,7 @@ impl Conn {
             secure: false,
             tls: OnceCell::new(),
             aborted: Cell::new(false),
+            ending: Cell::new(false),
             log_id: OnceCell::new(),
         }
     }

@@ -3,12 +3,13 @@
 use std::fs;
 use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{PATIENCE, Server, Site, is_root, program, real_httpd, skip, wait_for};
+use crate::support::{Origin, PATIENCE, Peer, Server, Site, free_port, is_root, program, real_httpd, skip, wait_for};
 
 /// The children of a process.
 fn children(pid: u32) -> Vec<u32> {
@@ -174,4 +175,151 @@ fn a_start_in_the_background_fails_in_the_foreground() {
     assert_eq!(stopped.code, Some(0), "{stopped:?}");
     wait_for("the end", PATIENCE, || (!is_there(pid)).then_some(()));
     assert!(program().exists());
+}
+
+/// Two configurations that a reload goes back and forth between: members, hosts, listeners and logs differ.
+fn alternating(site: &Site, odd: bool, members: [u16; 3], second: u16) {
+    let [kept, a, b] = members;
+    let (other, log) = if odd { (a, "logs/odd") } else { (b, "logs/even") };
+    let more = if odd { format!("Listen 127.0.0.1:{second}\n") } else { String::new() };
+    let host = format!("<VirtualHost *:*>\nServerName {log}\nDocumentRoot htdocs\n</VirtualHost>\n");
+    site.httpd_conf(
+        &["proxy", "proxy_http", "proxy_balancer", "slotmem_shm", "lbmethod_byrequests"],
+        &format!(
+            "{more}KeepAlive On\nMaxKeepAliveRequests 0\nKeepAliveTimeout 60\nCustomLog {log} \"%U %>s\"\n\
+             <Proxy balancer://all>\nBalancerMember http://127.0.0.1:{kept}\nBalancerMember http://127.0.0.1:{other}\n\
+             </Proxy>\n<VirtualHost *:*>\nServerName main\nProxyPass /p balancer://all/\nProxyPassReverse /p balancer://all/\n\
+             </VirtualHost>\n{host}"
+        ),
+    );
+}
+
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn reloads_under_load_drop_nothing() {
+    if real_httpd() {
+        // It ends nearly every kept-alive connection.
+        return;
+    }
+    const CLIENTS: usize = 40;
+    const RELOADS: usize = 20;
+    let site = Site::new("life-load");
+    let origins = [(); 3].map(|()| {
+        // Not noted: these are many.
+        Origin::serving(|peer, _| {
+            while peer.request().is_some() && peer.try_send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok") {}
+        })
+    });
+    let members = [origins[0].port, origins[1].port, origins[2].port];
+    let second = free_port();
+    alternating(&site, false, members, second);
+    let server = site.start();
+    serving(&server);
+    let done = AtomicBool::new(false);
+    let (sent, closed) = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|client| {
+                let (server, done) = (&server, &done);
+                scope.spawn(move || {
+                    let mut peer = server.connect();
+                    let (mut number, mut closed) = (0, 0);
+                    while !done.load(Ordering::Relaxed) || number < 50 {
+                        let body = "x".repeat(if number % 3 == 0 { 20_000 } else { 100 });
+                        let target = if number % 2 == 0 {
+                            format!("/p/{client}-{number}")
+                        } else {
+                            format!("/n{client}-{number}")
+                        };
+                        let method = if number % 2 == 0 { "POST" } else { "GET" };
+                        let length = if method == "POST" {
+                            format!("Content-Length: {}\r\n", body.len())
+                        } else {
+                            String::new()
+                        };
+                        let head = format!("{method} {target} HTTP/1.1\r\nHost: main\r\n{length}\r\n");
+                        // The head and the body apart, so that reloads fall between them.
+                        peer.send(head);
+                        if method == "POST" {
+                            let (one, other) = body.split_at(body.len() / 2);
+                            peer.send(one);
+                            peer.send(other);
+                        }
+                        // Panics when the connection ends without an answer.
+                        let answer = peer.response();
+                        assert_eq!(answer.status, if method == "POST" { 200 } else { 404 }, "{answer:?}");
+                        if answer.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close")) {
+                            closed += 1;
+                            peer = server.connect();
+                        }
+                        number += 1;
+                        std::thread::sleep(Duration::from_millis(2));
+                    }
+                    (number, closed)
+                })
+            })
+            .collect();
+        // Whatever becomes of the reloads, the clients end.
+        let _over = Over(&done);
+        for reload in 0..RELOADS {
+            alternating(&site, reload % 2 == 0, members, second);
+            server.signal(if reload % 3 == 0 { Signal::SIGHUP } else { Signal::SIGUSR1 });
+            server.log("logs/error_log", |log| log.matches("AH00489").count() == reload + 2);
+        }
+        done.store(true, Ordering::Relaxed);
+        let ends: Vec<(usize, usize)> = clients.into_iter().map(|client| client.join().unwrap()).collect();
+        (ends.iter().map(|end| end.0).collect::<Vec<_>>(), ends.iter().map(|end| end.1).sum::<usize>())
+    });
+    assert_eq!(closed, 0, "the listener they came to is always there");
+    server.stop();
+    let text = site.read("logs/odd") + &site.read("logs/even");
+    let mut lines: Vec<&str> = text.lines().map(|line| line.split(' ').next().unwrap()).collect();
+    let mut expected: Vec<String> = Vec::new();
+    for (client, sent) in sent.iter().enumerate() {
+        let target = |number: usize| format!("/{}{client}-{number}", if number % 2 == 0 { "p/" } else { "n" });
+        expected.extend((0..*sent).map(target));
+    }
+    lines.retain(|line| *line != "/index.html");
+    lines.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(lines.len(), expected.len());
+    assert!(lines.iter().zip(&expected).all(|(line, expected)| line == expected));
+    assert!(!site.read("logs/odd").is_empty() && !site.read("logs/even").is_empty());
+    assert!(origins[1].connections() > 0 && origins[2].connections() > 0);
+    eprintln!("{} requests over {RELOADS} reloads", expected.len());
+}
+
+#[test]
+fn who_came_to_a_listener_that_goes_is_told() {
+    if real_httpd() {
+        return;
+    }
+    let site = Site::new("life-listener");
+    let second = free_port();
+    site.httpd_conf(&[], &format!("Listen 127.0.0.1:{second}\nKeepAliveTimeout 60\n"));
+    let server = site.start();
+    serving(&server);
+    let request = "GET /index.html HTTP/1.1\r\nHost: h\r\n\r\n";
+    let mut clients = [Peer::to(site.port), Peer::to(second)];
+    for client in &mut clients {
+        client.send(request);
+        assert_eq!(client.response().header("connection"), None);
+    }
+    site.httpd_conf(&[], "KeepAliveTimeout 60\n");
+    server.signal(Signal::SIGUSR1);
+    server.log("logs/error_log", |log| log.matches("AH00489").count() == 2);
+    wait_for("the listener's end", PATIENCE, || TcpStream::connect((Ipv4Addr::LOCALHOST, second)).err());
+    let [stays, goes] = &mut clients;
+    stays.send(request);
+    assert_eq!(stays.response().header("connection"), None);
+    goes.send(request);
+    let last = goes.response();
+    assert_eq!((last.status, last.header("connection").as_deref()), (200, Some("close")));
+    assert_eq!(goes.rest(), b"");
 }
