@@ -11,6 +11,7 @@
 mod access_files;
 mod accesslog;
 mod ajp;
+mod cluster;
 mod conf;
 mod config;
 mod explain;
@@ -21,6 +22,7 @@ mod layering;
 mod lifecycle;
 mod logfiles;
 mod man;
+mod node;
 mod pipe;
 mod proxy_conf;
 mod proxy_map;

@@ -1,0 +1,373 @@
+//! Nodes in network namespaces of their own on one bridge, so that multicast works and nothing touches the host.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use crate::support::{TempDir, is_root, skip, wait_for, which};
+
+/// How long a node may take to start, or to leave, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// What a node runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Tomcat,
+    Tandem,
+}
+
+pub(super) struct Lab {
+    prefix: String,
+    dir: TempDir,
+    home: PathBuf,
+    pub(super) nodes: Vec<Node>,
+}
+
+pub(super) struct Node {
+    pub(super) kind: Kind,
+    number: usize,
+    namespace: String,
+    base: PathBuf,
+    child: Option<Child>,
+    starts: usize,
+}
+
+/// A session as a node shows it: its id, and class and value of each attribute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Shown {
+    pub(super) id: String,
+    pub(super) attributes: BTreeMap<String, (String, String)>,
+}
+
+const JSP: &str = r#"<%@ page session="false" contentType="text/plain;charset=UTF-8" import="java.util.*" %><%
+String op = request.getParameter("op"), n = request.getParameter("name"), v = request.getParameter("value"), t = request.getParameter("type");
+if (op == null) op = "";
+HttpSession s = request.getSession(op.equals("set"));
+if (s == null) { out.println("none"); return; }
+switch (op) {
+  case "set": {
+    Object o = v;
+    switch (t) {
+      case "int": o = Integer.valueOf(v); break;
+      case "long": o = Long.valueOf(v); break;
+      case "boolean": o = Boolean.valueOf(v); break;
+      case "double": o = Double.valueOf(v); break;
+      case "date": o = new Date(Long.parseLong(v)); break;
+      case "bytes": o = v.getBytes("UTF-8"); break;
+      case "list": o = new ArrayList<String>(Arrays.asList(v.split(","))); break;
+      case "map": { Map<String,Object> m = new HashMap<>(); m.put("k", v); m.put("n", 7); o = m; break; }
+      case "null": o = null; break;
+      case "pojo": o = new trial.Thing(v, 42); break;
+    }
+    s.setAttribute(n, o); break;
+  }
+  case "remove": s.removeAttribute(n); break;
+  case "changeid": request.changeSessionId(); break;
+  case "maxi": s.setMaxInactiveInterval(Integer.parseInt(v)); break;
+  case "invalidate": s.invalidate(); out.println("none"); return;
+}
+out.println(s.getId());
+for (String k : Collections.list(s.getAttributeNames())) { Object o = s.getAttribute(k);
+  out.println(k + "\t" + o.getClass().getName() + "\t" + (o instanceof byte[] ? Arrays.toString((byte[]) o) : o instanceof Date ? ((Date) o).getTime() : o)); }
+%>"#;
+
+const THING: &str = "package trial; public class Thing implements java.io.Serializable { private static final long serialVersionUID = 77L;
+  public enum Mood { CALM, WILD } private final String name; private final int count; private Mood mood = Mood.WILD; private Thing self = this;
+  public Thing(String name, int count) { this.name = name; this.count = count; }
+  @Override public String toString() { return name + \"/\" + count + \"/\" + mood + \"/\" + (self == this); } }";
+
+impl Lab {
+    /// A lab of nodes of these kinds, or a loud skip.
+    pub(super) fn new(test: &str, kinds: &[Kind]) -> Option<Self> {
+        let home = PathBuf::from(std::env::var_os("CATALINA_HOME").unwrap_or_else(|| "/usr/share/tomcat10".into()));
+        let missing = ["ip", "unshare", "java", "javac", "curl"].into_iter().find(|name| which(name).is_none());
+        if !is_root() {
+            skip(test, "root (for network namespaces)");
+            return None;
+        }
+        if let Some(program) = missing {
+            skip(test, program);
+            return None;
+        }
+        if !home.join("bin/bootstrap.jar").is_file() {
+            skip(test, "tomcat10");
+            return None;
+        }
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let prefix = format!("td{}x{}", std::process::id() % 100_000, NEXT.fetch_add(1, Ordering::Relaxed));
+        let mut lab = Self { prefix, dir: TempDir::new("cluster"), home, nodes: Vec::new() };
+        if !run("ip", &["netns", "add", &lab.switch()]) {
+            skip(test, "the right to make network namespaces");
+            return None;
+        }
+        let switch = lab.switch();
+        let on_switch = |words: &[&str]| assert!(run("ip", &[&["-n", switch.as_str()], words].concat()), "{words:?}");
+        on_switch(&["link", "set", "lo", "up"]);
+        on_switch(&["link", "add", "br0", "type", "bridge", "mcast_snooping", "0"]);
+        on_switch(&["link", "set", "br0", "up"]);
+        let webapp = lab.webapp();
+        for (index, kind) in kinds.iter().enumerate() {
+            let number = index + 1;
+            let namespace = format!("{}n{number}", lab.prefix);
+            let (port, address) = (format!("p{number}"), format!("10.77.0.{number}/24"));
+            assert!(run("ip", &["netns", "add", &namespace]));
+            on_switch(&["link", "add", &port, "type", "veth", "peer", "name", "eth0", "netns", &namespace]);
+            on_switch(&["link", "set", &port, "master", "br0"]);
+            on_switch(&["link", "set", &port, "up"]);
+            let inside =
+                |words: &[&str]| assert!(run("ip", &[&["-n", namespace.as_str()], words].concat()), "{words:?}");
+            inside(&["link", "set", "lo", "up"]);
+            inside(&["addr", "add", &address, "dev", "eth0"]);
+            inside(&["link", "set", "eth0", "up"]);
+            inside(&["route", "add", "224.0.0.0/4", "dev", "eth0"]);
+            let base = lab.dir.path().join(format!("n{number}"));
+            for dir in ["conf", "logs", "temp", "work", "webapps"] {
+                fs::create_dir_all(base.join(dir)).unwrap();
+            }
+            fs::write(base.join("hosts"), format!("127.0.0.1 localhost\n10.77.0.{number} node{number}\n")).unwrap();
+            fs::write(base.join("conf/context.xml"), "<Context/>").unwrap();
+            if *kind == Kind::Tomcat {
+                let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tomcat/conf");
+                for file in ["web.xml", "catalina.properties", "logging.properties"] {
+                    fs::copy(own.join(file), base.join("conf").join(file)).unwrap();
+                }
+                assert!(run("cp", &["-r", webapp.to_str().unwrap(), base.join("webapps/clu").to_str().unwrap()]));
+            }
+            lab.nodes.push(Node { kind: *kind, number, namespace, base, child: None, starts: 0 });
+        }
+        Some(lab)
+    }
+
+    fn switch(&self) -> String {
+        format!("{}sw", self.prefix)
+    }
+
+    /// The application that Tomcats run.
+    fn webapp(&self) -> PathBuf {
+        let dir = self.dir.path().join("clu");
+        let classes = dir.join("WEB-INF/classes");
+        fs::create_dir_all(classes.join("trial")).unwrap();
+        fs::write(dir.join("s.jsp"), JSP).unwrap();
+        fs::write(
+            dir.join("WEB-INF/web.xml"),
+            "<web-app version='6.0' xmlns='https://jakarta.ee/xml/ns/jakartaee'><distributable/></web-app>",
+        )
+        .unwrap();
+        let source = classes.join("trial/Thing.java");
+        fs::write(&source, THING).unwrap();
+        assert!(run("javac", &["-d", classes.to_str().unwrap(), source.to_str().unwrap()]));
+        dir
+    }
+
+    /// Gives all nodes this Cluster element; `@I@` and `@IP@` are a node's own. `for_tomcat` replaces words a Tomcat refuses.
+    pub(super) fn configure(&self, cluster: &str, for_tomcat: &[(&str, &str)]) {
+        for node in &self.nodes {
+            let mut cluster = cluster.to_owned();
+            let mut host = "<Host name='localhost' appBase='webapps' autoDeploy='false'/>";
+            match node.kind {
+                Kind::Tomcat => for_tomcat.iter().for_each(|(old, new)| cluster = cluster.replace(old, new)),
+                Kind::Tandem => {
+                    host = "<Host name='localhost' appBase='webapps'><Context path='/clu' docBase='tandem:session-page'/></Host>";
+                }
+            }
+            let xml = format!(
+                "<Server port='-1'><Service name='Catalina'><Connector port='8080' address='@IP@' protocol='HTTP/1.1'/>\
+                 <Connector port='8009' address='@IP@' protocol='AJP/1.3' secretRequired='false'/>\
+                 <Engine name='Catalina' defaultHost='localhost' jvmRoute='n@I@'>{cluster}{host}</Engine></Service></Server>"
+            );
+            let number = node.number.to_string();
+            let xml = xml.replace("@IP@", &format!("10.77.0.{number}")).replace("@I@", &number);
+            fs::write(node.base.join("conf/server.xml"), xml).unwrap();
+        }
+    }
+
+    pub(super) fn start(&mut self, number: usize) {
+        let home = self.home.clone();
+        let node = &mut self.nodes[number - 1];
+        assert!(node.child.is_none(), "{number} runs");
+        let base = node.base.to_str().unwrap();
+        let output = fs::File::create(node.log_path(node.starts)).unwrap();
+        node.starts += 1;
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &node.namespace, "unshare", "-m", "-u", "sh", "-c"]);
+        command.arg("mount --bind \"$1/hosts\" /etc/hosts && hostname \"$2\" && cd \"$1\" && shift 2 && exec \"$@\"");
+        command.args(["sh", base, &format!("node{number}")]);
+        match node.kind {
+            Kind::Tandem => {
+                command.args([env!("CARGO_BIN_EXE_tandem-node"), "run", "--base", base]);
+            }
+            Kind::Tomcat => {
+                let home = home.to_str().unwrap();
+                command.arg("java");
+                command.args([
+                    "-Xmx192m",
+                    "-XX:+UseSerialGC",
+                    "-XX:TieredStopAtLevel=1",
+                    "-Djava.net.preferIPv4Stack=true",
+                ]);
+                for module in ["lang", "io", "util", "util.concurrent"] {
+                    command.arg(format!("--add-opens=java.base/java.{module}=ALL-UNNAMED"));
+                }
+                command.arg(format!("-Djava.util.logging.config.file={base}/conf/logging.properties"));
+                command.arg("-Djava.util.logging.manager=org.apache.juli.ClassLoaderLogManager");
+                command.args([format!("-Dcatalina.home={home}"), format!("-Dcatalina.base={base}")]);
+                command.arg(format!("-Djava.io.tmpdir={base}/temp"));
+                command.args(["-classpath", &format!("{home}/bin/bootstrap.jar:{home}/bin/tomcat-juli.jar")]);
+                command.args(["org.apache.catalina.startup.Bootstrap", "start"]);
+            }
+        }
+        let errors = output.try_clone().unwrap();
+        node.child = Some(command.stdin(Stdio::null()).stdout(output).stderr(errors).spawn().unwrap());
+        self.wait_for_line(number, "Server startup in");
+    }
+
+    /// Waits for a line in the log since the last start.
+    pub(super) fn wait_for_line(&mut self, number: usize, text: &str) {
+        let node = &mut self.nodes[number - 1];
+        let path = node.log_path(node.starts - 1);
+        let what = format!("[{text}] in {}", path.display());
+        wait_for(&what, PATIENCE, || {
+            let log = fs::read_to_string(&path).unwrap_or_default();
+            if log.contains(text) {
+                return Some(());
+            }
+            let ended = node.child.as_mut().is_none_or(|child| child.try_wait().unwrap().is_some());
+            assert!(!ended, "node {number} ended:\n{log}");
+            None
+        });
+    }
+
+    pub(super) fn log(&self, number: usize) -> String {
+        let node = &self.nodes[number - 1];
+        fs::read_to_string(node.log_path(node.starts - 1)).unwrap()
+    }
+
+    pub(super) fn kill(&mut self, number: usize) {
+        let mut child = self.nodes[number - 1].child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// An orderly stop; its exit code.
+    pub(super) fn stop(&mut self, number: usize) -> Option<i32> {
+        let mut child = self.nodes[number - 1].child.take().unwrap();
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+        wait_for("the end of a node", PATIENCE, || child.try_wait().unwrap()).code()
+    }
+
+    /// Asks a node, with a session's id; what it shows.
+    pub(super) fn ask(&self, number: usize, query: &str, id: Option<&str>) -> Option<Shown> {
+        let node = &self.nodes[number - 1];
+        let url = format!("http://10.77.0.{number}:8080/clu/s.jsp?{query}");
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &node.namespace, "curl", "-s", "-m", "20", "-H", "Accept: application/json"]);
+        if let Some(id) = id {
+            command.args(["-b", &format!("JSESSIONID={id}")]);
+        }
+        let output = command.arg(&url).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{url}: {:?} {text}", output.status);
+        match node.kind {
+            Kind::Tomcat => tomcat_page(&text),
+            Kind::Tandem => tandem_page(&text),
+        }
+    }
+
+    /// Asks a node until it shows what is expected.
+    pub(super) fn shows(&self, number: usize, id: &str, expected: &BTreeMap<String, (String, String)>) -> String {
+        let mut last = None;
+        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        // The copy arrives a moment after the response of whoever made it.
+        while std::time::Instant::now() < deadline {
+            last = self.ask(number, "", Some(id));
+            if let Some(shown) = &last
+                && comparable(&shown.attributes) == comparable(expected)
+            {
+                return shown.id.clone();
+            }
+            // A page that made a new session would hide the old one's absence.
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        panic!("node {number} shows of {id}\n{last:#?}\nnot\n{expected:#?}\nits log:\n{}", self.log(number));
+    }
+
+    /// Waits until two nodes know each other.
+    pub(super) fn knows(&mut self, number: usize, other: usize) {
+        self.wait_for_line(number, &format!("Replication member added:[org.apache.catalina.tribes.membership.MemberImpl[tcp://{{10, 77, 0, {other}}}"));
+    }
+}
+
+/// Values of plain types; an object that a node only carries has no text of its own there.
+fn comparable(attributes: &BTreeMap<String, (String, String)>) -> BTreeMap<String, (String, String)> {
+    let plain = |(class, value): &(String, String)| {
+        let carried = class.starts_with("trial.");
+        (class.clone(), if carried { String::new() } else { value.replace(' ', "") })
+    };
+    attributes.iter().map(|(name, pair)| (name.clone(), plain(pair))).collect()
+}
+
+fn tomcat_page(text: &str) -> Option<Shown> {
+    let mut lines = text.lines();
+    let id = lines.next().filter(|line| *line != "none")?.to_owned();
+    let attributes = lines.filter_map(|line| {
+        let mut words = line.splitn(3, '\t');
+        Some((words.next()?.to_owned(), (words.next()?.to_owned(), words.next()?.to_owned())))
+    });
+    Some(Shown { id, attributes: attributes.collect() })
+}
+
+fn tandem_page(text: &str) -> Option<Shown> {
+    let page: serde_json::Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    // A new session says that the one asked for is not there, unless the request was to make one.
+    let id = page["id"].as_str()?.to_owned();
+    let attributes = page["attributes"].as_object()?.iter().map(|(name, shown)| {
+        let value = match &shown["value"] {
+            serde_json::Value::String(text) => text.clone(),
+            serde_json::Value::Array(list) => {
+                let words: Vec<_> =
+                    list.iter().map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned)).collect();
+                format!("[{}]", words.join(","))
+            }
+            serde_json::Value::Object(map) => {
+                let words =
+                    map.iter().map(|(k, v)| format!("{k}={}", v.as_str().map_or_else(|| v.to_string(), str::to_owned)));
+                format!("{{{}}}", words.collect::<Vec<_>>().join(","))
+            }
+            other => other.to_string(),
+        };
+        (name.clone(), (shown["class"].as_str().unwrap_or_default().to_owned(), value))
+    });
+    Some(Shown { id, attributes: attributes.collect() })
+}
+
+impl Node {
+    fn log_path(&self, start: usize) -> PathBuf {
+        self.base.join(format!("logs/out.{start}"))
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        for node in &mut self.nodes {
+            if let Some(mut child) = node.child.take() {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+            run("ip", &["netns", "del", &node.namespace]);
+        }
+        run("ip", &["netns", "del", &self.switch()]);
+    }
+}
+
+fn run(program: &str, words: &[&str]) -> bool {
+    Command::new(program)
+        .args(words)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}

@@ -1,0 +1,222 @@
+//! A live cluster of real Tomcats and our node.
+
+mod lab;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::support::wait_for;
+use lab::{Kind, Lab};
+
+const DEFAULT: &str = "<Cluster className='org.apache.catalina.ha.tcp.SimpleTcpCluster'/>";
+
+/// The cluster block of a site of Tomcat 6 times.
+const SEED: &str = r#"<Cluster className="org.apache.catalina.ha.tcp.SimpleTcpCluster" channelSendOptions="8">
+  <Manager className="org.apache.catalina.ha.session.DeltaManager" expireSessionsOnShutdown="false" notifyListenersOnReplication="true"/>
+  <Channel className="org.apache.catalina.tribes.group.GroupChannel">
+    <Membership className="org.apache.catalina.tribes.membership.McastService" address="228.0.0.4" port="45564" frequency="500" dropTime="3000"/>
+    <Receiver className="org.apache.catalina.tribes.transport.nio.NioReceiver" address="auto" port="4000" autoBind="100" selectorTimeout="5000" maxThreads="6"/>
+    <Sender className="org.apache.catalina.tribes.transport.ReplicationTransmitter">
+      <Transport className="org.apache.catalina.tribes.transport.nio.PooledParallelSender"/>
+    </Sender>
+    <Interceptor className="org.apache.catalina.tribes.group.interceptors.TcpFailureDetector"/>
+    <Interceptor className="org.apache.catalina.tribes.group.interceptors.MessageDispatch15Interceptor"/>
+  </Channel>
+  <Valve className="org.apache.catalina.ha.tcp.ReplicationValve" filter=""/>
+  <Valve className="org.apache.catalina.ha.session.JvmRouteBinderValve"/>
+  <ClusterListener className="org.apache.catalina.ha.session.JvmRouteSessionIDBinderListener"/>
+  <ClusterListener className="org.apache.catalina.ha.session.ClusterSessionListener"/>
+</Cluster>"#;
+
+/// What a modern Tomcat refuses of it.
+const GONE: [(&str, &str); 2] = [
+    ("MessageDispatch15Interceptor", "MessageDispatchInterceptor"),
+    (r#"<ClusterListener className="org.apache.catalina.ha.session.JvmRouteSessionIDBinderListener"/>"#, ""),
+];
+
+type Attributes = BTreeMap<String, (String, String)>;
+
+/// Sets one attribute of each type at a Tomcat; the session's id and what it holds.
+fn full_session(lab: &Lab, tomcat: usize) -> (String, Attributes) {
+    let mut id: Option<String> = None;
+    let mut expected = Attributes::new();
+    for (kind, value, class, shown) in [
+        ("string", "h%C3%A9llo", "java.lang.String", "héllo"),
+        ("int", "-5", "java.lang.Integer", "-5"),
+        ("long", "5000000000", "java.lang.Long", "5000000000"),
+        ("boolean", "true", "java.lang.Boolean", "true"),
+        ("double", "1.5", "java.lang.Double", "1.5"),
+        ("date", "1700000000000", "java.util.Date", "1700000000000"),
+        ("bytes", "abc", "[B", "[97,98,99]"),
+        ("list", "x,y", "java.util.ArrayList", "[x,y]"),
+        ("map", "q", "java.util.HashMap", "{k=q,n=7}"),
+        ("pojo", "p", "trial.Thing", ""),
+    ] {
+        let query = format!("op=set&name=of-{kind}&type={kind}&value={value}");
+        let page = lab.ask(tomcat, &query, id.as_deref()).unwrap();
+        id = Some(page.id);
+        expected.insert(format!("of-{kind}"), (class.to_owned(), shown.to_owned()));
+    }
+    // A value of null takes the attribute away.
+    let id = id.unwrap();
+    lab.ask(tomcat, "op=set&name=gone&type=string&value=x", Some(&id)).unwrap();
+    lab.ask(tomcat, "op=set&name=gone&type=null&value=x", Some(&id)).unwrap();
+    (id, expected)
+}
+
+/// One session's way through all nodes, and every node's end and return; Tomcats are 1 and 2, ours is 3.
+fn life(lab: &mut Lab) {
+    lab.start(1);
+    lab.start(3);
+    lab.start(2);
+    for (one, other) in [(1, 2), (1, 3), (2, 1), (2, 3), (3, 1), (3, 2)] {
+        lab.knows(one, other);
+    }
+
+    let (id, mut expected) = full_session(lab, 1);
+    // Ours reads all of it, and makes it its own.
+    let id = lab.shows(3, &id, &expected);
+    assert!(id.ends_with(".n3"), "{id}");
+    lab.ask(3, "op=set&name=ours&type=double&value=2.25", Some(&id)).unwrap();
+    lab.ask(3, "op=set&name=of-int&type=int&value=6", Some(&id)).unwrap();
+    expected.insert("ours".to_owned(), ("java.lang.Double".to_owned(), "2.25".to_owned()));
+    expected.insert("of-int".to_owned(), ("java.lang.Integer".to_owned(), "6".to_owned()));
+    let id = lab.shows(2, &id, &expected);
+    lab.ask(2, "op=remove&name=of-string", Some(&id)).unwrap();
+    expected.remove("of-string");
+    let id = lab.shows(3, &id, &expected);
+    let old = id;
+    let id = lab.ask(3, "op=changeid", Some(&old)).unwrap().id;
+    assert_ne!(id, old);
+    let id = lab.shows(1, &id, &expected);
+    assert_eq!(lab.ask(1, "", Some(&old)), None, "the old id is gone");
+    let thing = lab.ask(1, "", Some(&id)).unwrap().attributes["of-pojo"].1.clone();
+    assert_eq!(thing, "p/42/WILD/true", "a class that ours cannot know came back as it was");
+
+    ends(lab);
+
+    // Every Tomcat restarted while ours stays: one killed, one stopped.
+    lab.kill(1);
+    lab.wait_for_line(
+        3,
+        "Received member disappeared:[org.apache.catalina.tribes.membership.MemberImpl[tcp://{10, 77, 0, 1}",
+    );
+    let id = lab.shows(2, &id, &expected);
+    lab.stop(2);
+    lab.wait_for_line(
+        3,
+        "Received member disappeared:[org.apache.catalina.tribes.membership.MemberImpl[tcp://{10, 77, 0, 2}",
+    );
+    let id = lab.shows(3, &id, &expected);
+    lab.start(1);
+    lab.start(2);
+    let id = lab.shows(1, &id, &expected);
+    let id = lab.shows(2, &id, &expected);
+    assert_eq!(lab.ask(2, "", Some(&id)).unwrap().attributes["of-pojo"].1, thing);
+    for number in [1, 2] {
+        assert!(lab.log(number).contains("session state sent at"), "node {number} was given the sessions");
+        assert!(!lab.log(number).contains("timing out after"), "{}", lab.log(number));
+    }
+
+    // Ours killed, and stopped in order.
+    lab.kill(3);
+    lab.wait_for_line(
+        1,
+        "Received member disappeared:[org.apache.catalina.tribes.membership.MemberImpl[tcp://{10, 77, 0, 3}",
+    );
+    lab.start(3);
+    let id = lab.shows(3, &id, &expected);
+    assert_eq!(lab.stop(3), Some(0));
+    let id = lab.shows(2, &id, &expected);
+    assert_eq!(lab.ask(2, "", Some(&id)).unwrap().attributes["of-pojo"].1, thing);
+    let said_goodbye = "command={66 65 66 89 45 65 76 69 88 }";
+    lab.wait_for_line(1, said_goodbye);
+}
+
+/// Sessions that end, by a word and by the clock.
+fn ends(lab: &Lab) {
+    let made = lab.ask(1, "op=set&name=a&type=int&value=1", None).unwrap().id;
+    let here =
+        |number: usize, id: &str| lab.ask(number, "", Some(id)).is_some_and(|shown| shown.attributes.contains_key("a"));
+    wait_for("the session at ours", Duration::from_secs(10), || here(3, &made).then_some(()));
+    let made = made.replace(".n1", ".n3");
+    assert!(lab.ask(3, "op=invalidate", Some(&made)).is_none());
+    wait_for("the end of the session", Duration::from_secs(10), || (!here(1, &made)).then_some(()));
+
+    let made = lab.ask(3, "op=set&name=a&type=int&value=1", None).unwrap().id;
+    wait_for("the session at Tomcat", Duration::from_secs(10), || here(1, &made).then_some(()));
+    let made = made.replace(".n3", ".n1");
+    lab.ask(1, "op=maxi&value=1", Some(&made)).unwrap();
+    // A copy waits twice as long as its owner.
+    wait_for("the end of the copy", Duration::from_secs(10), || {
+        std::thread::sleep(Duration::from_millis(2200));
+        (!here(3, &made)).then_some(())
+    });
+}
+
+/// A cluster without any settings: members, sessions of all types, fail-over and restart of each kind.
+#[test]
+fn default_cluster() {
+    let Some(mut lab) = Lab::new("default_cluster", &[Kind::Tomcat, Kind::Tomcat, Kind::Tandem]) else { return };
+    lab.configure(DEFAULT, &[]);
+    life(&mut lab);
+}
+
+/// The same with the names of Tomcat 6, which ours takes as they stand.
+#[test]
+fn cluster_of_tomcat_6_times() {
+    let Some(mut lab) = Lab::new("seed_cluster", &[Kind::Tomcat, Kind::Tomcat, Kind::Tandem]) else { return };
+    lab.configure(SEED, &GONE);
+    life(&mut lab);
+    let log = lab.log(3);
+    assert!(log.contains("MessageDispatchInterceptor took its place"), "{log}");
+}
+
+/// Acknowledged, synchronous, encrypted and static clusters: a session there and back.
+#[test]
+fn other_clusters() {
+    let Some(mut lab) = Lab::new("other_clusters", &[Kind::Tomcat, Kind::Tandem]) else { return };
+    let options = |number: u32| DEFAULT.replace("/>", &format!(" channelSendOptions='{number}'/>"));
+    let channel = |inside: &str| {
+        let inside = inside.replace("t:", "org.apache.catalina.tribes.");
+        let channel = "org.apache.catalina.tribes.group.GroupChannel";
+        DEFAULT.replace("/>", &format!("><Channel className='{channel}'>{inside}</Channel></Cluster>"))
+    };
+    let encrypted = |algorithm: &str| {
+        channel(&format!(
+            "<Interceptor className='t:group.interceptors.EncryptInterceptor' encryptionAlgorithm='{algorithm}' encryptionKey='000102030405060708090a0b0c0d0e0f'/>\
+             <Interceptor className='t:group.interceptors.TcpFailureDetector'/><Interceptor className='t:group.interceptors.MessageDispatchInterceptor'/>"
+        ))
+    };
+    let member = |kind: &str, number: usize| {
+        let id = format!("{{0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,{number}}}");
+        format!("<{kind} className='t:membership.StaticMember' port='4000' host='10.77.0.{number}' uniqueId='{id}'/>")
+    };
+    let fixed = channel(&format!(
+        "<Membership className='t:membership.StaticMembershipService'>{}{}</Membership><Receiver className='t:transport.nio.NioReceiver' address='@IP@' port='4000'/>",
+        member("Member", 1),
+        member("Member", 2)
+    ));
+    for (name, cluster) in [
+        ("acknowledged", options(2)),
+        ("sync", options(4)),
+        ("acknowledged and sync", options(6)),
+        ("GCM", encrypted("AES/GCM/NoPadding")),
+        ("CBC", encrypted("AES/CBC/PKCS5Padding")),
+        ("static", fixed),
+    ] {
+        println!("{name}");
+        lab.configure(&cluster, &[]);
+        lab.start(1);
+        lab.start(2);
+        lab.knows(1, 2);
+        lab.knows(2, 1);
+        let (id, mut expected) = full_session(&lab, 1);
+        let id = lab.shows(2, &id, &expected);
+        lab.ask(2, "op=set&name=ours&type=long&value=7", Some(&id)).unwrap();
+        expected.insert("ours".to_owned(), ("java.lang.Long".to_owned(), "7".to_owned()));
+        lab.shows(1, &id, &expected);
+        lab.kill(1);
+        assert_eq!(lab.stop(2), Some(0), "{name}");
+    }
+}
