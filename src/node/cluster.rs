@@ -264,16 +264,20 @@ impl Group {
 fn shown(member: &Member) -> String {
     let bytes = |list: &[u8]| {
         let mut out: String = list.iter().take(9).map(|byte| format!("{} ", byte.cast_signed())).collect();
-        if list.len() > 9 {
+        if list.len() >= 9 {
             out.push_str(&format!("...({})", list.len()));
         }
         out
     };
     let id: String = member.unique_id.iter().map(|byte| format!("{} ", byte.cast_signed())).collect();
+    let name = member.name();
+    let host = name.trim_start_matches("tcp://").rsplit_once(':').map_or("", |(host, _)| host);
     format!(
-        "org.apache.catalina.tribes.membership.MemberImpl[{}, alive={}, id={{{id}}}, payload={{{}}}, command={{{}}}, domain={{{}}}]",
-        member.name(),
+        "org.apache.catalina.tribes.membership.MemberImpl[{name},{host},{}, alive={}, securePort={}, UDP Port={}, id={{{id}}}, payload={{{}}}, command={{{}}}, domain={{{}}}]",
+        member.port,
         member.alive,
+        member.secure_port,
+        member.udp_port,
         bytes(&member.payload),
         bytes(&member.command),
         bytes(&member.domain)

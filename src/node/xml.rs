@@ -273,7 +273,8 @@ impl<'a, 'input> Reader<'a, 'input> {
             return;
         }
         let protocol = component.text("protocol").unwrap_or_default();
-        if Protocol::of(protocol).is_none() {
+        let spoken = component.class.attribute("protocol").is_some();
+        if spoken && Protocol::of(protocol).is_none() {
             let text = format!("java.lang.ClassNotFoundException: {protocol} (protocol of [{}])", component.path);
             self.refuse(component.at, text);
         }

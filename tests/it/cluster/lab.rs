@@ -295,9 +295,13 @@ impl Lab {
         panic!("node {number} shows of {id}\n{last:#?}\nnot\n{expected:#?}\nits log:\n{}", self.log(number));
     }
 
-    /// Waits until two nodes know each other.
+    /// Waits until a node knows another.
     pub(super) fn knows(&mut self, number: usize, other: usize) {
-        self.wait_for_line(number, &format!("Replication member added:[org.apache.catalina.tribes.membership.MemberImpl[tcp://{{10, 77, 0, {other}}}"));
+        let name = format!("[tcp://{{10, 77, 0, {other}}}");
+        wait_for(&format!("{name} at node {number}"), PATIENCE, || {
+            let log = self.log(number);
+            log.lines().any(|line| line.contains("Replication member added:") && line.contains(&name)).then_some(())
+        });
     }
 }
 

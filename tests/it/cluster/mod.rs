@@ -99,13 +99,13 @@ fn life(lab: &mut Lab) {
     lab.kill(1);
     lab.wait_for_line(
         3,
-        "Received member disappeared:[org.apache.catalina.tribes.membership.MemberImpl[tcp://{10, 77, 0, 1}",
+        "memberDisappeared Received member disappeared:[org.apache.catalina.tribes.membership.MemberImpl[tcp://{10, 77, 0, 1}",
     );
     let id = lab.shows(2, &id, &expected);
     lab.stop(2);
     lab.wait_for_line(
         3,
-        "Received member disappeared:[org.apache.catalina.tribes.membership.MemberImpl[tcp://{10, 77, 0, 2}",
+        "memberDisappeared Received member disappeared:[org.apache.catalina.tribes.membership.MemberImpl[tcp://{10, 77, 0, 2}",
     );
     let id = lab.shows(3, &id, &expected);
     lab.start(1);
@@ -122,14 +122,14 @@ fn life(lab: &mut Lab) {
     lab.kill(3);
     lab.wait_for_line(
         1,
-        "Received member disappeared:[org.apache.catalina.tribes.membership.MemberImpl[tcp://{10, 77, 0, 3}",
+        "memberDisappeared Received member disappeared:[org.apache.catalina.tribes.membership.MemberImpl[tcp://{10, 77, 0, 3}",
     );
     lab.start(3);
     let id = lab.shows(3, &id, &expected);
     assert_eq!(lab.stop(3), Some(0));
     let id = lab.shows(2, &id, &expected);
     assert_eq!(lab.ask(2, "", Some(&id)).unwrap().attributes["of-pojo"].1, thing);
-    let said_goodbye = "command={66 65 66 89 45 65 76 69 88 }";
+    let said_goodbye = "command={66 65 66 89 45 65 76 69 88 ";
     lab.wait_for_line(1, said_goodbye);
 }
 
