@@ -2,7 +2,7 @@
 //! core whatever is written.
 
 use crate::base::clock::leading_integer;
-use crate::config::{Args, Cmd, Conf, Fatal, PostConfig, Warning};
+use crate::config::{Args, Cmd, Conf, Fatal, Globals, PostConfig, Warning};
 use crate::modules::slot;
 
 /// The limits as written.
@@ -40,6 +40,17 @@ pub(super) fn limit(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     };
     *field = Some(leading_integer(args.word(0)).0.unwrap_or(0));
     Ok(())
+}
+
+/// How many processes there may be, how many threads each may have, and has: what monitoring counts with.
+pub(super) fn shape(globals: &Globals) -> (usize, usize, usize) {
+    let none = Limits::default();
+    let limits = globals.conf.get::<Limits>().unwrap_or(&none);
+    let number = |written: Option<i64>, usual: i64, most: i64| {
+        usize::try_from(written.unwrap_or(usual).clamp(1, most)).unwrap_or(1)
+    };
+    let (servers, most) = (number(limits.server_limit, 16, 1024), number(limits.thread_limit, 64, 1024));
+    (servers, most, number(limits.threads_per_child, 25, 1024).min(most))
 }
 
 const MOST: i64 = 20_000;

@@ -5,9 +5,21 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::UNIX_EPOCH;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Gid, Pid, Uid, User, initgroups, setgroups};
+
+use crate::base::clock::push_strftime;
+
+/// When the program's file was made.
+pub fn built() -> String {
+    let changed = std::env::current_exe().and_then(fs::metadata).and_then(|data| data.modified());
+    let since = changed.unwrap_or(UNIX_EPOCH).duration_since(UNIX_EPOCH).unwrap_or_default();
+    let mut out = Vec::new();
+    push_strftime(&mut out, b"%Y-%m-%dT%H:%M:%S", i64::try_from(since.as_micros()).unwrap_or(0));
+    String::from_utf8_lossy(&out).into_owned()
+}
 
 /// What a pid file says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 //! - [`listen`]: which addresses to listen on, and what is kept of those that are open.
 //! - [`opener`]: what needs privileges, behind one trait.
 //! - [`daemon`]: pid file, account.
+//! - [`scoreboard`]: who is doing what.
 //! - [`tls`]: certificates and what a TLS endpoint is; [`ciphers`]: OpenSSL's lists; [`secured`]: a session over a socket.
 //! - [`link`]: messages with descriptors between our processes.
 //! - [`files`]: files of the configuration, read by one process for another.
@@ -13,5 +14,6 @@ pub mod files;
 pub mod link;
 pub mod listen;
 pub mod opener;
+pub mod scoreboard;
 pub mod secured;
 pub mod tls;

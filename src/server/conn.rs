@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::link::{Link, Stream};
 use super::threads::Thread;
 use super::{http1, proxied, tls};
+use crate::net::scoreboard::Open;
 use crate::web::Conn;
 
 /// How long a closing connection may be silent, and how long closing may take.
@@ -58,6 +59,7 @@ pub(super) fn text_of(addr: SocketAddr) -> Box<[u8]> {
 pub(super) async fn serve(thread: Rc<Thread>, stream: TcpStream, local: SocketAddr, peer: SocketAddr) {
     let (index, id) = thread.enter();
     let place = Place { thread: &thread, index };
+    let open = Open::new();
     let fronts = thread.fronts();
     let server = fronts.live.generation.select.default_server(local);
     let conn = Conn::new(id, local, peer, &fronts.live.generation);
@@ -98,6 +100,7 @@ pub(super) async fn serve(thread: Rc<Thread>, stream: TcpStream, local: SocketAd
     };
     drop(conn);
     if after == After::Linger {
+        let _closing = open.closing();
         linger(&mut link).await;
     }
 }

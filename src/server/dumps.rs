@@ -2,18 +2,17 @@
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::cli::Invocation;
 use super::load::{CONFIG_FILE, Loaded, SERVER_ROOT, mpm};
 use super::{Messages, vhosts};
-use crate::base::clock::push_strftime;
 use crate::config::core::{CoreProcess, CoreServer};
 use crate::config::{Directive, Generation, Places, Support, latin1, merge_path};
 use crate::lang::Node;
 use crate::modules;
 use crate::modules::core::server::MUTEX_TYPES;
 use crate::modules::unixd::{Account, Unixd};
+use crate::net::daemon;
 
 /// Where the process number is kept when nobody says.
 pub const PID_FILE: &str = "/run/apache2.pid";
@@ -27,16 +26,7 @@ pub const ERROR_LOG: &str = "logs/error_log";
 /// `-v`.
 pub fn version() -> String {
     let version = env!("CARGO_PKG_VERSION");
-    format!("Server version: Apache/2.4.71 (Tandem/{version})\nServer built:   {}\n", built())
-}
-
-/// When the program's file was made.
-fn built() -> String {
-    let changed = std::env::current_exe().and_then(std::fs::metadata).and_then(|data| data.modified());
-    let since = changed.unwrap_or(UNIX_EPOCH).duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let mut out = Vec::new();
-    push_strftime(&mut out, b"%Y-%m-%dT%H:%M:%S", i64::try_from(since.as_micros()).unwrap_or(0));
-    latin1(&out)
+    format!("Server version: Apache/2.4.71 (Tandem/{version})\nServer built:   {}\n", daemon::built())
 }
 
 /// `-l`.

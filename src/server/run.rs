@@ -15,6 +15,7 @@ use nix::sys::signal::Signal as Kill;
 use super::reload::{Driver, State, obey};
 use super::steward::child::Steward;
 use super::threads::{Serving, Shared, Threads};
+use crate::base::clock::{Clock, SystemClock};
 use crate::config::Generation;
 use crate::config::core::CoreProcess;
 use crate::logs::{self, Errno, ErrorLog, Level, Opened, Process, Targets};
@@ -22,7 +23,7 @@ use crate::modules::unixd::Unixd;
 use crate::modules::{self, mpm};
 use crate::net::daemon::{self, PidFile};
 use crate::net::opener::{InProcess, Opener, SocketOptions};
-use crate::net::{files, listen};
+use crate::net::{files, listen, scoreboard};
 use crate::pipe;
 
 /// What the command line asks for.
@@ -278,6 +279,7 @@ fn serve(
         Failed
     };
     raise_file_limit();
+    scoreboard::start(SystemClock.wall());
     pipe::install(modules::ALL);
     let shared = Arc::new(Shared::new(Serving { generation: generation.clone(), opened }, count));
     let threads = Threads::start(&shared).map_err(alert)?;

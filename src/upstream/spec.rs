@@ -61,6 +61,25 @@ pub mod status {
     pub const HOT_SPARE: u32 = 1 << 6;
     /// `C`: the health check failed.
     pub const HC_FAILED: u32 = 1 << 7;
+    /// The flags as httpd shows them, in its order; a worker that is configured is always initialised.
+    pub fn push_text(bits: u32, out: &mut String) {
+        const WORDS: [(u32, &str); 8] = [
+            (IGNORE_ERRORS, "Ign "),
+            (DRAIN, "Drn "),
+            (DISABLED, "Dis "),
+            (STOPPED, "Stop "),
+            (IN_ERROR, "Err "),
+            (HOT_STANDBY, "Stby "),
+            (HOT_SPARE, "Spar "),
+            (HC_FAILED, "HcFl "),
+        ];
+        out.push_str("Init ");
+        WORDS.iter().filter(|(bit, _)| bits & bit != 0).for_each(|(_, word)| out.push_str(word));
+        if bits & UNUSABLE == 0 {
+            out.push_str("Ok ");
+        }
+    }
+
     /// What makes a member unusable.
     pub const UNUSABLE: u32 = DISABLED | STOPPED | IN_ERROR | HC_FAILED;
 }

@@ -111,6 +111,8 @@ pub struct Exchange {
     pub status_line: Vec<u8>,
     /// Methods for `Allow`, in the order they were allowed.
     pub allowed: Vec<Vec<u8>>,
+    /// Number of its row on the scoreboard; 0 is none.
+    pub row: u32,
     /// Body bytes sent (`%b`).
     pub bytes_sent: u64,
     /// Bytes in and out with heads, set when the response ended (mod_logio).
@@ -291,6 +293,7 @@ impl Exchange {
             status: 200,
             status_line: Vec::new(),
             allowed: Vec::new(),
+            row: 0,
             bytes_sent: 0,
             io_counts: (0, 0),
             close: false,
@@ -363,6 +366,7 @@ impl Exchange {
         self.auth_type = None;
         self.status = 200;
         self.allowed.clear();
+        self.row = 0;
         self.bytes_sent = 0;
         self.io_counts = (0, 0);
         self.close = false;

@@ -28,6 +28,7 @@ mod proxy_conf;
 mod proxy_map;
 mod remoteip;
 mod sessions;
+mod status;
 mod support;
 mod tls;
 mod tomcat;

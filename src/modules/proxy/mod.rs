@@ -11,12 +11,14 @@ mod sections;
 mod serve;
 mod servlet;
 mod settings;
+mod status;
 mod table;
 mod url;
 mod worker;
 
 pub use conf::{ProxyDir, ProxyProcess, ProxyServer, Status};
 pub use serve::{Handlers, target_for};
+pub use status::push_status;
 
 use build::runtime_dir;
 
@@ -66,7 +68,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("BalancerPersist", Places::SERVER, Shape::Flag, settings::persist, "on if the balancer should persist changes on reboot/restart made via the Balancer Manager").missing(),
     row("BalancerInherit", Places::SERVER, Shape::Flag, settings::inherit, "on if this server should inherit Balancers and Workers defined in the main server (Setting to off recommended if using the Balancer Manager)"),
     row("ProxyPassInherit", Places::SERVER, Shape::Flag, settings::pass_inherit, "on if this server should inherit all ProxyPass directives defined in the main server (Setting to off recommended if using the Balancer Manager)"),
-    row("ProxyStatus", Places::SERVER, Shape::Take1, settings::status, "Configure Status: proxy status to one of: on | off | full").missing(),
+    row("ProxyStatus", Places::SERVER, Shape::Take1, settings::status, "Configure Status: proxy status to one of: on | off | full"),
     row("ProxySet", Places::DIR.or(Places::SERVER), Shape::Raw, sections::proxy_set, "A balancer or worker name with list of params"),
     row("ProxySourceAddress", Places::SERVER, Shape::Take1, settings::source, "Configure local source IP used for request forward"),
     row("ProxyAddHeaders", Places::DIR.or(Places::SERVER), Shape::Flag, settings::add_headers, "on if X-Forwarded-* headers should be added or completed"),

@@ -165,6 +165,14 @@ impl Table {
         found
     }
 
+    /// All balancers, inherited ones too, in the order they were defined.
+    pub(super) fn balancers(&self) -> Vec<usize> {
+        let mut all = self.balancers.clone();
+        all.extend(self.outer.iter().flat_map(|outer| outer.balancers()));
+        all.sort_unstable();
+        all
+    }
+
     /// The balancer that `url` names.
     pub(super) fn balancer(&self, backends: &Backends, url: &[u8]) -> Option<usize> {
         let end = authority(url).len();
