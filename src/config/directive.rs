@@ -208,6 +208,8 @@ pub struct Cmd<'a> {
     pub globals: &'a mut Globals,
     /// Messages that do not stop the configuration.
     pub warnings: &'a mut Vec<Warning>,
+    /// Set by an `apply` that accepts words which are not obeyed, and must not be skipped.
+    pub refused: bool,
     /// Set by the `apply` of a section row: how the walker goes on with the section's body.
     pub open: Option<Open>,
 }

@@ -55,6 +55,8 @@ pub struct Use {
     pub row: &'static Directive,
     /// Where.
     pub at: Position,
+    /// What becomes of it: the row's, or refused for its words.
+    pub support: Support,
 }
 
 /// What a walk collects.
@@ -248,7 +250,7 @@ impl<'r> Walk<'r> {
         }
         let calls = shape::calls(row, &node.args).map_err(fail)?;
         if matches!(row.support, Support::Missing | Support::Refused) {
-            self.uses.push(Use { row, at: at.clone() });
+            self.uses.push(Use { row, at: at.clone(), support: row.support });
         }
         let options = self.options();
         let behind_if = row.name.starts_with("<El") && scope.behind_if();
@@ -257,7 +259,11 @@ impl<'r> Walk<'r> {
             let words: Vec<&[u8]> = call.iter().map(Vec::as_slice).collect();
             let mut cmd = scope.cmd(row, &at, behind_if, options, &mut self.globals, &mut self.warnings);
             (row.apply)(&mut cmd, &Args { words: &words, raw: &node.args }).map_err(fail)?;
+            let refused = cmd.refused;
             open = cmd.open.take().or(open);
+            if refused {
+                self.uses.push(Use { row, at: at.clone(), support: Support::Refused });
+            }
         }
         match open {
             Some(open) => self.open(open, row, node, &at, scope),
@@ -388,6 +394,7 @@ impl Scope<'_> {
             dir: self.dir,
             globals,
             warnings,
+            refused: false,
             open: None,
         }
     }

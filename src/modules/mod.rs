@@ -41,6 +41,7 @@ pub mod cgi;
 pub mod cgid;
 pub mod charset_lite;
 mod check;
+mod coding;
 pub mod core;
 pub mod data;
 pub mod dav;

@@ -371,6 +371,7 @@ mod tests {
             dir: &mut Slots::default(),
             globals: &mut Globals::default(),
             warnings: &mut Vec::new(),
+            refused: false,
             open: None,
         })
     }

@@ -298,7 +298,7 @@ impl AccessFiles {
             Err(fault) => return Ok(Said { section: Err(fault.message), warnings }),
         };
         for used in &walk.uses {
-            if used.row.support == Support::Refused {
+            if used.support == Support::Refused {
                 let message = format!("{} is not carried out by this server", used.row.name);
                 return Ok(Said { section: Err(message), warnings });
             }

@@ -38,7 +38,7 @@ pub(super) async fn die(ex: &mut Exchange, wire: &mut dyn Wire, code: u16) -> Ou
             500
         }
     };
-    ex.filters.clear();
+    ex.drop_filters();
     let first = ex.response.first_error;
     let document =
         if first == 0 { ex.dir::<CoreDir>().and_then(|dir| dir.error_document(code)).cloned() } else { None };

@@ -80,6 +80,7 @@ pub fn fast_redirect(ex: &mut Exchange, sub: Exchange) {
     ex.content_languages = sub.content_languages;
     ex.chain = sub.chain;
     ex.matched = sub.matched;
+    ex.planned = sub.planned;
     for (own, other) in [
         (&mut ex.notes, sub.notes),
         (&mut ex.headers_out, sub.headers_out),

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::chain::plan;
 use super::{Phase, Run, media, parts};
@@ -17,16 +17,50 @@ use crate::web::{BodyFault, Exchange, Framing, HeadOut, ProxyKind, Range, Table,
 /// to the wire. `length` is the length of the body that the handler will send, if it knows it; body filters may take
 /// it back. Does nothing if the head is out.
 pub fn head(ex: &mut Exchange, wire: &mut dyn Wire, length: Option<u64>) {
-    if ex.head_sent {
+    if ex.head_sent || ex.response.waiting {
         return;
     }
+    begin(ex, length);
     if !ex.filters.is_empty() {
-        ex.headers_out.unset(b"Content-Length");
-    } else if let Some(length) = length.filter(|_| !ex.headers_out.contains(b"Content-Length")) {
+        if matches!(ex.status, 204 | 304) || (ex.header_only && ex.proxyreq != ProxyKind::None) {
+            return send_head(ex, wire, None, None);
+        }
+        ex.response.waiting = true;
+        return;
+    }
+    if let Some(length) = length.filter(|_| !ex.headers_out.contains(b"Content-Length")) {
         let mut text = [0; 20];
         ex.headers_out.add(b"Content-Length", decimal(length, &mut text));
     }
     send_head(ex, wire, None, length);
+}
+
+/// Starts the filters that were asked for: each sees the fields that the one in front of it left.
+pub(super) fn begin(ex: &mut Exchange, length: Option<u64>) {
+    if ex.planned.is_empty() {
+        return;
+    }
+    let said = ex.headers_out.get(b"Content-Length").and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+    let mut length = length.or(said);
+    if ex.header_only && ex.proxyreq != ProxyKind::None {
+        // The backend sends no body.
+        length = Some(0);
+    }
+    let planned = std::mem::take(&mut ex.planned);
+    for filter in planned {
+        if let Some(started) = (filter.start)(ex, filter.which, length) {
+            ex.filters.push(started);
+            ex.headers_out.unset(b"Content-Length");
+            length = None;
+        }
+    }
+}
+
+/// The head that waited goes out; `computed` is the length of the body if it is all here.
+fn release(ex: &mut Exchange, wire: &mut dyn Wire, computed: Option<u64>) {
+    if std::mem::take(&mut ex.response.waiting) {
+        send_head(ex, wire, computed, None);
+    }
 }
 
 /// `computed` is the length of a body that is complete here, said where httpd's content-length filter says it: behind
@@ -345,7 +379,7 @@ fn replace(ex: &mut Exchange) {
     ex.status = 500;
     ex.status_line.clear();
     ex.close = true;
-    ex.filters.clear();
+    ex.drop_filters();
     ex.response.replaced = true;
     ex.response.canned = true;
     let mut page = std::mem::take(&mut ex.response.buffers[1]);
@@ -379,18 +413,13 @@ pub async fn data(ex: &mut Exchange, wire: &mut dyn Wire, bytes: &[u8]) -> io::R
         ex.bytes_sent += bytes.len() as u64;
         return Ok(());
     }
-    if ex.response.no_body || bytes.is_empty() {
+    if (ex.response.no_body && !ex.response.waiting) || bytes.is_empty() {
         return Ok(());
     }
     if ex.filters.is_empty() {
         return write(ex, wire, bytes).await;
     }
-    let mut out = std::mem::take(&mut ex.response.buffers[0]);
-    filter(ex, bytes, Step::Data, &mut out);
-    let done = write(ex, wire, &out).await;
-    out.clear();
-    ex.response.buffers[0] = out;
-    done
+    filtered(ex, wire, bytes, Step::Data).await
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -400,29 +429,116 @@ enum Step {
     End,
 }
 
-/// Passes bytes through all filters in turn.
-fn filter(ex: &mut Exchange, bytes: &[u8], step: Step, out: &mut Vec<u8>) {
-    let mut spare = std::mem::take(&mut ex.response.buffers[1]);
+/// Passes bytes through all filters in turn, and what comes out to the wire, behind a head that waited for it.
+async fn filtered(ex: &mut Exchange, wire: &mut dyn Wire, bytes: &[u8], step: Step) -> io::Result<()> {
+    // Not those of the head, which is made in between.
+    let mut out = std::mem::take(&mut ex.response.filtered[0]);
+    filter(ex, bytes, step, &mut out);
+    let done = onward(ex, wire, &mut out, step).await;
     out.clear();
-    out.extend_from_slice(bytes);
-    for filter in &mut ex.filters {
+    if out.capacity() > HELD_MOST * 2 {
+        out = Vec::new();
+    }
+    ex.response.filtered[0] = out;
+    done
+}
+
+/// So much of a filtered body is held back: the length of a short one can be said.
+const HELD_MOST: usize = 65_536;
+
+async fn onward(ex: &mut Exchange, wire: &mut dyn Wire, out: &mut Vec<u8>, step: Step) -> io::Result<()> {
+    if ex.filters.iter().any(|filter| filter.failed()) {
+        abort(ex, wire);
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    if ex.response.waiting {
+        if !ex.response.held.is_empty() {
+            ex.response.held.extend_from_slice(out);
+            std::mem::swap(out, &mut ex.response.held);
+            ex.response.held.clear();
+        }
+        if step == Step::Data && out.len() <= HELD_MOST {
+            std::mem::swap(out, &mut ex.response.held);
+            return Ok(());
+        }
+        if step == Step::End {
+            ranged(ex, out);
+        }
+        release(ex, wire, (step == Step::End).then_some(out.len() as u64));
+    }
+    if ex.response.no_body || ex.response.replaced {
+        return Ok(());
+    }
+    write(ex, wire, out).await
+}
+
+/// Ranges are of the body behind the filters: those of one that is all here are answered.
+fn ranged(ex: &mut Exchange, out: &mut Vec<u8>) {
+    if !ex.headers_in.contains(b"Range") {
+        return;
+    }
+    if let parts::Selection::Pieces(pieces) = parts::choose(ex, out.len() as u64) {
+        let whole = std::mem::take(out);
+        assemble(&whole, &pieces, out);
+    }
+}
+
+fn filter(ex: &mut Exchange, bytes: &[u8], step: Step, out: &mut Vec<u8>) {
+    let mut spare = std::mem::take(&mut ex.response.filtered[1]);
+    out.clear();
+    for (at, filter) in ex.filters.iter_mut().enumerate() {
         spare.clear();
-        if !out.is_empty() {
-            filter.data(out, &mut spare);
+        let input = if at == 0 { bytes } else { out.as_slice() };
+        if !input.is_empty() {
+            filter.data(input, &mut spare);
         }
         match step {
             Step::Data => {}
             Step::Flush => filter.flush(&mut spare),
-            Step::End => filter.end(&mut spare),
+            Step::End => filter.end(&mut spare, &mut ex.notes),
         }
         std::mem::swap(out, &mut spare);
     }
     spare.clear();
-    ex.response.buffers[1] = spare;
+    ex.response.filtered[1] = spare;
+}
+
+/// How often a limited response may go on.
+const PACE: Duration = Duration::from_millis(200);
+
+/// As [`write`], a little every fifth of a second (RATE_LIMIT).
+async fn paced(ex: &mut Exchange, wire: &mut dyn Wire, bytes: &[u8], chunk: usize, burst: usize) -> io::Result<()> {
+    let mut rest = bytes;
+    let mut most = chunk.saturating_add(burst);
+    while !rest.is_empty() {
+        let (now, later) = rest.split_at(most.min(rest.len()));
+        ex.response.pace = None;
+        let done = write_now(ex, wire, now).await;
+        ex.response.pace = Some((chunk, most - now.len()));
+        done?;
+        rest = later;
+        if most == now.len() {
+            poll_fn(|cx| wire.poll_flush(cx)).await.map_err(|error| gone(ex, error))?;
+            tokio::time::sleep(PACE).await;
+            most = chunk;
+        } else {
+            most -= now.len();
+        }
+    }
+    // What this turn has left belongs to the next bytes.
+    ex.response.pace = Some((chunk, most.saturating_sub(chunk)));
+    Ok(())
+}
+
+async fn write(ex: &mut Exchange, wire: &mut dyn Wire, bytes: &[u8]) -> io::Result<()> {
+    match ex.response.pace {
+        Some((chunk, burst)) => Box::pin(paced(ex, wire, bytes, chunk, burst)).await,
+        None => write_now(ex, wire, bytes).await,
+    }
 }
 
 /// Bytes to the wire as they are.
-async fn write(ex: &mut Exchange, wire: &mut dyn Wire, bytes: &[u8]) -> io::Result<()> {
+async fn write_now(ex: &mut Exchange, wire: &mut dyn Wire, bytes: &[u8]) -> io::Result<()> {
     let mut rest = bytes;
     if matches!(ex.response.framing, Framing::Length(_)) {
         // More than was announced would be taken for the next response.
@@ -450,13 +566,8 @@ fn gone(ex: &mut Exchange, error: io::Error) -> io::Error {
 
 /// Everything sent so far reaches the client.
 pub async fn flush(ex: &mut Exchange, wire: &mut dyn Wire) -> io::Result<()> {
-    if !ex.filters.is_empty() && !ex.response.no_body && ex.head_sent {
-        let mut out = std::mem::take(&mut ex.response.buffers[0]);
-        filter(ex, b"", Step::Flush, &mut out);
-        let done = write(ex, wire, &out).await;
-        out.clear();
-        ex.response.buffers[0] = out;
-        done?;
+    if !ex.filters.is_empty() && !ex.response.no_body && (ex.head_sent || ex.response.waiting) {
+        filtered(ex, wire, b"", Step::Flush).await?;
     }
     poll_fn(|cx| wire.poll_flush(cx)).await.map_err(|error| gone(ex, error))
 }
@@ -466,8 +577,12 @@ pub async fn finish(ex: &mut Exchange, wire: &mut dyn Wire) -> io::Result<()> {
     if ex.finished {
         return Ok(());
     }
-    if !ex.head_sent {
-        send_head(ex, wire, Some(0), None);
+    if !ex.head_sent && !ex.response.waiting {
+        begin(ex, Some(0));
+        match ex.filters.is_empty() {
+            true => send_head(ex, wire, Some(0), None),
+            false => ex.response.waiting = true,
+        }
     }
     ex.finished = true;
     if ex.response.replaced {
@@ -476,12 +591,7 @@ pub async fn finish(ex: &mut Exchange, wire: &mut dyn Wire) -> io::Result<()> {
         ex.response.buffers[1] = page;
         done?;
     } else if !ex.filters.is_empty() && !ex.response.no_body {
-        let mut out = std::mem::take(&mut ex.response.buffers[0]);
-        filter(ex, b"", Step::End, &mut out);
-        let done = write(ex, wire, &out).await;
-        out.clear();
-        ex.response.buffers[0] = out;
-        done?;
+        filtered(ex, wire, b"", Step::End).await?;
     }
     if matches!(ex.response.framing, Framing::Length(_)) && ex.response.left > 0 {
         // Less than announced: the client must not wait for the rest on this connection.
@@ -493,8 +603,11 @@ pub async fn finish(ex: &mut Exchange, wire: &mut dyn Wire) -> io::Result<()> {
 
 /// A whole small response: head with length, bytes, end.
 pub async fn text(ex: &mut Exchange, wire: &mut dyn Wire, bytes: &[u8]) -> io::Result<()> {
-    if ex.head_sent || ex.filters.is_empty() {
-        if !ex.head_sent {
+    if !ex.head_sent && !ex.response.waiting {
+        begin(ex, Some(bytes.len() as u64));
+    }
+    if ex.head_sent || ex.response.waiting || ex.filters.is_empty() {
+        if !ex.head_sent && !ex.response.waiting {
             if let parts::Selection::Pieces(pieces) = parts::select(ex, bytes.len() as u64) {
                 return some(ex, wire, bytes, &pieces).await;
             }
@@ -506,7 +619,12 @@ pub async fn text(ex: &mut Exchange, wire: &mut dyn Wire, bytes: &[u8]) -> io::R
     // All of it is here, so its length behind the filters is known.
     let mut out = Vec::new();
     filter(ex, bytes, Step::End, &mut out);
+    if ex.filters.iter().any(|filter| filter.failed()) {
+        abort(ex, wire);
+        return Err(io::ErrorKind::InvalidData.into());
+    }
     ex.filters.clear();
+    ranged(ex, &mut out);
     send_head(ex, wire, Some(out.len() as u64), None);
     data(ex, wire, &out).await?;
     finish(ex, wire).await
@@ -515,15 +633,19 @@ pub async fn text(ex: &mut Exchange, wire: &mut dyn Wire, bytes: &[u8]) -> io::R
 /// Pieces of a small response.
 async fn some(ex: &mut Exchange, wire: &mut dyn Wire, bytes: &[u8], pieces: &[parts::Piece]) -> io::Result<()> {
     let mut out = Vec::new();
+    assemble(bytes, pieces, &mut out);
+    send_head(ex, wire, Some(out.len() as u64), None);
+    data(ex, wire, &out).await?;
+    finish(ex, wire).await
+}
+
+fn assemble(bytes: &[u8], pieces: &[parts::Piece], out: &mut Vec<u8>) {
     for piece in pieces {
         out.extend_from_slice(&piece.head);
         let start = usize::try_from(piece.start).unwrap_or(usize::MAX);
         let end = start.saturating_add(usize::try_from(piece.count).unwrap_or(usize::MAX));
         out.extend_from_slice(bytes.get(start..end).unwrap_or_default());
     }
-    send_head(ex, wire, Some(out.len() as u64), None);
-    data(ex, wire, &out).await?;
-    finish(ex, wire).await
 }
 
 /// The response cannot be completed (a backend broke off): the connection is cut behind what was written.

@@ -458,7 +458,7 @@ fn redirect(ex: &mut Exchange) {
     ex.auth_type = None;
     ex.proxyreq = ProxyKind::None;
     ex.allowed.clear();
-    ex.filters.clear();
+    ex.drop_filters();
     ex.satisfy_any = false;
     ex.status_line.clear();
     ex.matched.clear();

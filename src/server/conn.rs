@@ -111,7 +111,11 @@ async fn begin(thread: &Thread, tcp: TcpStream, conn: &Rc<Conn>, wait: Duration,
     if proxied {
         link.wait_for(wait);
         let live = thread.fronts().live.clone();
-        proxied::read_header(&live, &mut link, conn).await.ok()?;
+        if proxied::read_header(&live, &mut link, conn).await.is_err() {
+            // What was sent behind it is read, so that the end is no reset.
+            linger(&mut link).await;
+            return None;
+        }
     }
     if !conn.secure {
         return Some(link);

@@ -113,7 +113,7 @@ async fn sessions(thread: Rc<Thread>, desk: Rc<RefCell<Desk>>) {
         if let Some(ex) = &mut kept {
             // What modules noted holds files and backends.
             ex.ext.clear();
-            ex.filters.clear();
+            ex.drop_filters();
         }
         head.clear();
         out.clear();

@@ -111,7 +111,7 @@ pub fn load(options: &Invocation, previous: Option<&Generation>) -> Result<Loade
     let levels = servers.first().and_then(|main| main.get::<LogLevels>());
     let more = std::mem::take(&mut globals.said);
     globals.said = warnings.iter().filter(|warning| is_for_log(warning, levels)).cloned().collect();
-    globals.said.extend(more.into_iter().filter(|warning| is_for_log(warning, levels)));
+    globals.said.extend(more);
     let generation = Generation::new(servers, globals, serial);
     Ok(Loaded { generation, warnings, uses, includes: read.includes, tree, defines: read.defines })
 }

@@ -118,7 +118,7 @@ fn accepted(invocation: &Invocation, messages: &mut Messages) -> Option<Arc<Gene
     if invocation.is_defined(b"LINT") && !invocation.reloading {
         messages.put(&lint::report(&loaded.tree));
     }
-    if loaded.uses.iter().any(|found| found.row.support == Support::Refused) {
+    if loaded.uses.iter().any(|found| found.support == Support::Refused) {
         let what = if invocation.reloading { "not accepted" } else { "not started" };
         messages.put(&format!("{}: {what}: see above\n", invocation.program));
         return None;
@@ -152,7 +152,7 @@ fn reload(invocation: &Invocation, previous: &Generation) -> Option<Arc<Generati
     match load(invocation, Some(previous)) {
         Ok(loaded) => {
             messages.loaded(&loaded);
-            let refused = loaded.uses.iter().any(|found| found.row.support == Support::Refused);
+            let refused = loaded.uses.iter().any(|found| found.support == Support::Refused);
             (!refused).then(|| Arc::new(loaded.generation))
         }
         Err(failure) => {
@@ -260,7 +260,7 @@ impl Messages {
     fn uses(&mut self, uses: &[Use]) {
         let list = |support: Support| {
             let mut named: Vec<(&str, String, usize)> = Vec::new();
-            for found in uses.iter().filter(|found| found.row.support == support) {
+            for found in uses.iter().filter(|found| found.support == support) {
                 match named.iter_mut().find(|(name, _, _)| *name == found.row.name) {
                     Some((_, _, more)) => *more += 1,
                     None => named.push((found.row.name, format!("{}:{}", found.at.file, found.at.line), 0)),

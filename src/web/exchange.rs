@@ -8,7 +8,7 @@ use std::time::Instant;
 use smallvec::SmallVec;
 
 use super::chain::Chain;
-use super::filter::BodyFilter;
+use super::filter::{BodyFilter, Planned};
 use super::live::{Conn, Live, LogId};
 use super::response::Response;
 use super::table::Table;
@@ -150,7 +150,9 @@ pub struct Exchange {
     pub sub_depth: u32,
     /// Sections that apply, as merged into `chain` so far; `pipe` keeps it.
     pub matched: Matched,
-    /// Body filters, in the order data passes them.
+    /// Body filters that are asked for; they start with the head. See [`Exchange::plan`].
+    pub planned: Vec<Planned>,
+    /// Body filters that have started, in the order data passes them.
     pub filters: Vec<Box<dyn BodyFilter>>,
     /// Satisfy Any: access by address or by user is enough.
     pub satisfy_any: bool,
@@ -312,6 +314,7 @@ impl Exchange {
             redirects: 0,
             sub_depth: 0,
             matched: Matched::default(),
+            planned: Vec::new(),
             filters: Vec::new(),
             satisfy_any: false,
             response: Response::default(),
@@ -380,10 +383,25 @@ impl Exchange {
         self.redirects = 0;
         self.sub_depth = 0;
         self.matched.clear();
-        self.filters.clear();
+        self.drop_filters();
         self.satisfy_any = false;
         self.response.reset();
         self.ext.clear();
+    }
+
+    /// Asks for a filter, behind those of its rank.
+    pub fn plan(&mut self, filter: Planned) {
+        let at = self.planned.iter().position(|other| other.rank > filter.rank).unwrap_or(self.planned.len());
+        self.planned.insert(at, filter);
+    }
+
+    /// No filter: the response is another one.
+    pub fn drop_filters(&mut self) {
+        self.planned.clear();
+        self.filters.clear();
+        self.response.waiting = false;
+        self.response.pace = None;
+        self.response.held.clear();
     }
 
     /// The chosen server.

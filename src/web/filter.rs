@@ -1,11 +1,33 @@
 //! Transformations of the response body.
 
-/// Changes the response body on its way out. Whoever inserts one also removes or corrects Content-Length.
+use super::exchange::Exchange;
+use super::table::Table;
+
+/// Changes the response body on its way out.
 pub trait BodyFilter {
     /// Takes some body, pushes what is ready to `out`.
     fn data(&mut self, input: &[u8], out: &mut Vec<u8>);
     /// Pushes all that can be pushed: the handler has nothing more for now.
     fn flush(&mut self, out: &mut Vec<u8>);
-    /// The body has ended.
-    fn end(&mut self, out: &mut Vec<u8>);
+    /// The body has ended; what there is to note of it is noted.
+    fn end(&mut self, out: &mut Vec<u8>, notes: &mut Table);
+    /// The response cannot go on: what has come cannot be taken.
+    fn failed(&self) -> bool {
+        false
+    }
+}
+
+/// Decides, when the response's fields are known and its head is not out, whether the filter has anything to do, and
+/// makes the head say so. `length` is the body's length, if it is known.
+pub type Start = fn(&mut Exchange, which: usize, length: Option<u64>) -> Option<Box<dyn BodyFilter>>;
+
+/// A filter that the response is to pass.
+#[derive(Clone, Copy)]
+pub struct Planned {
+    /// Filters of lower rank come first (httpd's filter types).
+    pub rank: i16,
+    /// Handed to `start`.
+    pub which: usize,
+    /// Starts it.
+    pub start: Start,
 }

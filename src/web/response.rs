@@ -29,10 +29,18 @@ pub struct Response {
     pub prior: Option<Prior>,
     /// Only ranges of the body are sent: said in the head behind the changes of modules, where httpd's filter says it.
     pub range: Option<Range>,
+    /// The head waits until a filter lets the first byte of the body through: then it is known how that is framed.
+    pub waiting: bool,
+    /// RATE_LIMIT: bytes that go out every fifth of a second, and how many more at first.
+    pub pace: Option<(usize, usize)>,
     /// The head's fields as sent.
     pub fields: Table,
-    /// Buffers of body filters and pages.
+    /// Buffers of heads and pages.
     pub buffers: [Vec<u8>; 2],
+    /// Body behind the filters for which the head waits.
+    pub held: Vec<u8>,
+    /// Buffers of body filters.
+    pub filtered: [Vec<u8>; 2],
 }
 
 /// What a head says of ranges.
@@ -56,8 +64,12 @@ impl Default for Response {
             replaced: false,
             prior: None,
             range: None,
+            waiting: false,
+            pace: None,
             fields: Table::default(),
             buffers: [Vec::new(), Vec::new()],
+            held: Vec::new(),
+            filtered: [Vec::new(), Vec::new()],
         }
     }
 }
@@ -75,6 +87,9 @@ impl Response {
         self.replaced = false;
         self.prior = None;
         self.range = None;
+        self.waiting = false;
+        self.pace = None;
+        self.held.clear();
         self.fields.clear();
         self.buffers.iter_mut().for_each(Vec::clear);
     }

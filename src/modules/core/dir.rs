@@ -352,6 +352,7 @@ pub(super) fn set_handler(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
 
 /// `SetOutputFilter`.
 pub(super) fn output_filter(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    crate::modules::filter::check_names(cmd, args.word(0));
     dir(cmd).output_filters = Some(args.word(0).to_vec());
     Ok(())
 }

@@ -28,6 +28,12 @@ pub(crate) const DIRECTORY: &[u8] = b"httpd/unix-directory";
 
 /// The hooks.
 pub(super) const HOOKS: &[Hook] = &[
+    Hook {
+        phase: Phase::InsertFilter,
+        order: 0,
+        wants: sets_filters,
+        run: Run::Now(crate::modules::filter::insert_set),
+    },
     Hook { phase: Phase::Translate, order: 20, wants: |_, _| true, run: Run::Now(translate) },
     Hook { phase: Phase::Fixups, order: -20, wants: |_, _| true, run: Run::Now(override_type) },
     Hook { phase: Phase::Handler, order: 20, wants: |_, _| true, run: Run::Handle(serve) },
@@ -283,7 +289,8 @@ async fn send(ex: &mut Exchange, wire: &mut dyn Wire, file: &File, info: &Metada
     let pieces = match select(ex, length) {
         Selection::Whole => {
             pipe::head(ex, wire, Some(length));
-            if !ex.header_only && !copy(ex, wire, file, 0, length).await {
+            // A filter has to see the body to say how long it is.
+            if (!ex.header_only || ex.response.waiting) && !copy(ex, wire, file, 0, length).await {
                 return Outcome::Done;
             }
             return done(pipe::finish(ex, wire).await);
@@ -311,6 +318,10 @@ async fn send(ex: &mut Exchange, wire: &mut dyn Wire, file: &File, info: &Metada
         }
     }
     done(pipe::finish(ex, wire).await)
+}
+
+fn sets_filters(_: &crate::config::Server, dir: &crate::config::Slots) -> bool {
+    dir.get::<CoreDir>().is_some_and(|dir| dir.output_filters.is_some())
 }
 
 thread_local! {

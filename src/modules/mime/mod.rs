@@ -141,7 +141,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("AddHandler", Places::FILEINFO, Shape::Iterate2, add_handler, "a handler name followed by one or more file extensions"),
     row("AddInputFilter", Places::FILEINFO, Shape::Iterate2, add_input_filter, "input filter name (or ; delimited names) followed by one or more file extensions").missing(),
     row("AddLanguage", Places::FILEINFO, Shape::Iterate2, add_language, "a language (e.g., fr), followed by one or more file extensions"),
-    row("AddOutputFilter", Places::FILEINFO, Shape::Iterate2, add_output_filter, "output filter name (or ; delimited names) followed by one or more file extensions").missing(),
+    row("AddOutputFilter", Places::FILEINFO, Shape::Iterate2, add_output_filter, "output filter name (or ; delimited names) followed by one or more file extensions"),
     row("AddType", Places::FILEINFO, Shape::Iterate2, add_type, "a mime type followed by one or more file extensions"),
     row("DefaultLanguage", Places::FILEINFO, Shape::Take1, default_language, "language to use for documents with no other language file extension"),
     row("MultiviewsMatch", Places::FILEINFO, Shape::Iterate, multiviews_match, "NegotiatedOnly (default), Handlers and/or Filters, or Any").missing(),
@@ -194,6 +194,7 @@ fn add_language(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
 }
 
 fn add_output_filter(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    crate::modules::filter::check_names(cmd, args.word(0));
     set(cmd, args, |extension, value| extension.output_filters = Some(value))
 }
 
@@ -383,6 +384,9 @@ fn apply_extensions(ex: &mut Exchange, name: &[u8], dir: Option<&MimeDir>, types
         }
         if let Some(handler) = own.handler.as_ref().filter(|_| ex.proxyreq == ProxyKind::None) {
             handler.clone_into(&mut ex.handler);
+        }
+        if let Some(names) = own.output_filters.as_ref().filter(|_| ex.proxyreq == ProxyKind::None) {
+            crate::modules::filter::plan_names(ex, names);
         }
     }
     match media {

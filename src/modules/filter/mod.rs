@@ -1,0 +1,304 @@
+//! `mod_filter.c`: filters that depend on the response, and the names of all filters.
+
+use std::sync::Arc;
+
+use crate::config::core::CoreDir;
+use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Server, Shape, Slots, latin1, row};
+use crate::expr::{Expr, Scratch};
+use crate::logs::{self, Bytes, Level};
+use crate::modules::rows::nothing;
+use crate::modules::slot;
+use crate::pipe::{Hook, Module, Outcome, Phase, Run};
+use crate::web::{BodyFilter, Exchange, Planned};
+
+mod table;
+
+pub use table::{Kind, OutputFilter, find};
+
+/// The module.
+pub const MODULE: Module = Module {
+    row: ModuleRow {
+        id: "filter_module",
+        file: "mod_filter.c",
+        builtin: false,
+        directives: DIRECTIVES,
+        post_config: nothing,
+    },
+    hooks: HOOKS,
+};
+
+/// Values per directory.
+#[derive(Clone, Default)]
+pub struct FilterDir {
+    /// Smart filters by name.
+    live: Vec<(Vec<u8>, Smart)>,
+    /// Names in the order in which they are inserted.
+    chain: Vec<Vec<u8>>,
+    /// The chain of the outer scope does not count (`!`, `=`).
+    emptied: bool,
+}
+
+/// A filter that chooses one of several by the response.
+#[derive(Clone, Default)]
+struct Smart {
+    rank: Option<i16>,
+    /// The last declared is asked first.
+    providers: Vec<Provider>,
+}
+
+#[derive(Clone)]
+struct Provider {
+    filter: &'static OutputFilter,
+    matches: Match,
+}
+
+#[derive(Clone)]
+enum Match {
+    Types(Arc<[Vec<u8>]>),
+    Expr(Arc<Expr>),
+}
+
+impl Conf for FilterDir {
+    const SLOT: usize = slot::FILTER + 1;
+
+    fn merge(base: &Self, add: &Self) -> Self {
+        let mut live = base.live.clone();
+        for (name, smart) in &add.live {
+            live.retain(|(old, _)| old != name);
+            live.push((name.clone(), smart.clone()));
+        }
+        let outer: &[Vec<u8>] = if add.emptied { &[] } else { &base.chain };
+        let chain = outer.iter().chain(&add.chain).cloned().collect();
+        Self { live, chain, emptied: base.emptied || add.emptied }
+    }
+}
+
+/// The directives.
+#[rustfmt::skip]
+pub const DIRECTIVES: &[Directive] = &[
+    row("FilterDeclare", Places::OPTIONS, Shape::Take12, declare, "filter-name [filter-type]"),
+    row("FilterProvider", Places::OPTIONS, Shape::Take3, provider, "filter-name provider-name match-expression"),
+    row("FilterChain", Places::OPTIONS, Shape::Iterate, chain, "list of filter names with optional [+-=!@]"),
+    row("FilterTrace", Places::DIR.or(Places::SERVER), Shape::Take2, trace, "filter-name debug-level").moot(),
+    row("AddOutputFilterByType", Places::FILEINFO, Shape::Argv, by_type, "output filter name followed by one or more content-types"),
+    row("FilterProtocol", Places::OPTIONS, Shape::Take23, protocol, "filter-name [provider-name] protocol-args").refused(),
+];
+
+/// The hooks.
+pub const HOOKS: &[Hook] = &[Hook { phase: Phase::InsertFilter, order: 0, wants, run: Run::Now(insert) }];
+
+fn wants(_: &Server, dir: &Slots) -> bool {
+    dir.get::<FilterDir>().is_some_and(|conf| !conf.chain.is_empty())
+}
+
+/// Smart filters declared so far.
+#[derive(Clone, Debug, Default)]
+struct Filters(Vec<Vec<u8>>);
+
+impl Conf for Filters {
+    const SLOT: usize = slot::FILTER + 2;
+
+    fn merge(_: &Self, add: &Self) -> Self {
+        add.clone()
+    }
+}
+
+/// The provider of this name; what this server does not have is refused with it.
+fn known_provider(cmd: &mut Cmd<'_>, name: &[u8]) -> Result<Option<&'static OutputFilter>, String> {
+    if let Some(row) = find(name, &cmd.globals.modules) {
+        cmd.refused |= matches!(row.kind, Kind::Missing);
+        return Ok(Some(row));
+    }
+    // Filters that ExtFilterDefine made have names of their own.
+    if crate::modules::ext_filter::is_defined(cmd, name) {
+        cmd.refused = true;
+        return Ok(None);
+    }
+    Err(format!("Unknown filter provider {}", latin1(name)))
+}
+
+fn filters<'a>(cmd: &'a mut Cmd<'_>) -> &'a mut Vec<Vec<u8>> {
+    &mut cmd.globals.conf.get_mut::<Filters>().0
+}
+
+/// The smart filter of this name in the current scope, made if there is none.
+fn smart<'a>(cmd: &'a mut Cmd<'_>, name: &[u8]) -> Option<&'a mut Smart> {
+    let live = &mut cmd.dir_conf::<FilterDir>().live;
+    if !live.iter().any(|(known, _)| known == name) {
+        live.push((name.to_vec(), Smart::default()));
+    }
+    live.iter_mut().find(|(known, _)| known == name).map(|(_, smart)| smart)
+}
+
+/// `FilterDeclare name [type]`.
+fn declare(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    filters(cmd).push(args.word(0).to_vec());
+    let rank = match args.word(1).to_ascii_uppercase().as_slice() {
+        b"CONTENT_SET" => 20,
+        b"PROTOCOL" => 30,
+        b"CONNECTION" => 50,
+        b"NETWORK" => 60,
+        _ => 10,
+    };
+    if let Some(smart) = smart(cmd, args.word(0)) {
+        *smart = Smart { rank: Some(rank), providers: Vec::new() };
+    }
+    Ok(())
+}
+
+fn provide(cmd: &mut Cmd<'_>, name: &[u8], filter: Option<&'static OutputFilter>, matches: Match) {
+    let Some(filter) = filter else { return };
+    if let Some(smart) = smart(cmd, name) {
+        smart.rank.get_or_insert(filter.rank);
+        smart.providers.insert(0, Provider { filter, matches });
+    }
+}
+
+/// `FilterProvider filter provider expression`.
+fn provider(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    let filter = known_provider(cmd, args.word(1))?;
+    let expr = cmd.condition(args.word(2)).map_err(|why| format!("Error parsing FilterProvider expression:{why}"))?;
+    filters(cmd).push(args.word(0).to_vec());
+    provide(cmd, args.word(0), filter, Match::Expr(expr));
+    Ok(())
+}
+
+/// `FilterChain [+-=!@]name`, one word at a time.
+fn chain(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    let conf = cmd.dir_conf::<FilterDir>();
+    match args.word(0).split_first() {
+        Some((b'@', name)) => conf.chain.insert(0, name.to_vec()),
+        Some((b'-', name)) => conf.chain.retain(|known| !known.eq_ignore_ascii_case(name)),
+        Some((b'!', _)) => {
+            conf.chain.clear();
+            conf.emptied = true;
+        }
+        Some((b'=', name)) => {
+            conf.chain = vec![name.to_vec()];
+            conf.emptied = true;
+        }
+        Some((b'+', name)) => conf.chain.push(name.to_vec()),
+        _ => conf.chain.push(args.word(0).to_vec()),
+    }
+    Ok(())
+}
+
+fn trace(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    if filters(cmd).iter().any(|known| known == args.word(0)) {
+        return Ok(());
+    }
+    Err(format!("Undeclared smart filter {}", args.text(0)))
+}
+
+/// `AddOutputFilterByType filter type ...`.
+fn by_type(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    if args.words.len() < 2 {
+        return Err("AddOutputFilterByType requires at least two arguments".to_owned());
+    }
+    let types: Arc<[Vec<u8>]> = args.words.iter().skip(1).map(|word| word.to_vec()).collect();
+    for name in args.word(0).split(|byte| *byte == b';') {
+        let filter = known_provider(cmd, name)?;
+        let own = [b"BYTYPE:", name].concat();
+        let seen = cmd.dir_conf::<FilterDir>().live.iter().any(|(known, _)| *known == own);
+        provide(cmd, &own, filter, Match::Types(types.clone()));
+        if !seen {
+            cmd.dir_conf::<FilterDir>().chain.push(own);
+        }
+    }
+    Ok(())
+}
+
+fn protocol(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    if filters(cmd).iter().any(|known| known == args.word(0)) {
+        return Ok(());
+    }
+    Err("FilterProtocol: No such filter".to_owned())
+}
+
+/// What a directive that names filters, with semicolons between them, asks for: a name that only httpd has is refused.
+pub fn check_names(cmd: &mut Cmd<'_>, names: &[u8]) {
+    // Its module may be loaded later: whether it is counts when a request comes.
+    let missing = |name: &[u8]| {
+        table::OUTPUT
+            .iter()
+            .any(|row| row.name.as_bytes().eq_ignore_ascii_case(name) && matches!(row.kind, Kind::Missing))
+    };
+    if names.split(|byte| *byte == b';').any(missing) {
+        cmd.refused = true;
+    }
+}
+
+/// Asks for filters by name, semicolons between them.
+pub fn plan_names(ex: &mut Exchange, names: &[u8]) {
+    let live = ex.live.clone();
+    for name in names.split(|byte| *byte == b';').filter(|name| !name.is_empty()) {
+        match find(name, &live.generation.globals.modules) {
+            Some(row) => {
+                if let Kind::Here(start) = row.kind {
+                    ex.plan(Planned { rank: row.rank, which: 0, start });
+                }
+            }
+            None => {
+                let text = "AH00082: an unknown filter was not added:";
+                logs::error!(ex, Level::Error, "core", "{} {}", text, Bytes(name));
+            }
+        }
+    }
+}
+
+/// `SetOutputFilter`: the core's part of inserting filters.
+pub fn insert_set(ex: &mut Exchange) -> Outcome {
+    if let Some(names) = ex.dir::<CoreDir>().and_then(|dir| dir.output_filters.clone()) {
+        plan_names(ex, &names);
+    }
+    Outcome::Declined
+}
+
+/// Inserts the chain.
+fn insert(ex: &mut Exchange) -> Outcome {
+    let chain = ex.chain.clone();
+    let Some(conf) = chain.dir.get::<FilterDir>() else { return Outcome::Declined };
+    for (which, name) in conf.chain.iter().enumerate() {
+        match conf.live.iter().find(|(known, _)| known == name) {
+            Some((_, smart)) => ex.plan(Planned { rank: smart.rank.unwrap_or(10), which, start: choose }),
+            None => logs::error!(ex, Level::Error, "filter", "AH01380: Unknown filter {} not added", Bytes(name)),
+        }
+    }
+    Outcome::Declined
+}
+
+/// Starts the first provider of a smart filter that fits the response.
+fn choose(ex: &mut Exchange, which: usize, length: Option<u64>) -> Option<Box<dyn BodyFilter>> {
+    let chain = ex.chain.clone();
+    let conf = chain.dir.get::<FilterDir>()?;
+    let name = conf.chain.get(which)?;
+    let (_, smart) = conf.live.iter().find(|(known, _)| known == name)?;
+    let provider = smart.providers.iter().find(|provider| fits(ex, &provider.matches))?;
+    match provider.filter.kind {
+        Kind::Here(start) => start(ex, 0, length),
+        Kind::Moot | Kind::Missing => None,
+    }
+}
+
+fn fits(ex: &Exchange, matches: &Match) -> bool {
+    match matches {
+        Match::Types(types) => {
+            let end = ex.content_type.iter().position(|byte| matches!(byte, b';' | b' ' | b'\t'));
+            let kind = ex.content_type.get(..end.unwrap_or(ex.content_type.len())).unwrap_or_default();
+            !kind.is_empty() && types.iter().any(|known| known == kind)
+        }
+        Match::Expr(expr) => match expr.eval(ex, &mut Scratch::default()) {
+            Ok(truth) => truth,
+            Err(error) => {
+                logs::error!(
+                    ex,
+                    Level::Warn,
+                    "filter",
+                    "AH01379: Error evaluating filter dispatch condition: {}",
+                    error
+                );
+                false
+            }
+        },
+    }
+}

@@ -1,0 +1,68 @@
+//! The output filters by name: all of httpd's, with those that are here.
+
+use crate::modules::{brotli, deflate, ratelimit, substitute};
+use crate::web::Start;
+
+/// One output filter.
+pub struct OutputFilter {
+    /// Its name, as registered.
+    pub name: &'static str,
+    /// The module that brings it.
+    pub module: &'static str,
+    /// httpd's filter type as a number: filters of lower rank come first.
+    pub rank: i16,
+    /// What starts it.
+    pub kind: Kind,
+}
+
+/// What there is behind a name.
+#[derive(Clone, Copy)]
+pub enum Kind {
+    /// A filter.
+    Here(Start),
+    /// It changes nothing that a client sees, or what it does is done anyway.
+    Moot,
+    /// httpd's only: a configuration that asks for it is not started.
+    Missing,
+}
+
+const RESOURCE: i16 = 10;
+const CONTENT_SET: i16 = 20;
+const PROTOCOL: i16 = 30;
+
+const fn row(name: &'static str, module: &'static str, rank: i16, kind: Kind) -> OutputFilter {
+    OutputFilter { name, module, rank, kind }
+}
+
+/// All of them.
+pub const OUTPUT: &[OutputFilter] = &[
+    row("CONTENT_LENGTH", "core_module", PROTOCOL, Kind::Moot),
+    row("BYTERANGE", "http_module", PROTOCOL, Kind::Moot),
+    row("CHUNK", "http_module", 40, Kind::Moot),
+    row("HTTP_HEADER", "http_module", PROTOCOL, Kind::Moot),
+    row("INCLUDES", "include_module", RESOURCE, Kind::Missing),
+    row("DEFLATE", "deflate_module", CONTENT_SET, Kind::Here(deflate::start)),
+    row("INFLATE", "deflate_module", RESOURCE - 1, Kind::Here(deflate::start_inflate)),
+    row("BROTLI_COMPRESS", "brotli_module", CONTENT_SET, Kind::Here(brotli::start)),
+    row("SUBSTITUTE", "substitute_module", RESOURCE, Kind::Here(substitute::start)),
+    row("Sed", "sed_module", RESOURCE, Kind::Missing),
+    row("BUFFER", "buffer_module", CONTENT_SET, Kind::Moot),
+    row("RATE_LIMIT", "ratelimit_module", PROTOCOL + 3, Kind::Here(ratelimit::start)),
+    row("proxy-html", "proxy_html_module", RESOURCE, Kind::Missing),
+    row("xml2enc", "xml2enc_module", RESOURCE, Kind::Missing),
+    row("XLATEOUT", "charset_lite_module", RESOURCE, Kind::Missing),
+    row("CACHE", "cache_module", PROTOCOL, Kind::Missing),
+    row("CACHE_OUT", "cache_module", CONTENT_SET, Kind::Missing),
+    row("CACHE_SAVE", "cache_module", CONTENT_SET, Kind::Missing),
+    row("MOD_SESSION_OUT", "session_module", CONTENT_SET, Kind::Missing),
+    row("REFLECTOR", "reflector_module", CONTENT_SET, Kind::Missing),
+    row("DATA", "data_module", RESOURCE, Kind::Missing),
+    row("CaseFilter", "case_filter_module", RESOURCE, Kind::Missing),
+    row("MOD_EXPIRES", "expires_module", CONTENT_SET - 2, Kind::Moot),
+    row("FIXUP_HEADERS_OUT", "headers_module", CONTENT_SET, Kind::Moot),
+];
+
+/// The filter of this name, in any case, if its module is loaded.
+pub fn find(name: &[u8], loaded: &[&str]) -> Option<&'static OutputFilter> {
+    OUTPUT.iter().find(|row| row.name.as_bytes().eq_ignore_ascii_case(name) && loaded.contains(&row.module))
+}
