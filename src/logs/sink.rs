@@ -178,7 +178,7 @@ mod tests {
         let write = |text: &[u8]| written.lock().unwrap().push(text.len());
         held.hold(b"one\n", write);
         held.hold(&[b'x'; HELD_MAX - 4], write);
-        assert_eq!(written.lock().unwrap()[..], []);
+        assert!(written.lock().unwrap().is_empty());
         held.hold(b"two\n", write);
         held.hold(&[b'x'; HELD_MAX + 1], write);
         assert_eq!(written.lock().unwrap()[..], [HELD_MAX, 4, HELD_MAX + 1]);

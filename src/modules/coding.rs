@@ -6,7 +6,7 @@ use crate::web::{Exchange, Table};
 
 /// What becomes of `ETag`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum EtagChange {
+pub(super) enum EtagChange {
     /// `-gzip` and the like is put in.
     #[default]
     AddSuffix,
@@ -18,7 +18,7 @@ pub enum EtagChange {
 
 impl EtagChange {
     /// The word of a directive, in any case.
-    pub fn parse(word: &[u8]) -> Option<Self> {
+    pub(super) fn parse(word: &[u8]) -> Option<Self> {
         match word.to_ascii_lowercase().as_slice() {
             b"addsuffix" => Some(Self::AddSuffix),
             b"nochange" => Some(Self::NoChange),
@@ -29,7 +29,7 @@ impl EtagChange {
 }
 
 /// The codings that the response has already, joined; empty: none.
-pub fn encoding_of(ex: &Exchange) -> Vec<u8> {
+pub(super) fn encoding_of(ex: &Exchange) -> Vec<u8> {
     let mut all = Vec::new();
     let said = [ex.headers_out.get(b"Content-Encoding"), ex.err_headers_out.get(b"Content-Encoding")];
     let own = Some(ex.content_encoding.as_slice()).filter(|own| !own.is_empty());
@@ -43,13 +43,13 @@ pub fn encoding_of(ex: &Exchange) -> Vec<u8> {
 }
 
 /// Whether any of these codings changes the bytes.
-pub fn is_encoded(encoding: &[u8]) -> bool {
+pub(super) fn is_encoded(encoding: &[u8]) -> bool {
     let mut tokens = encoding.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty());
     tokens.any(|token| !matches!(token, b"identity" | b"7bit" | b"8bit" | b"binary"))
 }
 
 /// Whether the client takes this coding, as httpd reads `Accept-Encoding`: by name, and not with `q=0`.
-pub fn accepts(ex: &Exchange, coding: &[u8]) -> bool {
+pub(super) fn accepts(ex: &Exchange, coding: &[u8]) -> bool {
     let Some(value) = ex.headers_in.get(b"Accept-Encoding") else { return false };
     let mut parts =
         value.split(|byte| *byte == b',').map(|part| part.split(|byte| *byte == b';').map(<[u8]>::trim_ascii));
@@ -61,7 +61,7 @@ pub fn accepts(ex: &Exchange, coding: &[u8]) -> bool {
 }
 
 /// Makes the head say that the body has this coding.
-pub fn encode_fields(ex: &mut Exchange, coding: &[u8], before: &[u8], etag: EtagChange) {
+pub(super) fn encode_fields(ex: &mut Exchange, coding: &[u8], before: &[u8], etag: EtagChange) {
     if before.is_empty() || before.eq_ignore_ascii_case(b"identity") {
         ex.headers_out.set(b"Content-Encoding", coding);
     } else {
@@ -76,7 +76,7 @@ pub fn encode_fields(ex: &mut Exchange, coding: &[u8], before: &[u8], etag: Etag
 }
 
 /// Changes `ETag`: another representation must not look like this one.
-pub fn alter_etag(ex: &mut Exchange, suffix: &[u8], change: EtagChange) {
+pub(super) fn alter_etag(ex: &mut Exchange, suffix: &[u8], change: EtagChange) {
     match change {
         EtagChange::NoChange => {}
         EtagChange::Remove => {
@@ -92,7 +92,7 @@ pub fn alter_etag(ex: &mut Exchange, suffix: &[u8], change: EtagChange) {
 }
 
 /// Takes a gzip coding that was put on last off the fields; whether there was one.
-pub fn take_gzip(ex: &mut Exchange) -> bool {
+pub(super) fn take_gzip(ex: &mut Exchange) -> bool {
     let is_gzip = |token: &[u8]| token.eq_ignore_ascii_case(b"gzip") || token.eq_ignore_ascii_case(b"x-gzip");
     let strip = |value: &[u8]| {
         let comma = memchr::memrchr(b',', value);
@@ -120,7 +120,7 @@ pub fn take_gzip(ex: &mut Exchange) -> bool {
 }
 
 /// Notes what a compression came to: ratio in percent, input, output.
-pub fn note(notes: &mut Table, names: &[Option<Arc<[u8]>>; 3], input: u64, output: u64) {
+pub(super) fn note(notes: &mut Table, names: &[Option<Arc<[u8]>>; 3], input: u64, output: u64) {
     let ratio = if input > 0 { (output * 100 / input).to_string() } else { "-".to_owned() };
     for (name, value) in names.iter().zip([ratio, input.to_string(), output.to_string()]) {
         if let Some(name) = name {

@@ -16,6 +16,7 @@ mod conf;
 mod config;
 mod explain;
 mod files;
+mod filters;
 mod front;
 mod health;
 mod layering;

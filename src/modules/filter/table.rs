@@ -35,7 +35,7 @@ const fn row(name: &'static str, module: &'static str, rank: i16, kind: Kind) ->
 }
 
 /// All of them.
-pub const OUTPUT: &[OutputFilter] = &[
+pub(super) const OUTPUT: &[OutputFilter] = &[
     row("CONTENT_LENGTH", "core_module", PROTOCOL, Kind::Moot),
     row("BYTERANGE", "http_module", PROTOCOL, Kind::Moot),
     row("CHUNK", "http_module", 40, Kind::Moot),
