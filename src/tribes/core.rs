@@ -290,6 +290,7 @@ impl Core {
             self.layer(level, |layer, cx| layer.heartbeat(cx));
         }
         self.sender.heartbeat(&mut self.bus);
+        self.receiver.heartbeat(&mut self.bus);
         if let Membership::Static(service) = &mut self.membership {
             service.heartbeat(&mut self.bus);
         }

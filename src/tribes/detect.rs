@@ -83,6 +83,11 @@ impl TcpFailureDetector {
 
     fn alive(&mut self, member: Member, why: Why, cx: &mut Context<'_>) {
         let heard = cx.below().contains(&member);
+        // Another member answers at its address now: a later start of the same node.
+        let taken = |other: &Member| other.host == member.host && other.port == member.port;
+        if !heard && cx.below().iter().any(taken) {
+            return self.dead(member, why, cx);
+        }
         if why == Why::Silent {
             cx.log(Level::Info, SOURCE, format!("Verification complete. Member still alive[{member}]"));
         }

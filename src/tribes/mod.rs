@@ -38,6 +38,8 @@ pub mod rpc;
 mod sender;
 mod service;
 mod shape;
+#[cfg(test)]
+mod sim;
 pub mod stack;
 mod statics;
 

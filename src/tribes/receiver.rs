@@ -14,6 +14,8 @@ use crate::codec::tribes::{self, ChannelData, Error, Options, Reply, START, repl
 const SOURCE: &str = "org.apache.catalina.tribes.transport.nio.NioReceiver";
 /// How often a connection may begin anew after garbage.
 const GARBAGE: u32 = 16;
+/// How long a connection from where no member is may say nothing.
+const STRANGER: u64 = 60_000;
 
 /// All connections towards us.
 pub(super) struct Receiver {
@@ -219,6 +221,16 @@ impl Receiver {
             bus.log(Level::Warning, SOURCE, "An incomplete message does not go on; closing its connection");
             self.refuse(id, bus);
         }
+    }
+
+    /// The channel's heartbeat: what nobody of the group uses is closed. Connections of members live
+    /// until their other side ends them, as Tomcat's.
+    pub(super) fn heartbeat(&mut self, bus: &mut Bus) {
+        let now = bus.now.tick;
+        let member = |host: IpAddr| bus.bottom().is_some_and(|all| all.iter().any(|member| member.host == host));
+        let unused = |conn: &Conn| now >= conn.since + STRANGER && !member(conn.peer.ip());
+        let unused: Vec<u64> = self.conns.iter().filter(|(_, conn)| unused(conn)).map(|(id, _)| *id).collect();
+        unused.into_iter().for_each(|id| self.refuse(id, bus));
     }
 
     pub(super) fn deadline(&self) -> Option<u64> {

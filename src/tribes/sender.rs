@@ -344,10 +344,25 @@ impl Sender {
         let Some(link) = self.unlink(id) else { return };
         let Some(member) = self.peers.get(&link.peer).map(|peer| peer.member.clone()) else { return };
         let parts: Vec<Part> = link.queue.into();
+        if !parts.is_empty() {
+            self.close_idle(link.peer, bus);
+        }
         for part in parts {
             self.again(&member, part, cause, bus);
         }
         self.next_waiting(link.peer, bus);
+    }
+
+    /// What broke one connection may have broken the others unnoticed: messages that are sent again
+    /// get new ones.
+    fn close_idle(&mut self, key: Key, bus: &mut Bus) {
+        let links = self.peers.get(&key).map(|peer| peer.links.clone()).unwrap_or_default();
+        for id in links {
+            if self.links.get(&id).is_some_and(Link::idle) {
+                self.unlink(id);
+                bus.actions.push(Action::Close(id));
+            }
+        }
     }
 
     /// Sends a message again, or gives it up.

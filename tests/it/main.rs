@@ -33,5 +33,6 @@ mod status;
 mod support;
 mod tls;
 mod tomcat;
+mod tribes;
 mod tunnel;
 mod upstream;

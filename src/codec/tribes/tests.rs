@@ -33,7 +33,7 @@ fn data(name: &str) -> ChannelData {
 #[test]
 fn recorded_packages_survive() {
     let all = vectors();
-    assert_eq!(all.len(), 28);
+    assert_eq!(all.len(), 30);
     for (name, kind, bytes) in all {
         let mut again = Vec::new();
         if kind == "member" || kind == "udp-heartbeat" {
