@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::backed::{Backed, map_settings};
+use super::backup::{BackupManager, MapListener};
 use super::components::{Component, Kind};
 use super::delta::{self, DeltaManager, Outgoing, SessionListener, context_name};
 use super::model;
@@ -66,19 +68,21 @@ impl Clusters {
             return Ok(local());
         }
         let Some(element) = own.or(cluster.template.as_ref()) else { return Ok(local()) };
-        if element.class.short() != "DeltaManager" {
-            let text = format!("the manager [{}] is not supported", element.class.name);
-            return Err(StartError::Cluster(text));
-        }
         let host_name = of_host.is_none().then_some(host.name.as_str());
         let name = context_name(host_name, &context.name());
         let settings = settings(element, max_inactive).map_err(StartError::Cluster)?;
+        let outlet = Arc::clone(&cluster.outlet);
+        if element.class.short() == "BackupManager" {
+            let manager = Arc::new(BackupManager::new(&name, settings, map_settings(element), session_log()));
+            cluster.maps.add(Arc::clone(&manager));
+            return Ok((Arc::new(Backed::new(manager, outlet)), true));
+        }
         let manager = Arc::new(DeltaManager::new(&name, settings, session_log(), None));
         let level = if of_host.is_some() { "Host" } else { "Engine" };
         let text = format!("Register manager [{name}] to cluster element [{level}] with name [{}]", cluster.owner);
         log::info("org.apache.catalina.ha.session.DeltaManager.startInternal", &text);
         cluster.listener.add(Arc::clone(&manager));
-        Ok((Arc::new(Replicated::new(manager, Arc::clone(&cluster.outlet))), true))
+        Ok((Arc::new(Replicated::new(manager, outlet)), true))
     }
 
     fn all(&mut self) -> impl Iterator<Item = &mut Cluster> {
@@ -111,6 +115,7 @@ struct Cluster {
     template: Option<Component>,
     outlet: Arc<Outlet>,
     listener: Arc<SessionListener>,
+    maps: Arc<MapListener>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -129,6 +134,7 @@ impl Cluster {
                 .or_else(|| Component::bare(Kind::Manager, "org.apache.catalina.ha.session.DeltaManager")),
             outlet: Arc::new(Outlet::new(element.options("channelSendOptions"))),
             listener: Arc::default(),
+            maps: Arc::default(),
             threads: Vec::new(),
         })
     }
@@ -152,6 +158,7 @@ impl Cluster {
         let group = Group {
             channel,
             listener: Arc::clone(&self.listener),
+            maps: Arc::clone(&self.maps),
             queue,
             waiting: Mutex::new(Some(tell)),
             log: session_log(),
@@ -169,6 +176,7 @@ impl Cluster {
         for manager in self.listener.managers() {
             manager.stop(now(), &mut out);
         }
+        self.maps.managers().iter().for_each(|manager| manager.stop(&mut out));
         self.outlet.send(out);
         let Some(channel) = self.outlet.channel().cloned() else { return };
         log::info(&format!("{CLASS}.stopInternal"), "Cluster is about to stop");
@@ -184,6 +192,7 @@ impl Cluster {
 struct Group {
     channel: Channel,
     listener: Arc<SessionListener>,
+    maps: Arc<MapListener>,
     queue: mpsc::Sender<Vec<Outgoing>>,
     /// Who waits until the sessions are here.
     waiting: Mutex<Option<mpsc::Sender<()>>>,
@@ -223,7 +232,9 @@ impl Group {
     fn poll(&self, out: &mut Vec<Outgoing>) {
         let managers = self.listener.managers();
         managers.iter().for_each(|manager| manager.poll(now(), out));
-        if managers.iter().all(|manager| manager.is_ready()) {
+        let maps = self.maps.managers();
+        maps.iter().for_each(|manager| manager.poll(now(), out));
+        if managers.iter().all(|manager| manager.is_ready()) && maps.iter().all(|manager| manager.is_ready()) {
             self.ready();
         }
     }
@@ -232,30 +243,34 @@ impl Group {
     fn take(&self, event: Event, out: &mut Vec<Outgoing>) -> bool {
         match event {
             Event::Established => {
-                self.members();
+                self.members(out);
                 self.listener.managers().iter().for_each(|manager| manager.start(now(), out));
+                self.maps.managers().iter().for_each(|manager| manager.start(self.channel.local(), now(), out));
                 return true;
             }
             Event::MemberAdded(member) => {
                 log::info(&format!("{CLASS}.memberAdded"), &format!("Replication member added:[{}]", shown(&member)));
-                self.members();
+                self.members(out);
             }
             Event::MemberDisappeared(member) => {
                 let text = format!("Received member disappeared:[{}]", shown(&member));
                 log::info(&format!("{CLASS}.memberDisappeared"), &text);
-                self.members();
+                self.members(out);
             }
             Event::Message(message) => {
                 // Other messages of the group are for nobody here; Tomcat drops them as well.
-                self.listener.on_message(&message.from, &message.payload, now(), &self.log, out);
+                let (from, bytes) = (&message.from, &message.payload);
+                let _ = self.maps.on_message(from, bytes, now(), out)
+                    || self.listener.on_message(from, bytes, now(), &self.log, out);
             }
             Event::Heartbeat | Event::Stopped => {}
         }
         false
     }
 
-    fn members(&self) {
+    fn members(&self, out: &mut Vec<Outgoing>) {
         let members = self.channel.members();
+        self.maps.managers().iter().for_each(|manager| manager.set_members(&members, now(), out));
         self.listener.managers().iter().for_each(|manager| manager.set_members(Arc::clone(&members)));
     }
 }

@@ -12,6 +12,7 @@
 pub mod access_log;
 pub mod ajp;
 pub mod api;
+pub mod backed;
 pub mod backup;
 pub mod build;
 pub mod classes;

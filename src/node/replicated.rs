@@ -7,6 +7,7 @@ use super::components::Component;
 use super::delta::{Config, DeltaManager, How, Outgoing, To};
 use super::json::Json;
 use super::log;
+use super::session::Session;
 use super::sessions::{Invalid, Manager, Shown, Value, View};
 use super::standard::now;
 use crate::codec::java::{self, Plain, describe};
@@ -115,16 +116,7 @@ impl Manager for Replicated {
     }
 
     fn view(&self, id: &str) -> Option<View> {
-        self.manager.with(id, |session| View {
-            id: session.id.to_string(),
-            new: session.new,
-            created: session.created,
-            accessed: session.last,
-            max_inactive: session.max_inactive,
-            primary: session.primary,
-            size: session.size(),
-            attributes: session.attributes.iter().map(|(name, value)| shown(name, value)).collect(),
-        })
+        self.manager.with(id, view)
     }
 
     fn set(&self, id: &str, name: &str, value: Value) -> Result<(), Invalid> {
@@ -156,8 +148,22 @@ impl Manager for Replicated {
     }
 }
 
+/// A session as it is shown.
+pub(super) fn view(session: &Session) -> View {
+    View {
+        id: session.id.to_string(),
+        new: session.new,
+        created: session.created,
+        accessed: session.last,
+        max_inactive: session.max_inactive,
+        primary: session.primary,
+        size: session.size(),
+        attributes: session.attributes.iter().map(|(name, value)| shown(name, value)).collect(),
+    }
+}
+
 /// A value as Java object.
-fn java(value: &Value) -> java::Value {
+pub(super) fn java(value: &Value) -> java::Value {
     match value {
         Value::Text(text) => java::Value::string(text),
         Value::Int(number) => java::Value::integer(*number),
@@ -191,7 +197,7 @@ fn json(plain: Plain) -> Json {
     }
 }
 
-/// The settings of a DeltaManager element.
+/// The settings of a cluster manager's element.
 ///
 /// # Errors
 /// A filter that is no pattern.

@@ -44,13 +44,13 @@ impl BackupManager {
             self.send(backup.clone(), &message, out);
         }
         self.tell_others(inner, &id, &nodes, out);
-        let entry = Entry { role: Role::Primary, session: Some(session), primary: Some(self.local.clone()), nodes };
+        let entry = Entry { role: Role::Primary, session: Some(session), primary: Some(self.local().clone()), nodes };
         inner.entries.insert(id, entry);
     }
 
     /// A message about an entry of this node.
     fn about(&self, kind: Type, id: &str, nodes: &[Member]) -> MapMessage {
-        let (key, primary, nodes) = (Some(key(id)), Some(self.local.clone()), Some(nodes.to_vec()));
+        let (key, primary, nodes) = (Some(key(id)), Some(self.local().clone()), Some(nodes.to_vec()));
         MapMessage { key, primary, nodes, ..self.message(kind) }
     }
 
@@ -105,7 +105,7 @@ impl BackupManager {
     /// Asks who has a copy, one after the other.
     pub(super) fn retrieve(&self, inner: &mut Inner, id: &str, now: i64, out: &mut Vec<Outgoing>) -> Found {
         let Some(entry) = inner.entries.get(id) else { return Found::No };
-        let from = entry.nodes.iter().chain(&entry.primary).find(|node| !node.same(&self.local)).cloned();
+        let from = entry.nodes.iter().chain(&entry.primary).find(|node| !node.same(self.local())).cloned();
         let Some(from) = from else {
             inner.entries.remove(id);
             return Found::No;
@@ -126,7 +126,7 @@ impl BackupManager {
         let nodes = entry.nodes.clone();
         entry.session = Some(session);
         entry.role = Role::Primary;
-        entry.primary = Some(self.local.clone());
+        entry.primary = Some(self.local().clone());
         let message = self.about(Type::NotifyMapMember, id, &nodes);
         for node in &nodes {
             self.send(node.clone(), &message, out);

@@ -18,7 +18,9 @@ const GRACE: i64 = 500;
 
 impl BackupManager {
     /// The manager starts: it looks for members that have its map. Call [`set_members`](Self::set_members) before.
-    pub fn start(&self, now: i64, out: &mut Vec<Outgoing>) {
+    pub fn start(&self, local: &Member, now: i64, out: &mut Vec<Outgoing>) {
+        // Started once.
+        let _ = self.local.set(local.clone());
         let mut inner = self.inner();
         let channel = inner.channel.clone();
         inner.pinged = now;
@@ -35,7 +37,7 @@ impl BackupManager {
 
     /// A message in this node's own name.
     fn of_mine(&self, kind: Type) -> MapMessage {
-        MapMessage { primary: Some(self.local.clone()), ..self.message(kind) }
+        MapMessage { primary: Some(self.local().clone()), ..self.message(kind) }
     }
 
     /// The application stops.
@@ -166,7 +168,7 @@ impl BackupManager {
         // Several copies would each become the session; the first in the list of nodes does.
         orphans.retain(|id| {
             inner.entries.get(id).is_some_and(|entry| {
-                entry.role == Role::Primary || entry.nodes.first().is_none_or(|first| first.same(&self.local))
+                entry.role == Role::Primary || entry.nodes.first().is_none_or(|first| first.same(self.local()))
             })
         });
         self.republish(inner, &orphans, out);
@@ -321,7 +323,7 @@ impl BackupManager {
     /// An entry that another node has.
     fn learn(&self, inner: &mut Inner, message: MapMessage) {
         let Some(id) = message.key.as_deref().and_then(key_id) else { return };
-        if message.primary.as_ref().is_some_and(|primary| primary.same(&self.local)) {
+        if message.primary.as_ref().is_some_and(|primary| primary.same(self.local())) {
             return;
         }
         let (primary, nodes) = (message.primary, message.nodes.unwrap_or_default());

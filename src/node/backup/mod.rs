@@ -20,12 +20,13 @@ mod tests;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use crate::codec::java::Value;
 use crate::codec::tribes::rpc::{FIRST_HANDLE, Kind as RpcKind, Rpc};
-use crate::codec::tribes::{Member, Options};
+use crate::codec::tribes::{Member, Options, UniqueId};
 
 use super::delta::{Action, Config, Ended, How, Level, Log, Outgoing, To};
 use super::session::Session;
@@ -67,7 +68,8 @@ pub struct BackupManager {
     id: Vec<u8>,
     config: Config,
     map: MapConfig,
-    local: Member,
+    /// This node, known from the start on.
+    local: OnceLock<Member>,
     inner: Mutex<Inner>,
     /// An answer came.
     answered: Condvar,
@@ -140,13 +142,13 @@ impl fmt::Debug for BackupManager {
 
 impl BackupManager {
     /// A manager; see [`context_name`](super::delta::context_name) for the name.
-    pub fn new(name: &str, config: Config, map: MapConfig, local: Member, log: Log) -> Self {
+    pub fn new(name: &str, config: Config, map: MapConfig, log: Log) -> Self {
         Self {
             name: name.to_owned(),
             id: format!("{name}-map").into_bytes(),
             config,
             map,
-            local,
+            local: OnceLock::new(),
             inner: Mutex::default(),
             answered: Condvar::new(),
             log,
@@ -166,6 +168,12 @@ impl BackupManager {
     /// Its attributes.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// This node, as others know it.
+    fn local(&self) -> &Member {
+        // Before the start nobody is there who could be told.
+        self.local.get_or_init(|| Member::new(Ipv4Addr::UNSPECIFIED.into(), 0, UniqueId::default()))
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -198,7 +206,7 @@ impl BackupManager {
     ) {
         inner.count += 1;
         // This node and a count: no other question of the cluster has it.
-        let mut uuid = self.local.unique_id.to_vec();
+        let mut uuid = self.local().unique_id.to_vec();
         for (byte, count) in uuid.iter_mut().rev().zip(inner.count.to_le_bytes()) {
             *byte ^= count;
         }
@@ -317,16 +325,27 @@ impl MapListener {
         self.managers.write().unwrap_or_else(PoisonError::into_inner).remove(map_id);
     }
 
+    /// The managers there are.
+    pub fn managers(&self) -> Vec<Arc<BackupManager>> {
+        self.managers.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
     fn get(&self, id: &[u8]) -> Option<Arc<BackupManager>> {
         self.managers.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }
 
-    /// A message of a member. False if it is for none of the maps here; a question that nobody here takes is the
-    /// RPC router's to refuse.
+    /// A message of a member. False if it is for none of the maps here; a question that nobody takes is refused.
     pub fn on_message(&self, from: &Member, bytes: &[u8], now: i64, out: &mut Vec<Outgoing>) -> bool {
         if let Ok(Some(rpc)) = Rpc::decode(bytes) {
-            let Some(manager) = self.get(rpc.rpc_id) else { return false };
-            manager.on_rpc(from, &rpc, now, out);
+            match self.get(rpc.rpc_id) {
+                Some(manager) => manager.on_rpc(from, &rpc, now, out),
+                None if rpc.kind == RpcKind::Request => {
+                    let refusal = Rpc { kind: RpcKind::NoChannel, object: &[], ..rpc };
+                    let how = How::With(Options::ASYNCHRONOUS);
+                    out.push(Outgoing { to: To::One(from.clone()), bytes: refusal.encode(), how });
+                }
+                None => {}
+            }
             return true;
         }
         match MapMessage::decode(bytes) {

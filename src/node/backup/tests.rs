@@ -83,11 +83,12 @@ impl Group {
         let n = self.joined;
         let member = Member::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, n)), 4000, [n; 16]);
         let log: Log = Arc::new(|_, _, _| ());
-        let manager = BackupManager::new(APP, Config::default(), MapConfig::default(), member.clone(), log);
+        let manager = BackupManager::new(APP, Config::default(), MapConfig::default(), log);
         self.nodes.push((member, Arc::new(manager)));
         self.meet();
         let last = self.nodes.len() - 1;
-        self.run(last, |manager, now, out| manager.start(now, out));
+        let local = self.nodes[last].0.clone();
+        self.run(last, |manager, now, out| manager.start(&local, now, out));
         self.now += 1000;
         (0..=last).for_each(|at| self.run(at, |manager, now, out| manager.poll(now, out)));
         assert!(self.nodes[last].1.is_ready());
@@ -280,10 +281,10 @@ fn a_silent_member_is_given_up() {
 #[test]
 fn a_node_that_nobody_answers_starts_after_a_time() {
     let member = |n: u8| Member::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, n)), 4000, [n; 16]);
-    let manager = BackupManager::new(APP, Config::default(), MapConfig::default(), member(1), Arc::new(|_, _, _| ()));
+    let manager = BackupManager::new(APP, Config::default(), MapConfig::default(), Arc::new(|_, _, _| ()));
     let mut out = Vec::new();
     manager.set_members(&[member(2)], 0, &mut out);
-    manager.start(0, &mut out);
+    manager.start(&member(1), 0, &mut out);
     assert_eq!(out.len(), 1);
     manager.poll(14_999, &mut out);
     assert!(!manager.is_ready());
