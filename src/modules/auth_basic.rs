@@ -8,7 +8,7 @@ use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Server, Shape
 use crate::expr::{Scratch, Template};
 use crate::logs::{self, Level};
 use crate::modules::rows::nothing;
-use crate::modules::{authn_core, authn_file, slot};
+use crate::modules::{authn_anon, authn_core, authn_file, slot};
 use crate::pipe::{Hook, Module, Outcome, Phase, Run, Waiting};
 use crate::web::{Exchange, ProxyKind};
 
@@ -50,6 +50,10 @@ impl Conf for BasicDir {
 enum Provider {
     /// A text file.
     File,
+    /// Anybody who leaves an address.
+    Anon,
+    /// What others have said before: kept by nobody here, so that the next is asked.
+    Cache,
     /// One that does not work here yet: every request that needs it fails.
     Unavailable(&'static str),
 }
@@ -57,10 +61,10 @@ enum Provider {
 /// Providers with the module that must be loaded for each.
 const PROVIDERS: &[(&str, &str, Provider)] = &[
     ("file", "authn_file_module", Provider::File),
-    ("anon", "authn_anon_module", Provider::Unavailable("anon")),
+    ("anon", "authn_anon_module", Provider::Anon),
     ("dbm", "authn_dbm_module", Provider::Unavailable("dbm")),
     ("dbd", "authn_dbd_module", Provider::Unavailable("dbd")),
-    ("socache", "authn_socache_module", Provider::Unavailable("socache")),
+    ("socache", "authn_socache_module", Provider::Cache),
     ("ldap", "authnz_ldap_module", Provider::Unavailable("ldap")),
 ];
 
@@ -83,7 +87,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("AuthBasicProvider", Places::AUTHCFG, Shape::Iterate, provider, "specify the auth providers for a directory or location"),
     row("AuthBasicAuthoritative", Places::AUTHCFG, Shape::Flag, authoritative, "Set to 'Off' to allow access control to be passed along to lower modules if the UserID is not known to this module"),
     row("AuthBasicFake", Places::AUTHCFG, Shape::Take12, fake, "Fake basic authentication using the given expressions for username and password, 'off' to disable. Password defaults to 'password' if missing."),
-    row("AuthBasicUseDigestAlgorithm", Places::AUTHCFG, Shape::Take1, digest, "Set to 'MD5' to use the auth provider's authentication check for digest auth, using a hash of 'user:realm:pass'").refused(),
+    row("AuthBasicUseDigestAlgorithm", Places::AUTHCFG, Shape::Take1, digest, "Set to 'MD5' to use the auth provider's authentication check for digest auth, using a hash of 'user:realm:pass'"),
 ];
 
 /// The hooks.
@@ -224,10 +228,15 @@ fn authenticate(ex: &mut Exchange) -> Waiting<'_> {
         let conf = ex.dir::<BasicDir>();
         let authoritative = conf.and_then(|conf| conf.authoritative).unwrap_or(true);
         let providers = conf.and_then(|conf| conf.providers.clone()).unwrap_or_else(|| vec![Provider::File]);
+        let digest = conf.and_then(|conf| conf.digest).unwrap_or(false);
         let mut answer = Answer::NotFound;
         for provider in providers {
             answer = match provider {
-                Provider::File => authn_file::check(ex, &password).await,
+                Provider::File => authn_file::check(ex, &password, digest).await,
+                // It knows no digests.
+                Provider::Anon if digest => Answer::Failed,
+                Provider::Anon => authn_anon::check(ex, &password),
+                Provider::Cache => Answer::NotFound,
                 Provider::Unavailable(name) => {
                     logs::error!(
                         ex,

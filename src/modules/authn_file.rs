@@ -11,7 +11,7 @@ use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Shape, row};
 use crate::logs::{self, Errno, Level};
 use crate::modules::auth_basic::Answer;
 use crate::modules::rows::nothing;
-use crate::modules::slot;
+use crate::modules::{authn_core, slot};
 use crate::pipe::Module;
 use crate::web::Exchange;
 
@@ -54,16 +54,22 @@ fn user_file(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
 
 /// Whether this is the password of the request's user. Reading the file and hashing happen off the thread that serves
 /// requests: a good hash is slow on purpose.
-pub async fn check(ex: &mut Exchange, password: &[u8]) -> Answer {
+///
+/// With `digest` the file is one of htdigest: lines of user, realm and hash of the three.
+pub async fn check(ex: &mut Exchange, password: &[u8], digest: bool) -> Answer {
     let Some(file) = ex.dir::<FileDir>().and_then(|conf| conf.file.clone()) else {
         logs::error!(ex, Level::Error, "authn_file", "AH01619: AuthUserFile not specified in the configuration");
         return Answer::Failed;
     };
     let (user, password) = (ex.user.clone().unwrap_or_default(), password.to_vec());
     let path = file.clone();
+    let realm = authn_core::realm(ex).filter(|_| digest).map(<[u8]>::to_vec);
     let task = tokio::task::spawn_blocking(move || {
         let text = std::fs::read(Path::new(std::ffi::OsStr::from_bytes(&path)))?;
-        Ok::<_, std::io::Error>(hash_of(&text, &user).map(|hash| is_password(&password, hash)))
+        Ok::<_, std::io::Error>(match &realm {
+            Some(realm) => digest_of(&text, &user, realm).map(|hash| is_digest(&user, realm, &password, hash)),
+            None => hash_of(&text, &user).map(|hash| is_password(&password, hash)),
+        })
     });
     match task.await {
         Ok(Ok(Some(true))) => Answer::Granted,
@@ -93,6 +99,25 @@ fn hash_of<'a>(text: &'a [u8], user: &[u8]) -> Option<&'a [u8]> {
         let mut words = line.splitn(3, |byte| *byte == b':');
         (words.next()? == user).then(|| words.next().unwrap_or_default().trim_ascii_end())
     })
+}
+
+/// The hash behind `user:realm:`.
+fn digest_of<'a>(text: &'a [u8], user: &[u8], realm: &[u8]) -> Option<&'a [u8]> {
+    text.split(|byte| *byte == b'\n').find_map(|line| {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if matches!(line.first(), None | Some(b'#')) {
+            return None;
+        }
+        let mut words = line.splitn(3, |byte| *byte == b':');
+        (words.next()? == user && words.next()? == realm).then(|| words.next().unwrap_or_default())
+    })
+}
+
+/// Whether `hash` is that of user, realm and password.
+fn is_digest(user: &[u8], realm: &[u8], password: &[u8], hash: &[u8]) -> bool {
+    let digest = Md5::digest([user, b":", realm, b":", password].concat());
+    let text: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    same(text.as_bytes(), hash)
 }
 
 /// Whether `hash` was made of this password by any of htpasswd's ways: bcrypt, apr1, SHA-1, or crypt(3)'s.

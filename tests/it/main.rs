@@ -11,6 +11,7 @@
 mod access_files;
 mod accesslog;
 mod ajp;
+mod anonymous;
 mod cluster;
 mod conf;
 mod config;
