@@ -266,6 +266,7 @@ impl Cmd<'_> {
         expr::Options {
             ssl: self.globals.modules.contains(&"ssl_module"),
             health: self.directive.name == "ProxyHCExpr",
+            by_length: self.directive.name == "SSLRequire",
         }
     }
 

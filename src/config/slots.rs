@@ -32,6 +32,8 @@ pub mod shared_slot {
     pub const LOG_LEVELS: usize = 1000;
     /// Error log of a server, as run, and `ErrorLogFormat` (`logs::ErrorLog`).
     pub const ERROR_LOG: usize = 1001;
+    /// How names in certificates are written (`pipe::tls::Names`).
+    pub const TLS_NAMES: usize = 1003;
     /// All log targets of the process (`logs::Targets`).
     pub const LOG_TARGETS: usize = 1002;
 }

@@ -119,6 +119,7 @@ impl<V: Vars + ?Sized> Run<'_, V> {
             Cond::Compare(compare, left, right) => self.with_two(left, right, |left, right| match compare {
                 Compare::Text(order) => order.holds(left.cmp(right)),
                 Compare::Integer(order) => order.holds(compare_integers(left, right)),
+                Compare::Length(order) => order.holds(left.len().cmp(&right.len()).then_with(|| left.cmp(right))),
             }),
             Cond::In(word, list) => {
                 for other in list {

@@ -19,6 +19,8 @@ pub struct Options {
     pub ssl: bool,
     /// `hc(..)` exists: in the conditions of mod_proxy_hcheck, about the answer to a check.
     pub health: bool,
+    /// Words compare as `SSLRequire` has it: shorter is less, also with `eq` and the like.
+    pub by_length: bool,
 }
 
 /// Why an expression cannot be read, in httpd's words; the directive puts its own in front

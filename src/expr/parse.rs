@@ -234,7 +234,11 @@ impl<'t> Parser<'t> {
         let word = self.word()?;
         match self.peek()? {
             Token::Compare(compare) => {
-                let compare = *compare;
+                let mut compare = *compare;
+                if self.options.by_length {
+                    let (Compare::Text(order) | Compare::Integer(order) | Compare::Length(order)) = compare;
+                    compare = Compare::Length(order);
+                }
                 self.next()?;
                 Ok(Cond::Compare(compare, word, self.word()?))
             }

@@ -47,6 +47,8 @@ pub(super) enum Token {
 pub(super) enum Compare {
     Text(Order),
     Integer(Order),
+    /// Length first, then bytes.
+    Length(Order),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +92,7 @@ impl Token {
                 Order::Gt => "T_OP_STR_GT",
                 Order::Ge => "T_OP_STR_GE",
             },
-            Self::Compare(Compare::Integer(order)) => match order {
+            Self::Compare(Compare::Integer(order) | Compare::Length(order)) => match order {
                 Order::Eq => "T_OP_EQ",
                 Order::Ne => "T_OP_NE",
                 Order::Lt => "T_OP_LT",

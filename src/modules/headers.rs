@@ -113,7 +113,7 @@ enum Item {
     /// `%{X}e`.
     Env(Vec<u8>),
     /// `%{X}s`.
-    Ssl,
+    Ssl(Vec<u8>),
 }
 
 fn wants(dir: &Slots, of: impl Fn(&HeadersDir) -> bool) -> bool {
@@ -269,7 +269,7 @@ fn read_value(cmd: &Cmd<'_>, text: &[u8]) -> Result<Value, String> {
                 let used = end.unwrap_or(0) + 3;
                 match kind {
                     Some(b'e') => (Item::Env(name), used),
-                    Some(b's') => (Item::Ssl, used),
+                    Some(b's') => (Item::Ssl(name), used),
                     Some(other) => return Err(format!("Unrecognized header format %{}", char::from(other))),
                     None => return Err("Unrecognized header format %".to_owned()),
                 }
@@ -322,7 +322,15 @@ impl Value {
                 Item::Idle => out.extend_from_slice(b"i=100"),
                 Item::Busy => out.extend_from_slice(b"b=0"),
                 Item::Env(name) => out.extend_from_slice(ex.env.get(name).unwrap_or(b"(null)")),
-                Item::Ssl => out.extend_from_slice(b"(null)"),
+                Item::Ssl(name) => {
+                    let from = out.len();
+                    if pipe::ssl_var(ex, name, out) {
+                        // A certificate has lines, a field has none.
+                        out.iter_mut().skip(from).filter(|byte| **byte == b'\n').for_each(|byte| *byte = b' ');
+                    } else {
+                        out.extend_from_slice(b"(null)");
+                    }
+                }
             }
         }
     }

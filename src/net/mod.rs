@@ -17,3 +17,4 @@ pub mod opener;
 pub mod scoreboard;
 pub mod secured;
 pub mod tls;
+pub mod verify;

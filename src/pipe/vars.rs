@@ -233,7 +233,6 @@ impl Vars for Exchange {
     }
 
     fn ssl(&self, name: &[u8], out: &mut Vec<u8>) {
-        // TLS leaves what it knows in the environment.
-        out.extend_from_slice(self.env.get(name).unwrap_or_default());
+        super::tls::ssl_var(self, name, out);
     }
 }

@@ -18,6 +18,7 @@ use crate::logs::{self, Bytes, Errno, Level, OfConn};
 use crate::modules::ssl::{Run, SslServer, id_of};
 use crate::net::ciphers;
 use crate::net::secured::{Blocking, Secured};
+use crate::net::verify::openssl_words;
 use crate::web::{Conn, Live, Secure};
 
 /// How a handshake ended.
@@ -242,6 +243,10 @@ fn report(failure: &Failure, live: &Live, conn: &Conn, name: &str) {
             logs::error!(of, Level::Info, "ssl", Errno::from(error) => "AH02007: SSL handshake interrupted by system [Hint: Stop button pressed in browser?!]");
         }
         Failure::Protocol(error) => {
+            if let rustls::Error::InvalidCertificate(wrong) = error {
+                let (number, words) = openssl_words(wrong);
+                logs::error!(of, Level::Info, "ssl", "AH02276: Certificate Verification: Error ({number}): {words}");
+            }
             logs::error!(of, Level::Info, "ssl", "AH02008: SSL library error 1 in handshake (server {})", name);
             let text = error.to_string();
             logs::error!(of, Level::Info, "ssl", "SSL Library Error: {}", Bytes(text.as_bytes()));
@@ -272,7 +277,13 @@ fn seen(session: &ServerConnection, sni: Option<Box<[u8]>>, run: &Run) -> Secure
         resumed: session.handshake_kind() == Some(HandshakeKind::Resumed),
         alpn: session.alpn_protocol().map(Box::from),
         peer: session.peer_certificates().into_iter().flatten().map(|cert| cert.as_ref().to_vec()).collect(),
-        verified: session.peer_certificates().is_some(),
+        peer_fault: run
+            .clients
+            .as_ref()
+            .filter(|clients| clients.generous)
+            .and_then(|clients| clients.fault(session.peer_certificates()?))
+            .map(String::into_boxed_str),
+        session: session.export_keying_material([0; 32], b"EXPORTER-tandem-session", None).unwrap_or_default(),
         own: run.own.as_ref().map(Arc::clone),
         setup: None,
     }

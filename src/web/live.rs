@@ -108,8 +108,10 @@ pub struct Secure {
     pub alpn: Option<Box<[u8]>>,
     /// Certificates of the client, its own first.
     pub peer: Vec<Vec<u8>>,
-    /// Whether the client's certificate was verified against the CAs.
-    pub verified: bool,
+    /// What is wrong with the client's certificate, where any is taken.
+    pub peer_fault: Option<Box<str>>,
+    /// Stands for the session in variables: httpd shows OpenSSL's number of it.
+    pub session: [u8; 32],
     /// Our certificate.
     pub own: Option<Arc<[u8]>>,
     /// What of the configuration the handshake was made with.

@@ -6,7 +6,7 @@ use super::{Node, Verdict};
 use crate::config::{Cmd, get_word, latin1};
 use crate::expr::{Expr, Scratch, Template};
 use crate::logs::{self, Level};
-use crate::modules::{authz_groupfile, authz_host, authz_owner, authz_user};
+use crate::modules::{authz_groupfile, authz_host, authz_owner, authz_user, ssl};
 use crate::web::Exchange;
 
 /// A requirement, ready to be asked.
@@ -72,8 +72,8 @@ const PROVIDERS: &[Provider] = &[
     provider("ldap-attribute", "authnz_ldap_module", unavailable),
     provider("ldap-filter", "authnz_ldap_module", unavailable),
     provider("ldap-search", "authnz_ldap_module", unavailable),
-    provider("ssl", "ssl_module", unavailable),
-    provider("ssl-verify-client", "ssl_module", unavailable),
+    provider("ssl", "ssl_module", ssl::require_ssl),
+    provider("ssl-verify-client", "ssl_module", ssl::require_verified),
 ];
 
 /// The requirement that `name` and `words` make.

@@ -77,9 +77,9 @@ pub(super) static ITEMS: &[Item] = &[
     row("v", |_| |line, _, out| escaped(out, line.ex.server().rec.name.as_deref())),
     row("V", |_| |line, _, out| escaped(out, Some(names::server_name(line.ex)))),
     row("X", |_| |line, _, out| { out.push(line.connection_state()); Some(()) }),
-    // mod_ssl's: no connection speaks TLS yet.
-    row("x", |_| |_, _, _| None),
-    row("c", |_| |_, _, _| None),
+    // mod_ssl's.
+    row("x", |_| |line, name, out| tls(line, name, out)),
+    row("c", |_| |line, name, out| tls(line, tls_name(name)?, out)),
     row("^FB", |_| first_byte),
     row("^ti", |_| |line, name, out| field(out, &line.ex.trailers_in, name)),
     row("^to", |_| |line, name, out| field(out, &line.ex.trailers_out, name)),
@@ -348,6 +348,24 @@ fn duration(arg: &[u8]) -> Render {
         b"ms" => |line, _, out| signed(out, line.elapsed / 1000),
         b"us" => |line, _, out| signed(out, line.elapsed),
         _ => unknown,
+    }
+}
+
+/// A variable of TLS.
+fn tls(line: &Line<'_>, name: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    let mut value = Vec::new();
+    crate::pipe::ssl_var(line.ex, name, &mut value).then_some(())?;
+    escaped(out, Some(&value))
+}
+
+/// What the words of `%{…}c` stand for.
+fn tls_name(word: &[u8]) -> Option<&'static [u8]> {
+    match word {
+        b"version" => Some(b"SSL_PROTOCOL"),
+        b"cipher" => Some(b"SSL_CIPHER"),
+        b"subjectdn" => Some(b"SSL_CLIENT_S_DN"),
+        b"issuerdn" => Some(b"SSL_CLIENT_I_DN"),
+        _ => None,
     }
 }
 

@@ -102,7 +102,10 @@ impl Var {
                 }
             }
             Self::Env(name) => out.extend_from_slice(ex.env.get(name).or_else(|| ex.notes.get(name)).unwrap_or(b"")),
-            Self::Ssl(_) | Self::Unknown | Self::AheadUrl(_) | Self::AheadFile(_) => {}
+            Self::Ssl(name) => {
+                crate::pipe::ssl_var(ex, name, out);
+            }
+            Self::Unknown | Self::AheadUrl(_) | Self::AheadFile(_) => {}
             Self::Filename => {
                 out.extend_from_slice(if ex.filename.is_empty() { &ex.uri } else { &ex.filename });
             }

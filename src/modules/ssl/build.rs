@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::conf::{Run, SslProcess, SslServer};
-use crate::config::{Fatal, PostConfig, Server, Warning, latin1};
+use super::conf::{Run, SslProcess, SslServer, Verify};
+use super::dir::SslDir;
+use crate::config::{Fatal, PostConfig, Section, Server, Warning, latin1};
 use crate::net::ciphers;
-use crate::net::tls::{IdentityError, ServerSpec, Versions, identity};
+use crate::net::tls::{IdentityError, ServerSpec, Versions, certificates, identity};
+use crate::net::verify::{Clients, Revocation, Trust};
 
 /// How many sessions a server keeps for clients without tickets.
 const SESSIONS: usize = 1024;
@@ -28,6 +30,16 @@ pub(super) fn post_config(checks: &mut PostConfig<'_>) -> Result<(), Fatal> {
     let enabled: Vec<usize> = (0..checks.servers.len()).filter(|at| speaks(checks, *at)).collect();
     if enabled.is_empty() {
         return Ok(());
+    }
+    let mut more: Vec<String> = enabled.iter().filter_map(|at| checks.servers.get(*at)).flat_map(unasked).collect();
+    more.dedup();
+    if !more.is_empty() {
+        let text = format!(
+            "tandem: the server does not start with: {}: a client is asked for its certificate in the handshake only; \
+             write SSLVerifyClient optional (and the depth) into the virtual host",
+            more.join("; ")
+        );
+        return Err(Fatal { text, quiet: true });
     }
     if process.cache.is_none() {
         say(checks, "warn", "AH01873: Init: Session Cache is not configured [hint: SSLSessionCache]".to_owned());
@@ -124,6 +136,7 @@ fn build(server: &Server, cache: bool, notes: &mut Lines) -> Result<Run, Lines> 
             ),
         ));
     }
+    let clients = clients(conf, &id, notes)?;
     let own = identities.first().and_then(|identity| identity.cert.first()).map(|cert| Arc::from(cert.as_ref()));
     let spec = ServerSpec {
         identities,
@@ -132,13 +145,97 @@ fn build(server: &Server, cache: bool, notes: &mut Lines) -> Result<Run, Lines> 
         own_order: conf.own_order.unwrap_or(false),
         tickets: conf.tickets.unwrap_or(true),
         sessions: if cache { SESSIONS } else { 0 },
-        verifier: None,
+        verifier: clients.clone().map(|clients| clients as _),
         alpn: vec![b"http/1.1".to_vec()],
     };
     let config = spec.build().map_err(|error| vec![("emerg", format!("SSL Library Error: {error}")), fatal()])?;
     let mut nameless = (*config).clone();
     nameless.alpn_protocols.clear();
-    Ok(Run { config, nameless: Arc::new(nameless), own })
+    Ok(Run { config, nameless: Arc::new(nameless), clients, own })
+}
+
+/// Who asks clients for certificates, if anybody does.
+fn clients(conf: &SslServer, id: &str, notes: &mut Lines) -> Result<Option<Arc<Clients>>, Lines> {
+    let auth = &conf.auth;
+    let verify = auth.verify.unwrap_or_default();
+    if verify == Verify::None {
+        return Ok(None);
+    }
+    let mut trust = Trust::new(auth.depth.unwrap_or(1), auth.revocation.unwrap_or_default());
+    let failed = |number: &str, what: &str| {
+        let line = format!("{number}: {what}");
+        move |why: String| vec![("emerg", line), ("emerg", format!("SSL Library Error: {why}")), fatal()]
+    };
+    let verification = "Unable to configure verify locations for client authentication";
+    if let Some(file) = &auth.ca_file {
+        trust.add_file(file).map_err(failed("AH01895", verification))?;
+    }
+    if let Some(dir) = &auth.ca_path {
+        trust.add_dir(dir).map_err(failed("AH01895", verification))?;
+    }
+    let lists = "Unable to configure X.509 CRL storage for certificate revocation";
+    if let Some(file) = &auth.crl_file {
+        trust.add_lists(file).map_err(failed("AH01900", &format!("Host {id}: {lists}")))?;
+    }
+    if let Some(dir) = &auth.crl_path {
+        trust.add_list_dir(dir).map_err(failed("AH01900", &format!("Host {id}: {lists}")))?;
+    }
+    if trust.revocation != Revocation::None && auth.crl_file.is_none() && auth.crl_path.is_none() {
+        let text = format!(
+            "AH01899: Host {id}: CRL checking has been enabled, but neither SSLCARevocationFile nor \
+             SSLCARevocationPath is configured"
+        );
+        return Err(vec![("emerg", text), fatal()]);
+    }
+    let mut names = Vec::new();
+    if let Some(file) = &auth.names_file {
+        names.extend(certificates(file).map_err(failed(
+            "AH01896",
+            "Unable to determine list of acceptable CA certificates for client authentication",
+        ))?);
+    }
+    for entry in auth.names_path.iter().filter_map(|dir| std::fs::read_dir(dir).ok()).flatten().flatten() {
+        // What is no certificate names nobody.
+        names.extend(certificates(&entry.path()).unwrap_or_default());
+    }
+    if auth.names_file.is_some() || auth.names_path.is_some() {
+        trust.set_names(&names);
+    }
+    if trust.is_empty() {
+        let text = "AH01897: Init: Oops, you want to request client authentication, but no CAs are known for \
+                    verification!?  [Hint: SSLCACertificate*]";
+        notes.push(("warn", text.to_owned()));
+    }
+    let (required, generous) = (verify == Verify::Require, verify == Verify::OptionalNoCa);
+    Ok(Some(Arc::new(Clients { trust, required, generous })))
+}
+
+/// Sections that ask clients for more than the handshake did: it cannot be asked for again.
+fn unasked(server: &Server) -> Vec<String> {
+    fn walk(sections: &[Arc<Section>], conf: &SslServer, found: &mut Vec<String>) {
+        for section in sections {
+            if let Some(dir) = section.conf.get::<SslDir>() {
+                let asked = conf.auth.verify.unwrap_or_default();
+                let more = match dir.verify {
+                    None | Some(Verify::None) => false,
+                    Some(Verify::Require) => !matches!(asked, Verify::Require | Verify::Optional),
+                    Some(Verify::Optional) => !matches!(asked, Verify::Require | Verify::Optional),
+                    Some(Verify::OptionalNoCa) => asked == Verify::None,
+                };
+                let deeper = dir.depth.is_some_and(|depth| depth != conf.auth.depth.unwrap_or(1));
+                let what = if more { "SSLVerifyClient" } else { "SSLVerifyDepth" };
+                if more || deeper {
+                    found.push(format!("{what} in the section of {}:{}", section.at.file, section.at.line));
+                }
+            }
+            walk(&section.inner, conf, found);
+        }
+    }
+    let mut found = Vec::new();
+    if let Some(conf) = server.get::<SslServer>() {
+        walk(&server.sections, conf, &mut found);
+    }
+    found
 }
 
 fn fatal() -> (&'static str, String) {

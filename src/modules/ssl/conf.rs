@@ -10,6 +10,7 @@ use super::check;
 use crate::config::{Args, Cmd, Conf, Place, get_words, inner_or_outer, latin1};
 use crate::modules::{check as words, slot};
 use crate::net::tls::Versions;
+use crate::net::verify::{Clients, Revocation};
 
 type Done = Result<(), String>;
 
@@ -64,6 +65,16 @@ pub struct Auth {
     pub ca_file: Option<PathBuf>,
     /// SSLCACertificatePath.
     pub ca_path: Option<PathBuf>,
+    /// SSLCADNRequestFile.
+    pub names_file: Option<PathBuf>,
+    /// SSLCADNRequestPath.
+    pub names_path: Option<PathBuf>,
+    /// SSLCARevocationFile.
+    pub crl_file: Option<PathBuf>,
+    /// SSLCARevocationPath.
+    pub crl_path: Option<PathBuf>,
+    /// SSLCARevocationCheck.
+    pub revocation: Option<Revocation>,
     /// SSLCipherSuite.
     pub ciphers: Option<String>,
     /// SSLCipherSuite TLSv1.3.
@@ -72,7 +83,7 @@ pub struct Auth {
 
 impl Auth {
     fn merge(base: &Self, add: &Self) -> Self {
-        inner_or_outer!(base, add; verify, depth, ca_file, ca_path, ciphers, suites13)
+        inner_or_outer!(base, add; verify, depth, ca_file, ca_path, names_file, names_path, crl_file, crl_path, revocation, ciphers, suites13)
     }
 }
 
@@ -102,6 +113,8 @@ pub struct Run {
     pub config: Arc<ServerConfig>,
     /// The same without names of protocols, for clients that know none of ours.
     pub nameless: Arc<ServerConfig>,
+    /// Who asks clients for certificates.
+    pub clients: Option<Arc<Clients>>,
     /// Our certificate, for variables: that of the first kind of key.
     pub own: Option<Arc<[u8]>>,
 }
@@ -181,12 +194,13 @@ pub(super) fn setup_of(kept: &(dyn Any + Send + Sync)) -> Option<&Setup> {
     kept.downcast_ref()
 }
 
-fn in_section(cmd: &Cmd<'_>) -> bool {
+/// Whether a directive stands where the handshake is over.
+pub(super) fn in_section(cmd: &Cmd<'_>) -> bool {
     matches!(cmd.place, Place::Section(_) | Place::Htaccess)
 }
 
 /// The server does not start with this use of a directive.
-fn refuse(cmd: &mut Cmd<'_>, args: &Args<'_>, why: &str) -> Done {
+pub(super) fn refuse(cmd: &mut Cmd<'_>, args: &Args<'_>, why: &str) -> Done {
     let name = cmd.directive.name;
     if cmd.place == Place::Htaccess {
         return Err(format!("{name}: {why}"));
@@ -194,6 +208,16 @@ fn refuse(cmd: &mut Cmd<'_>, args: &Args<'_>, why: &str) -> Done {
     let text = format!("{name} {} ({}:{}): {why}", latin1(args.raw), cmd.at.file, cmd.at.line);
     cmd.globals.conf.get_mut::<SslProcess>().refused.push(text);
     Ok(())
+}
+
+/// A word of `SSLVerifyClient`.
+pub(super) fn verify_word(word: &[u8]) -> Verify {
+    match word.to_ascii_lowercase().as_slice() {
+        b"optional" => Verify::Optional,
+        b"require" | b"on" => Verify::Require,
+        b"optional_no_ca" => Verify::OptionalNoCa,
+        _ => Verify::None,
+    }
 }
 
 /// `SSLEngine`.
@@ -235,6 +259,68 @@ pub(super) fn chain(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     let path = file(cmd, args)?;
     cmd.server_conf::<SslServer>().chain = Some(path);
     Ok(())
+}
+
+/// Where the authorities are, for the handshake: nothing of it can change behind that.
+fn authority(cmd: &mut Cmd<'_>, args: &Args<'_>, dir: bool, field: fn(&mut Auth) -> &mut Option<PathBuf>) -> Done {
+    if dir {
+        words::directory(cmd, args)?
+    } else {
+        words::file(cmd, args)?
+    }
+    if in_section(cmd) {
+        return refuse(cmd, args, "authorities cannot change on a connection that is open");
+    }
+    let path = words::rooted(cmd, args.word(0)).0;
+    *field(&mut cmd.server_conf::<SslServer>().auth) = Some(path);
+    Ok(())
+}
+
+/// `SSLCACertificateFile`.
+pub(super) fn ca_file(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    authority(cmd, args, false, |auth| &mut auth.ca_file)
+}
+
+/// `SSLCACertificatePath`.
+pub(super) fn ca_path(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    authority(cmd, args, true, |auth| &mut auth.ca_path)
+}
+
+/// `SSLCADNRequestFile`.
+pub(super) fn names_file(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    authority(cmd, args, false, |auth| &mut auth.names_file)
+}
+
+/// `SSLCADNRequestPath`.
+pub(super) fn names_path(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    authority(cmd, args, true, |auth| &mut auth.names_path)
+}
+
+/// `SSLCARevocationFile`.
+pub(super) fn crl_file(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    authority(cmd, args, false, |auth| &mut auth.crl_file)
+}
+
+/// `SSLCARevocationPath`.
+pub(super) fn crl_path(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    authority(cmd, args, true, |auth| &mut auth.crl_path)
+}
+
+/// `SSLCARevocationCheck`.
+pub(super) fn revocation(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    check::revocation(cmd, args)?;
+    cmd.server_conf::<SslServer>().auth.revocation = Some(revocation_of(args.raw));
+    Ok(())
+}
+
+fn revocation_of(text: &[u8]) -> Revocation {
+    let words = get_words(text);
+    let lenient = words.len() > 1;
+    match words.first().map(|word| word.to_ascii_lowercase()).as_deref() {
+        Some(b"leaf") => Revocation::Leaf(lenient),
+        Some(b"chain") => Revocation::Chain(lenient),
+        _ => Revocation::None,
+    }
 }
 
 /// `SSLStrictSNIVHostCheck`.

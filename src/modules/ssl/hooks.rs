@@ -1,14 +1,23 @@
 //! Its parts in the phases of a request.
 
+use super::access;
 use super::conf::{SniPolicy, SslProcess, SslServer, setup_of};
+use super::dir::SslDir;
 use crate::config::{Server, Slots};
 use crate::logs::{self, Bytes, Level};
-use crate::pipe::{Hook, Outcome, Phase, Run};
+use crate::pipe::{self, Hook, Outcome, Phase, Run};
 use crate::web::Exchange;
 
 /// All of them.
 pub(super) const HOOKS: &[Hook] = &[
     Hook { phase: Phase::PostRead, order: 0, wants: any_tls, run: Run::Now(read_request) },
+    Hook {
+        phase: Phase::Access,
+        order: 0,
+        wants: |_, dir| dir.get::<SslDir>().is_some(),
+        run: Run::Now(access::check),
+    },
+    Hook { phase: Phase::Authn, order: -10, wants: any_tls, run: Run::Now(access::authenticate) },
     Hook { phase: Phase::Fixups, order: 0, wants: any_tls, run: Run::Now(set_vars) },
 ];
 
@@ -78,6 +87,10 @@ fn set_vars(ex: &mut Exchange) -> Outcome {
     ex.env.set(b"HTTPS", b"on");
     if let Some(sni) = &tls.sni {
         ex.env.set(b"SSL_TLS_SNI", sni);
+    }
+    let (standard, certificates) = access::wanted_vars(ex);
+    if standard || certificates {
+        pipe::tls::set_vars(ex, standard, certificates);
     }
     Outcome::Declined
 }

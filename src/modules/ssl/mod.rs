@@ -5,11 +5,14 @@ use crate::modules::check as words;
 use crate::modules::rows::accept;
 use crate::pipe::Module;
 
+mod access;
 mod build;
 mod check;
 mod conf;
+mod dir;
 mod hooks;
 
+pub use access::{require_ssl, require_verified};
 pub use build::id_of;
 pub use conf::{Run, SslServer};
 
@@ -40,22 +43,22 @@ pub const DIRECTIVES: &[Directive] = &[
     row("SSLCertificateKeyFile", Places::SERVER, Shape::Take1, conf::key, "SSL Server Private Key file ('/path/to/file' - PEM or DER encoded)"),
     row("SSLCertificateChainFile", Places::SERVER, Shape::Take1, conf::chain, "SSL Server CA Certificate Chain file ('/path/to/file' - PEM encoded)"),
     row("SSLSessionTicketKeyFile", Places::SERVER, Shape::Take1, words::file, "TLS session ticket encryption/decryption key file (RFC 5077) ('/path/to/file' - file with 48 bytes of random data)").refused(),
-    row("SSLCACertificatePath", Places::AUTHCFG.or(Places::SERVER), Shape::Take1, words::directory, "SSL CA Certificate path ('/path/to/dir' - contains PEM encoded files)").refused(),
-    row("SSLCACertificateFile", Places::AUTHCFG.or(Places::SERVER), Shape::Take1, words::file, "SSL CA Certificate file ('/path/to/file' - PEM encoded)").refused(),
-    row("SSLCADNRequestPath", Places::SERVER, Shape::Take1, words::directory, "SSL CA Distinguished Name path ('/path/to/dir' - symlink hashes to PEM of acceptable CA names to request)").refused(),
-    row("SSLCADNRequestFile", Places::SERVER, Shape::Take1, words::file, "SSL CA Distinguished Name file ('/path/to/file' - PEM encoded to derive acceptable CA names to request)").refused(),
-    row("SSLCARevocationPath", Places::SERVER, Shape::Take1, words::directory, "SSL CA Certificate Revocation List (CRL) path ('/path/to/dir' - contains PEM encoded files)").refused(),
-    row("SSLCARevocationFile", Places::SERVER, Shape::Take1, words::file, "SSL CA Certificate Revocation List (CRL) file ('/path/to/file' - PEM encoded)").refused(),
-    row("SSLCARevocationCheck", Places::SERVER, Shape::Raw, check::revocation, "SSL CA Certificate Revocation List (CRL) checking mode").refused(),
-    row("SSLVerifyClient", Places::AUTHCFG.or(Places::SERVER), Shape::Take1, check::verify, "SSL Client verify type ('none', 'optional', 'require', 'optional_no_ca')").refused(),
-    row("SSLVerifyDepth", Places::AUTHCFG.or(Places::SERVER), Shape::Take1, check::depth, "SSL Client verify depth ('N' - number of intermediate certificates)").refused(),
+    row("SSLCACertificatePath", Places::AUTHCFG.or(Places::SERVER), Shape::Take1, conf::ca_path, "SSL CA Certificate path ('/path/to/dir' - contains PEM encoded files)"),
+    row("SSLCACertificateFile", Places::AUTHCFG.or(Places::SERVER), Shape::Take1, conf::ca_file, "SSL CA Certificate file ('/path/to/file' - PEM encoded)"),
+    row("SSLCADNRequestPath", Places::SERVER, Shape::Take1, conf::names_path, "SSL CA Distinguished Name path ('/path/to/dir' - symlink hashes to PEM of acceptable CA names to request)"),
+    row("SSLCADNRequestFile", Places::SERVER, Shape::Take1, conf::names_file, "SSL CA Distinguished Name file ('/path/to/file' - PEM encoded to derive acceptable CA names to request)"),
+    row("SSLCARevocationPath", Places::SERVER, Shape::Take1, conf::crl_path, "SSL CA Certificate Revocation List (CRL) path ('/path/to/dir' - contains PEM encoded files)"),
+    row("SSLCARevocationFile", Places::SERVER, Shape::Take1, conf::crl_file, "SSL CA Certificate Revocation List (CRL) file ('/path/to/file' - PEM encoded)"),
+    row("SSLCARevocationCheck", Places::SERVER, Shape::Raw, conf::revocation, "SSL CA Certificate Revocation List (CRL) checking mode"),
+    row("SSLVerifyClient", Places::AUTHCFG.or(Places::SERVER), Shape::Take1, dir::verify_client, "SSL Client verify type ('none', 'optional', 'require', 'optional_no_ca')"),
+    row("SSLVerifyDepth", Places::AUTHCFG.or(Places::SERVER), Shape::Take1, dir::verify_depth, "SSL Client verify depth ('N' - number of intermediate certificates)"),
     row("SSLSessionCacheTimeout", Places::SERVER, Shape::Take1, |_, a| words::at_least(a, 0, "SSLSessionCacheTimeout: Invalid argument"), "SSL Session Cache object lifetime ('N' - number of seconds)").moot(),
     row("SSLProtocol", Places::SERVER, Shape::Raw, conf::protocol, "Enable or disable various SSL protocols ('[+-][TLSv1|TLSv1.1|TLSv1.2] ...' - see manual)"),
     row("SSLHonorCipherOrder", Places::SERVER, Shape::Flag, conf::own_order, "Use the server's cipher ordering preference"),
     row("SSLCompression", Places::SERVER, Shape::Flag, check::compression, "Enable SSL level compression (`on', `off')"),
     row("SSLSessionTickets", Places::SERVER, Shape::Flag, conf::tickets, "Enable or disable TLS session tickets(`on', `off')"),
-    row("SSLInsecureRenegotiation", Places::SERVER, Shape::Flag, accept, "Enable support for insecure renegotiation").refused(),
-    row("SSLUserName", Places::AUTHCFG.or(Places::SERVER), Shape::Take1, accept, "Set user name to SSL variable value").refused(),
+    row("SSLInsecureRenegotiation", Places::SERVER, Shape::Flag, accept, "Enable support for insecure renegotiation").moot(),
+    row("SSLUserName", Places::AUTHCFG.or(Places::SERVER), Shape::Take1, dir::user_name, "Set user name to SSL variable value"),
     row("SSLStrictSNIVHostCheck", Places::SERVER, Shape::Flag, conf::strict_sni, "Strict SNI virtual host checking"),
     row("SSLSRPVerifierFile", Places::SERVER, Shape::Take1, words::file, "SRP verifier file ('/path/to/file' - created by srptool)").refused(),
     row("SSLSRPUnknownUserSeed", Places::SERVER, Shape::Take1, accept, "SRP seed for unknown users (to avoid leaking a user's existence) ('some secret text')").refused(),
@@ -75,10 +78,10 @@ pub const DIRECTIVES: &[Directive] = &[
     row("SSLProxyCheckPeerExpire", Places::SERVER.or(Places(2048)), Shape::Flag, accept, "SSL Proxy: check the peer certificate's expiration date").refused(),
     row("SSLProxyCheckPeerCN", Places::SERVER.or(Places(2048)), Shape::Flag, accept, "SSL Proxy: check the peer certificate's CN").refused(),
     row("SSLProxyCheckPeerName", Places::SERVER.or(Places(2048)), Shape::Flag, accept, "SSL Proxy: check the peer certificate's name (must be present in subjectAltName extension or CN").refused(),
-    row("SSLOptions", Places::OPTIONS, Shape::Raw, check::options, "Set one or more options to configure the SSL engine('[+-]option[=value] ...' - see manual)").refused(),
-    row("SSLRequireSSL", Places::AUTHCFG, Shape::Raw, accept, "Require the SSL protocol for the per-directory context (no arguments)").refused(),
-    row("SSLRequire", Places::AUTHCFG, Shape::Raw, |c, a| c.condition(a.raw).map(|_| ()).map_err(|why| format!("SSLRequire: {why}")), "Require a boolean expression to evaluate to true for granting access(arbitrary complex boolean expression - see manual)").refused(),
-    row("SSLRenegBufferSize", Places::AUTHCFG, Shape::Take1, accept, "Configure the amount of memory that will be used for buffering the request body if a per-location SSL renegotiation is required due to changed access control requirements").refused(),
+    row("SSLOptions", Places::OPTIONS, Shape::Raw, dir::options, "Set one or more options to configure the SSL engine('[+-]option[=value] ...' - see manual)"),
+    row("SSLRequireSSL", Places::AUTHCFG, Shape::Raw, dir::require_ssl, "Require the SSL protocol for the per-directory context (no arguments)"),
+    row("SSLRequire", Places::AUTHCFG, Shape::Raw, dir::require, "Require a boolean expression to evaluate to true for granting access(arbitrary complex boolean expression - see manual)"),
+    row("SSLRenegBufferSize", Places::AUTHCFG, Shape::Take1, accept, "Configure the amount of memory that will be used for buffering the request body if a per-location SSL renegotiation is required due to changed access control requirements").moot(),
     row("SSLOCSPEnable", Places::SERVER, Shape::Raw, check::ocsp, "Enable use of OCSP to verify certificate revocation mode ('on', 'leaf', 'off')").refused(),
     row("SSLOCSPDefaultResponder", Places::SERVER, Shape::Take1, accept, "URL of the default OCSP Responder").refused(),
     row("SSLOCSPOverrideResponder", Places::SERVER, Shape::Flag, accept, "Force use of the default responder URL ('on', 'off')").refused(),

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+mod clients;
+
 use super::support::{Peer, Server, Site, real_httpd, skip, which};
 
 /// The programs these tests need, or a word that they are missing.

@@ -1,0 +1,163 @@
+//! Who may come in: by TLS at all, by conditions about it, by certificate.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::conf::Verify;
+use super::dir::{SslDir, option};
+use crate::codec::x509::{self, NameStyle};
+use crate::config::Cmd;
+use crate::logs::{self, Bytes, Level};
+use crate::modules::authz_core::Verdict;
+use crate::modules::authz_core::providers::Need;
+use crate::pipe::{self, Outcome};
+use crate::web::Exchange;
+
+/// Noted of a request that TLS forbids, for `SSLOptions StrictRequire`.
+const FORBIDDEN: &[u8] = b"ssl-access-forbidden";
+
+fn forbid(ex: &mut Exchange, reason: &str) -> Outcome {
+    ex.notes.set(FORBIDDEN, b"1");
+    logs::error!(
+        ex,
+        Level::Error,
+        "ssl",
+        "{}: access to {} failed, reason: {reason}",
+        if reason.starts_with("SSL connection") { "AH02219" } else { "AH02229" },
+        Bytes(&ex.filename)
+    );
+    Outcome::Status(403)
+}
+
+/// `SSLRequireSSL`, `SSLVerifyClient` of sections, `SSLRequire`, `SSLUserName`.
+pub(super) fn check(ex: &mut Exchange) -> Outcome {
+    let chain = ex.chain.clone();
+    let Some(conf) = chain.dir.get::<SslDir>() else { return Outcome::Declined };
+    let conn = ex.conn.clone();
+    let Some(tls) = conn.tls.get() else {
+        return if conf.require_ssl { forbid(ex, "SSL connection required") } else { Outcome::Declined };
+    };
+    if conf.verify == Some(Verify::Require) && (tls.peer.is_empty() || tls.peer_fault.is_some()) {
+        logs::error!(ex, Level::Error, "ssl", "AH02263: Re-negotiation handshake failed: Client certificate missing");
+        return Outcome::Status(403);
+    }
+    for (condition, text) in &conf.requires {
+        match pipe::holds(ex, condition) {
+            Ok(true) => {}
+            Ok(false) => {
+                logs::error!(
+                    ex,
+                    Level::Info,
+                    "ssl",
+                    "AH02266: Access to {} denied for {} (requirement expression not fulfilled)",
+                    Bytes(&ex.filename),
+                    Bytes(&ex.client_ip)
+                );
+                logs::error!(ex, Level::Info, "ssl", "AH02228: Failed expression: {text}");
+                return forbid(ex, "SSL requirement expression not fulfilled");
+            }
+            Err(error) => {
+                logs::error!(
+                    ex,
+                    Level::Error,
+                    "ssl",
+                    "AH02265: access to {} failed, reason: Failed to execute SSL requirement expression: {error}",
+                    Bytes(&ex.filename)
+                );
+                ex.notes.set(FORBIDDEN, b"1");
+                return Outcome::Status(403);
+            }
+        }
+    }
+    if let Some(name) = &conf.user_name {
+        let mut user = Vec::new();
+        if pipe::ssl_var(ex, name, &mut user) {
+            ex.user = Some(user);
+        } else {
+            logs::error!(ex, Level::Warn, "ssl", "AH02227: Failed to set r->user to '{}'", Bytes(name));
+        }
+    }
+    Outcome::Declined
+}
+
+/// The user and the password of an `Authorization` field.
+fn credentials(ex: &Exchange) -> Option<(Vec<u8>, Vec<u8>)> {
+    let field = ex.headers_in.get(b"Authorization")?;
+    let at = memchr::memchr(b' ', field)?;
+    let (scheme, rest) = field.split_at(at);
+    if !scheme.eq_ignore_ascii_case(b"Basic") {
+        return None;
+    }
+    let text = STANDARD.decode(rest.trim_ascii()).ok()?;
+    let colon = memchr::memchr(b':', &text)?;
+    Some((text.get(..colon)?.to_vec(), text.get(colon + 1..)?.to_vec()))
+}
+
+/// Keeps strict requirements, and `SSLOptions FakeBasicAuth`.
+pub(super) fn authenticate(ex: &mut Exchange) -> Outcome {
+    let chain = ex.chain.clone();
+    let conf = chain.dir.get::<SslDir>();
+    let has = |option| conf.is_some_and(|conf| conf.has(option));
+    if has(option::STRICT_REQUIRE) && ex.notes.contains(FORBIDDEN) {
+        return Outcome::Status(403);
+    }
+    if ex.sub_depth > 0 {
+        return Outcome::Declined;
+    }
+    // Nobody may claim a certificate's name by typing it.
+    if credentials(ex).is_some_and(|(user, password)| user.first() == Some(&b'/') && password == b"password") {
+        return Outcome::Status(403);
+    }
+    if !has(option::FAKE_BASIC_AUTH) || ex.user.is_some() {
+        return Outcome::Declined;
+    }
+    let conn = ex.conn.clone();
+    let Some(cert) = conn.tls.get().and_then(|tls| tls.peer.first()) else { return Outcome::Declined };
+    let mut name = Vec::new();
+    x509::push_part(cert, b"S_DN", NameStyle::Legacy, 0, &mut name);
+    name.extend_from_slice(b":password");
+    let field = format!("Basic {}", STANDARD.encode(name));
+    ex.headers_in.set(b"Authorization", field.as_bytes());
+    logs::error!(ex, Level::Info, "ssl", "AH02036: Faking HTTP Basic Auth header: \"Authorization: {field}\"");
+    Outcome::Declined
+}
+
+/// Whether `SSLOptions StdEnvVars` and the like ask for anything.
+pub(super) fn wanted_vars(ex: &Exchange) -> (bool, bool) {
+    let conf = ex.dir::<SslDir>();
+    let has = |option| conf.is_some_and(|conf| conf.has(option));
+    (has(option::STD_ENV_VARS), has(option::EXPORT_CERT_DATA))
+}
+
+struct Tls;
+
+impl Need for Tls {
+    fn check(&self, ex: &Exchange) -> Verdict {
+        if ex.conn.tls.get().is_some() { Verdict::Granted } else { Verdict::Denied }
+    }
+}
+
+struct Verified;
+
+impl Need for Verified {
+    fn check(&self, ex: &Exchange) -> Verdict {
+        let good = ex.conn.tls.get().is_some_and(|tls| !tls.peer.is_empty() && tls.peer_fault.is_none());
+        if good { Verdict::Granted } else { Verdict::Denied }
+    }
+}
+
+fn bare(words: &[u8], name: &str) -> Result<(), String> {
+    if words.trim_ascii().is_empty() { Ok(()) } else { Err(format!("'Require {name}' does not take arguments")) }
+}
+
+/// `Require ssl`.
+pub fn require_ssl(_: &Cmd<'_>, words: &[u8]) -> Result<Arc<dyn Need>, String> {
+    bare(words, "ssl").map(|()| Arc::new(Tls) as _)
+}
+
+/// `Require ssl-verify-client`.
+pub fn require_verified(_: &Cmd<'_>, words: &[u8]) -> Result<Arc<dyn Need>, String> {
+    bare(words, "ssl-verify-client").map(|()| Arc::new(Verified) as _)
+}

@@ -1,0 +1,301 @@
+//! Whether a certificate is believed: chains, purposes, revocation, depth.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::{WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, TrustAnchor, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme};
+use webpki::{
+    CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage, OwnedCertRevocationList, RevocationCheckDepth,
+    RevocationOptionsBuilder, UnknownStatusPolicy,
+};
+
+use super::tls::certificates;
+use crate::codec::x509;
+
+/// How far revocation is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Revocation {
+    /// Not.
+    #[default]
+    None,
+    /// For the certificate itself; the flag lets those pass that no list is about.
+    Leaf(bool),
+    /// For the whole chain.
+    Chain(bool),
+}
+
+/// Whom to believe.
+#[derive(Default)]
+pub struct Trust {
+    anchors: Vec<TrustAnchor<'static>>,
+    /// Certificates of authorities that others have signed: links of chains, never their end, as OpenSSL has it.
+    links: Vec<CertificateDer<'static>>,
+    lists: Vec<CertRevocationList<'static>>,
+    /// Whether lists are asked.
+    pub revocation: Revocation,
+    /// The longest chain: 1 is an authority's own signature.
+    pub depth: u32,
+    names: Vec<DistinguishedName>,
+}
+
+impl fmt::Debug for Trust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trust").field("anchors", &self.anchors.len()).finish_non_exhaustive()
+    }
+}
+
+/// The files of a directory that OpenSSL would look into: eight digits of a hash, `middle`, and a number.
+fn hashed(dir: &Path, middle: &str) -> Result<Vec<std::path::PathBuf>, String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).map_err(|error| format!("{}: {error}", dir.display()))? {
+        let path = entry.map_err(|error| error.to_string())?.path();
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let (hash, rest) = name.split_at_checked(8).unwrap_or(("", ""));
+        let number = rest.strip_prefix(middle).unwrap_or_default();
+        if hash.bytes().all(|byte| byte.is_ascii_hexdigit())
+            && !number.is_empty()
+            && number.bytes().all(|byte| byte.is_ascii_digit())
+        {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+impl Trust {
+    /// Believes nobody yet.
+    pub fn new(depth: u32, revocation: Revocation) -> Self {
+        Self { depth, revocation, ..Self::default() }
+    }
+
+    /// Believes the authorities of a PEM file.
+    ///
+    /// # Errors
+    /// What is wrong with the file.
+    pub fn add_file(&mut self, path: &Path) -> Result<(), String> {
+        for cert in certificates(path).map_err(|error| format!("{}: {error}", path.display()))? {
+            self.names.extend(x509::subject(&cert).map(DistinguishedName::from));
+            if x509::is_self_issued(&cert) {
+                match webpki::anchor_from_trusted_cert(&cert) {
+                    Ok(anchor) => self.anchors.push(anchor.to_owned()),
+                    Err(error) => return Err(format!("{}: {error}", path.display())),
+                }
+            } else {
+                self.links.push(cert);
+            }
+        }
+        Ok(())
+    }
+
+    /// Believes the authorities of a directory.
+    ///
+    /// # Errors
+    /// What is wrong with it, or with a file in it.
+    pub fn add_dir(&mut self, dir: &Path) -> Result<(), String> {
+        hashed(dir, ".")?.iter().try_for_each(|path| self.add_file(path))
+    }
+
+    /// Takes the revocation lists of a PEM file.
+    ///
+    /// # Errors
+    /// What is wrong with the file.
+    pub fn add_lists(&mut self, path: &Path) -> Result<(), String> {
+        let wrong = |error: &dyn fmt::Display| format!("{}: {error}", path.display());
+        let text = fs::read(path).map_err(|error| wrong(&error))?;
+        for list in CertificateRevocationListDer::pem_slice_iter(&text) {
+            let list = list.map_err(|error| wrong(&error))?;
+            let list = OwnedCertRevocationList::from_der(&list).map_err(|error| wrong(&error))?;
+            self.lists.push(list.into());
+        }
+        Ok(())
+    }
+
+    /// Takes the revocation lists of a directory.
+    ///
+    /// # Errors
+    /// What is wrong with it, or with a file in it.
+    pub fn add_list_dir(&mut self, dir: &Path) -> Result<(), String> {
+        hashed(dir, ".r")?.iter().try_for_each(|path| self.add_lists(path))
+    }
+
+    /// Names these authorities to clients, in place of those that are believed.
+    pub fn set_names(&mut self, certs: &[CertificateDer<'_>]) {
+        self.names = certs.iter().filter_map(|cert| x509::subject(cert)).map(DistinguishedName::from).collect();
+    }
+
+    /// Whether anybody is believed.
+    pub fn is_empty(&self) -> bool {
+        self.anchors.is_empty()
+    }
+
+    /// Whether there are revocation lists.
+    pub fn has_lists(&self) -> bool {
+        !self.lists.is_empty()
+    }
+
+    /// Judges a certificate with what came along.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn judge(
+        &self,
+        cert: &CertificateDer<'_>,
+        came: &[CertificateDer<'_>],
+        now: UnixTime,
+        usage: KeyUsage,
+    ) -> Result<(), CertificateError> {
+        let leaf = EndEntityCert::try_from(cert).map_err(reason)?;
+        let links: Vec<CertificateDer<'_>> =
+            came.iter().chain(&self.links).map(|link| CertificateDer::from(link.as_ref())).collect();
+        let lists: Vec<&CertRevocationList<'_>> = self.lists.iter().collect();
+        let (depth, lenient) = match self.revocation {
+            Revocation::None => (None, false),
+            Revocation::Leaf(lenient) => (Some(RevocationCheckDepth::EndEntity), lenient),
+            Revocation::Chain(lenient) => (Some(RevocationCheckDepth::Chain), lenient),
+        };
+        let policy = if lenient { UnknownStatusPolicy::Allow } else { UnknownStatusPolicy::Deny };
+        let revocation = match depth {
+            None => None,
+            Some(depth) => match RevocationOptionsBuilder::new(&lists) {
+                Ok(builder) => Some(
+                    builder
+                        .with_depth(depth)
+                        .with_status_policy(policy)
+                        .with_expiration_policy(ExpirationPolicy::Enforce)
+                        .build(),
+                ),
+                Err(_) if lenient => None,
+                Err(_) => return Err(CertificateError::UnknownRevocationStatus),
+            },
+        };
+        let most = usize::try_from(self.depth).unwrap_or(usize::MAX);
+        let fits = |path: &webpki::VerifiedPath<'_>| {
+            let links = path.intermediate_certificates().count();
+            if links < most { Ok(()) } else { Err(webpki::Error::MaximumPathDepthExceeded) }
+        };
+        let algorithms = algorithms().all;
+        leaf.verify_for_usage(algorithms, &self.anchors, &links, now, usage, revocation, Some(&fits))
+            .map(|_| ())
+            .map_err(reason)
+    }
+}
+
+fn algorithms() -> WebPkiSupportedAlgorithms {
+    aws_lc_rs::default_provider().signature_verification_algorithms
+}
+
+fn reason(error: webpki::Error) -> CertificateError {
+    use webpki::Error as Wrong;
+    match error {
+        Wrong::CertExpired { .. } | Wrong::InvalidCertValidity => CertificateError::Expired,
+        Wrong::CertNotValidYet { .. } => CertificateError::NotValidYet,
+        Wrong::CertRevoked => CertificateError::Revoked,
+        Wrong::CrlExpired { .. } => CertificateError::ExpiredRevocationList,
+        Wrong::UnknownIssuer | Wrong::CaUsedAsEndEntity => CertificateError::UnknownIssuer,
+        Wrong::UnknownRevocationStatus => CertificateError::UnknownRevocationStatus,
+        Wrong::RequiredEkuNotFoundContext(_) | Wrong::EmptyEkuExtension => CertificateError::InvalidPurpose,
+        Wrong::InvalidSignatureForPublicKey | Wrong::InvalidCrlSignatureForPublicKey => CertificateError::BadSignature,
+        Wrong::BadDer | Wrong::BadDerTime | Wrong::TrailingData(_) | Wrong::MalformedExtensions => {
+            CertificateError::BadEncoding
+        }
+        other => CertificateError::Other(OtherError(Arc::new(other))),
+    }
+}
+
+/// OpenSSL's number and words for what is wrong with a certificate.
+pub fn openssl_words(error: &CertificateError) -> (u32, String) {
+    let (number, words) = match error {
+        CertificateError::Expired => (10, "certificate has expired"),
+        CertificateError::NotValidYet => (9, "certificate is not yet valid"),
+        CertificateError::Revoked => (23, "certificate revoked"),
+        CertificateError::UnknownIssuer => (20, "unable to get local issuer certificate"),
+        CertificateError::UnknownRevocationStatus => (3, "unable to get certificate CRL"),
+        CertificateError::ExpiredRevocationList => (12, "CRL has expired"),
+        CertificateError::InvalidPurpose => (26, "unsuitable certificate purpose"),
+        CertificateError::BadSignature => (7, "certificate signature failure"),
+        CertificateError::NotValidForName => (62, "hostname mismatch"),
+        CertificateError::Other(other) => {
+            let long = other.0.downcast_ref::<webpki::Error>() == Some(&webpki::Error::MaximumPathDepthExceeded);
+            if long {
+                (22, "certificate chain too long")
+            } else {
+                return (1, other.0.to_string());
+            }
+        }
+        other => return (1, other.to_string()),
+    };
+    (number, words.to_owned())
+}
+
+/// Asks clients for certificates.
+#[derive(Debug)]
+pub struct Clients {
+    /// Whom to believe.
+    pub trust: Trust,
+    /// Who brings none is sent away.
+    pub required: bool,
+    /// Certificates of unknown authorities pass.
+    pub generous: bool,
+}
+
+impl Clients {
+    /// What is wrong with a certificate that passed for want of strictness.
+    pub fn fault(&self, chain: &[CertificateDer<'_>]) -> Option<String> {
+        let (leaf, rest) = chain.split_first()?;
+        let judged = self.trust.judge(leaf, rest, UnixTime::now(), KeyUsage::client_auth());
+        judged.err().map(|error| openssl_words(&error).1)
+    }
+}
+
+impl ClientCertVerifier for Clients {
+    fn client_auth_mandatory(&self) -> bool {
+        self.required
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &self.trust.names
+    }
+
+    fn verify_client_cert(
+        &self,
+        cert: &CertificateDer<'_>,
+        came: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        match self.trust.judge(cert, came, now, KeyUsage::client_auth()) {
+            Err(CertificateError::UnknownIssuer) if self.generous => {}
+            judged => judged?,
+        }
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, cert, signed, &algorithms())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, signed, &algorithms())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        algorithms().supported_schemes()
+    }
+}
