@@ -29,7 +29,6 @@ pub use errors::{body_fault, push_signature};
 pub use lookup::{fast_redirect, lookup, lookup_file};
 pub use respond::{abort, data, drain, fill, finish, flush, has_token, head, interim, text};
 pub use run::{log, plan_only, refuse, run};
-pub use run::{log, refuse, run};
 pub use tls::ssl_var;
 pub use vars::{expand, holds, vary};
 
