@@ -243,7 +243,9 @@ impl Channel {
         Ok((Self { shared }, Events(receiver)))
     }
 
-    /// Sends a message. It is on its way even if the outcome is not waited for.
+    /// Sends a message. It is on its way even if the outcome is not waited for; who sends much and
+    /// never waits has it all in memory when a member is slow. With [`Options::ASYNCHRONOUS`] the
+    /// outcome is good as soon as the message is queued, unless the queue is full.
     ///
     /// `message` is a Java object stream, or anything with [`Options::BYTE_MESSAGE`].
     pub fn send(&self, to: impl Into<To>, message: impl Into<Bytes>, options: Options) -> Sending {

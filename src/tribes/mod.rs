@@ -42,6 +42,8 @@ mod shape;
 mod sim;
 pub mod stack;
 mod statics;
+#[cfg(test)]
+mod tests;
 
 pub use channel::{Channel, Event, Events, Log, Message, OpenError, SendError, Sending, To};
 pub use config::Config;

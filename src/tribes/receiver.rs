@@ -96,12 +96,8 @@ impl Receiver {
             let max = limit(&self.limits, conn.peer.ip(), &conn.buf, bus);
             let whole = match split(&conn.buf, max) {
                 Ok(Ok(frame)) => frame.len,
-                Ok(Err(wanted)) => {
-                    // Grows with what arrives, so that a length alone costs nothing.
-                    let missing = wanted.unwrap_or_default().saturating_sub(conn.buf.len());
-                    conn.buf.reserve(missing.min(conn.buf.len().max(65536)));
-                    break;
-                }
+                // The buffer grows with what arrives, so that a length alone costs nothing.
+                Ok(Err(_)) => break,
                 Err(problem) => {
                     if !self.recover(id, problem, bus) {
                         return self.refuse(id, bus);
@@ -227,8 +223,7 @@ impl Receiver {
     /// until their other side ends them, as Tomcat's.
     pub(super) fn heartbeat(&mut self, bus: &mut Bus) {
         let now = bus.now.tick;
-        let member = |host: IpAddr| bus.bottom().is_some_and(|all| all.iter().any(|member| member.host == host));
-        let unused = |conn: &Conn| now >= conn.since + STRANGER && !member(conn.peer.ip());
+        let unused = |conn: &Conn| now >= conn.since + STRANGER && !bus.knows(conn.peer.ip());
         let unused: Vec<u64> = self.conns.iter().filter(|(_, conn)| unused(conn)).map(|(id, _)| *id).collect();
         unused.into_iter().for_each(|id| self.refuse(id, bus));
     }
@@ -252,11 +247,7 @@ impl Receiver {
 fn limit(limits: &Limits, peer: IpAddr, buf: &[u8], bus: &Bus) -> usize {
     let said = buf.get(START.len()..).and_then(|rest| rest.first_chunk::<4>()).map(|n| i32::from_be_bytes(*n));
     let long = said.is_some_and(|n| usize::try_from(n).is_ok_and(|n| n > limits.stranger_frame));
-    if long && bus.bottom().is_some_and(|members| members.iter().any(|member| member.host == peer)) {
-        limits.frame
-    } else {
-        limits.stranger_frame
-    }
+    if long && bus.knows(peer) { limits.frame } else { limits.stranger_frame }
 }
 
 /// The frames of a datagram on the multicast group: broadcast messages, which nobody acknowledges.

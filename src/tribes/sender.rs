@@ -46,6 +46,8 @@ struct Link {
     peer: Key,
     connected: bool,
     since: u64,
+    /// When bytes were last written: a long message may take long, as long as it goes on.
+    progress: u64,
     used: i64,
     queue: VecDeque<Part>,
     submitted: u64,
@@ -56,6 +58,11 @@ struct Link {
 impl Link {
     fn idle(&self) -> bool {
         self.queue.is_empty()
+    }
+
+    /// When its first message has taken too long.
+    fn deadline(&self, timeout: u64) -> Option<u64> {
+        self.queue.front().map(|part| part.deadline.max(self.progress + timeout))
     }
 
     /// Whether its last message keeps it for itself.
@@ -162,6 +169,7 @@ impl Sender {
                     peer: key,
                     connected: false,
                     since,
+                    progress: since,
                     used: 0,
                     queue: VecDeque::new(),
                     submitted: 0,
@@ -226,6 +234,7 @@ impl Sender {
     pub(super) fn wrote(&mut self, id: u64, n: usize, bus: &mut Bus) {
         let Some(link) = self.links.get_mut(&id) else { return };
         link.written += n as u64;
+        link.progress = bus.now.tick;
         let mut done = Vec::new();
         while let Some(part) = link.queue.pop_front_if(|part| !part.ack && part.end <= link.written) {
             done.push(part.job);
@@ -408,7 +417,8 @@ impl Sender {
     /// Fails what took too long.
     pub(super) fn tick(&mut self, bus: &mut Bus) {
         let now = bus.now.tick;
-        let late = |link: &Link| link.queue.front().is_some_and(|part| part.deadline <= now);
+        let timeout = self.config.timeout;
+        let late = |link: &Link| link.deadline(timeout).is_some_and(|at| at <= now);
         let mut broken: Vec<u64> = self.links.iter().filter(|(_, link)| late(link)).map(|(id, _)| *id).collect();
         broken.sort_unstable();
         for id in broken {
@@ -431,10 +441,10 @@ impl Sender {
     }
 
     pub(super) fn deadline(&self) -> Option<u64> {
-        let links = self.links.values().filter_map(|link| link.queue.front());
+        let links = self.links.values().filter_map(|link| link.deadline(self.config.timeout));
         let waiting = self.peers.values().filter_map(|peer| peer.waiting.front());
         let datagrams = self.datagrams.front().map(|sent| &sent.part);
-        links.chain(waiting).chain(datagrams).map(|part| part.deadline).min()
+        links.chain(waiting.chain(datagrams).map(|part| part.deadline)).min()
     }
 
     /// Whether nothing is on its way.

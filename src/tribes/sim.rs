@@ -110,6 +110,8 @@ pub(super) struct Net {
     other_side: HashSet<usize>,
     config: Config,
     next_request: u64,
+    /// Every machine keeps the unique id that it is listed with.
+    own_ids: bool,
 }
 
 impl Net {
@@ -127,6 +129,7 @@ impl Net {
             other_side: HashSet::new(),
             config,
             next_request: 0,
+            own_ids: false,
         };
         for at in 0..size {
             let node = net.node(at, 0);
@@ -144,6 +147,9 @@ impl Net {
         unique_id[..8].copy_from_slice(&self.dice.next().to_be_bytes());
         unique_id[8] = u8::try_from(at).unwrap();
         let host = [10, 0, 0, u8::try_from(at + 1).unwrap()];
+        if self.own_ids {
+            unique_id = [u8::try_from(at + 1).unwrap(); 16];
+        }
         let core = Core::new(&self.config, Member::new(host.into(), 4000, unique_id), seed, self.time());
         Node {
             core,
@@ -155,6 +161,11 @@ impl Net {
             outcomes: BTreeMap::new(),
             established: false,
         }
+    }
+
+    /// As where members are listed.
+    pub(super) fn own_ids(&mut self) {
+        self.own_ids = true;
     }
 
     fn time(&self) -> Now {
@@ -445,7 +456,7 @@ fn stack(dice: &mut Dice) -> Config {
 /// Trouble, then quiet, then agreement.
 fn story(seed: u64) {
     let mut dice = Dice(seed ^ 0x7472_6962_6573);
-    let size = 2 + usize::try_from(if seed.is_multiple_of(16) { dice.below(31) } else { dice.below(7) }).unwrap();
+    let size = 2 + usize::try_from(if seed % 64 == 63 { dice.below(31) } else { dice.below(7) }).unwrap();
     let config = stack(&mut dice);
     let mut net = Net::new(seed, size, config);
     net.loss = dice.below(40);

@@ -7,6 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -291,6 +292,11 @@ impl Bus {
 
     pub(super) fn log(&mut self, level: Level, source: &'static str, text: impl Into<String>) {
         self.actions.push(Action::Log(level, source, text.into()));
+    }
+
+    /// Whether a member is at that address.
+    pub(super) fn knows(&self, host: IpAddr) -> bool {
+        self.views.iter().flatten().any(|member| member.host == host)
     }
 
     /// The members of the membership service.

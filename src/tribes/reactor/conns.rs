@@ -34,8 +34,6 @@ struct Conn {
     stream: TcpStream,
     out: VecDeque<Bytes>,
     connecting: bool,
-    /// Closed as soon as everything is written; nothing is told of it any more.
-    closing: bool,
     in_ready: bool,
 }
 
@@ -48,10 +46,6 @@ impl Conns {
             sender: config.sender.clone(),
             receiver: config.receiver.clone(),
         }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.all.is_empty()
     }
 
     pub(super) fn has_ready(&self) -> bool {
@@ -85,7 +79,7 @@ impl Conns {
     fn add(&mut self, conn: u64, mut stream: TcpStream, connecting: bool, registry: &Registry) -> io::Result<()> {
         let token = usize::try_from(conn).ok().and_then(|n| n.checked_add(CONNS)).ok_or(io::ErrorKind::Other)?;
         registry.register(&mut stream, Token(token), Interest::READABLE | Interest::WRITABLE)?;
-        let new = Conn { stream, out: VecDeque::new(), connecting, closing: false, in_ready: false };
+        let new = Conn { stream, out: VecDeque::new(), connecting, in_ready: false };
         self.all.insert(conn, new);
         Ok(())
     }
@@ -97,14 +91,12 @@ impl Conns {
         }
     }
 
+    /// Closes; what the system does not take at once is lost, so that nobody who does not read can
+    /// make us keep anything.
     pub(super) fn close(&mut self, conn: u64) {
-        let Some(of) = self.all.get_mut(&conn) else { return };
-        if of.out.is_empty() || of.connecting {
-            self.all.remove(&conn);
-            self.dirty.remove(&conn);
-        } else {
-            of.closing = true;
-            self.dirty.insert(conn);
+        self.dirty.remove(&conn);
+        if let Some(mut of) = self.all.remove(&conn).filter(|of| !of.connecting) {
+            let _ = drain(&mut of);
         }
     }
 
@@ -136,7 +128,7 @@ impl Conns {
 
     fn lost(&mut self, conn: u64, why: io::ErrorKind, core: &mut Core, now: Now) {
         self.dirty.remove(&conn);
-        if self.all.remove(&conn).is_some_and(|of| !of.closing) {
+        if self.all.remove(&conn).is_some() {
             core.input(now, conn, &Input::Closed(why));
         }
     }
@@ -150,11 +142,7 @@ impl Conns {
                 Ok(0) => {}
                 Ok(n) => {
                     happened = true;
-                    if !of.closing {
-                        core.input(now, conn, &Input::Wrote(n));
-                    } else if of.out.is_empty() {
-                        self.all.remove(&conn);
-                    }
+                    core.input(now, conn, &Input::Wrote(n));
                 }
                 Err(error) => {
                     happened = true;
@@ -184,8 +172,7 @@ impl Conns {
                 }
                 Ok(n) => {
                     turn += n;
-                    let closing = of.closing;
-                    if !closing && let Some(bytes) = scratch.get(..n) {
+                    if let Some(bytes) = scratch.get(..n) {
                         core.input(now, conn, &Input::Read(bytes));
                     }
                 }

@@ -35,8 +35,11 @@ const DATAGRAMS: Token = Token(3);
 /// Connections are named from here on.
 const CONNS: usize = 16;
 
-/// How long the last messages may take when the channel is stopped, and then the last bytes.
+/// How long the last messages may take when the channel is stopped.
 const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Commands obeyed before anything else gets its turn.
+const COMMANDS: usize = 4096;
 
 /// Datagrams read before anything else gets its turn.
 const BURST: usize = 256;
@@ -60,6 +63,7 @@ pub(super) struct Reactor {
     more: bool,
     scratch: Vec<u8>,
     accept_again: bool,
+    more_commands: bool,
 }
 
 struct Clock(Instant);
@@ -127,6 +131,7 @@ impl Reactor {
             more: false,
             scratch: vec![0; 65536],
             accept_again: false,
+            more_commands: false,
         };
         Ok((reactor, waker))
     }
@@ -194,13 +199,13 @@ impl Reactor {
             self.perform(to, shared);
             self.publish(shared);
             if stopping.is_some_and(|until| self.core.is_idle() || Instant::now() >= until) {
-                return self.end(&mut events, to, shared);
+                return self.end(to, shared);
             }
         }
     }
 
     fn timeout(&self, shared: &Shared, stopping: bool) -> Option<Duration> {
-        if self.more || self.accept_again || (self.conns.has_ready() && !shared.is_full()) {
+        if self.more || self.more_commands || self.accept_again || (self.conns.has_ready() && !shared.is_full()) {
             return Some(Duration::ZERO);
         }
         let now = self.clock.now().tick;
@@ -213,7 +218,10 @@ impl Reactor {
     fn commands(&mut self, commands: &mpsc::Receiver<Command>) -> bool {
         let mut stop = false;
         let now = self.clock.now();
-        for command in commands.try_iter() {
+        for n in 0..COMMANDS {
+            // Whoever sends without a pause must not keep heartbeats from being sent.
+            self.more_commands = n + 1 == COMMANDS;
+            let Ok(command) = commands.try_recv() else { break };
             match command {
                 Command::Send { to, message, options, done } => {
                     self.next_request += 1;
@@ -396,22 +404,10 @@ impl Reactor {
         }
     }
 
-    /// Leaves the group, writes what is left, closes.
-    fn end(mut self, events: &mut Events, to: &events::UnboundedSender<Event>, shared: &Arc<Shared>) {
+    /// Leaves the group and closes everything.
+    fn end(mut self, to: &events::UnboundedSender<Event>, shared: &Arc<Shared>) {
         self.core.stop(self.clock.now());
         self.perform(to, shared);
-        let until = Instant::now() + FAREWELL;
-        while !self.conns.is_empty() && Instant::now() < until {
-            if self.poll.poll(events, Some(until.saturating_duration_since(Instant::now()))).is_err() {
-                break;
-            }
-            for event in &*events {
-                if let Some(conn) = event.token().0.checked_sub(CONNS) {
-                    self.conns.ready(conn as u64, event, &mut self.core, self.clock.now());
-                }
-            }
-            self.perform(to, shared);
-        }
         self.publish(shared);
         let _ = to.send(Event::Stopped);
     }
