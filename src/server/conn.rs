@@ -10,10 +10,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::link::{Link, Stream};
+use super::socket::Socket;
 use super::threads::Thread;
 use super::{http1, proxied, tls};
 use crate::net::scoreboard::Open;
@@ -56,7 +56,7 @@ pub(super) fn text_of(addr: SocketAddr) -> Box<[u8]> {
 }
 
 /// Serves one connection.
-pub(super) async fn serve(thread: Rc<Thread>, stream: TcpStream, local: SocketAddr, peer: SocketAddr) {
+pub(super) async fn serve(thread: Rc<Thread>, socket: Socket, local: SocketAddr, peer: SocketAddr) {
     let (index, id) = thread.enter();
     let place = Place { thread: &thread, index };
     let open = Open::new();
@@ -69,26 +69,24 @@ pub(super) async fn serve(thread: Rc<Thread>, stream: TcpStream, local: SocketAd
     drop(fronts);
     let begun = if proxied || conn.secure {
         // Apart, as what it holds would make every idle connection larger.
-        Box::pin(begin(&thread, stream, &conn, wait, proxied)).await
+        Box::pin(begin(&thread, socket, &conn, wait, proxied)).await
     } else {
-        Some(Link::new(Stream::Tcp(stream)))
+        Some(Link::new(Stream::Tcp(socket)))
     };
     let Some(mut link) = begun else { return };
-    let mut first = true;
     let after = loop {
         link.wait_for(wait);
         match poll_fn(|cx| idle(&mut link, &place, cx)).await {
             Woken::Readable => {}
             Woken::Drain => break After::Linger,
             Woken::Late => {
-                if first {
+                if !link.heard() {
                     // Apart, as what it holds would make every idle connection larger.
                     Box::pin(http1::nothing_came(&thread, &mut link, &conn)).await;
                 }
                 break After::Linger;
             }
         }
-        first = false;
         let mut session = thread.take_session();
         let after;
         (link, after) = session.serve(link, &conn).await;
@@ -106,8 +104,8 @@ pub(super) async fn serve(thread: Rc<Thread>, stream: TcpStream, local: SocketAd
 }
 
 /// What comes in front of requests: a PROXY header, a handshake. `None`: there is nobody to serve.
-async fn begin(thread: &Thread, tcp: TcpStream, conn: &Rc<Conn>, wait: Duration, proxied: bool) -> Option<Link> {
-    let mut link = Link::new(Stream::Tcp(tcp));
+async fn begin(thread: &Thread, socket: Socket, conn: &Rc<Conn>, wait: Duration, proxied: bool) -> Option<Link> {
+    let mut link = Link::new(Stream::Tcp(socket));
     if proxied {
         link.wait_for(wait);
         let live = thread.fronts().live.clone();
@@ -117,17 +115,19 @@ async fn begin(thread: &Thread, tcp: TcpStream, conn: &Rc<Conn>, wait: Duration,
             return None;
         }
     }
+    let socket = link.into_socket()?;
     if !conn.secure {
-        return Some(link);
+        // Nothing of a request was heard yet.
+        return Some(Link::new(Stream::Tcp(socket)));
     }
-    match tls::shake_hands(thread, link.into_tcp()?, conn).await {
+    match tls::shake_hands(thread, socket.into_watched().ok()?, conn).await {
         tls::Shaken::Done(session) => return Some(Link::new(Stream::Tls(session))),
         tls::Shaken::Plain(tcp) => {
-            link = Link::new(Stream::Tcp(tcp));
+            link = Link::new(Stream::Tcp(Socket::Watched(tcp)));
             http1::plain_on_tls(thread, &mut link, conn).await;
         }
         // What the client still sends must not reset what it was told.
-        tls::Shaken::Failed(tcp) => link = Link::new(Stream::Tcp(tcp)),
+        tls::Shaken::Failed(tcp) => link = Link::new(Stream::Tcp(Socket::Watched(tcp))),
     }
     linger(&mut link).await;
     None
@@ -175,7 +175,7 @@ async fn linger(link: &mut Link) {
 mod tests {
     use super::*;
 
-    fn size<F>(_: impl Fn(Rc<Thread>, TcpStream, SocketAddr, SocketAddr) -> F) -> usize {
+    fn size<F>(_: impl Fn(Rc<Thread>, Socket, SocketAddr, SocketAddr) -> F) -> usize {
         size_of::<F>()
     }
 

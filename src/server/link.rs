@@ -6,16 +6,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::socket::Socket;
 use crate::net::secured::Secured;
 
 /// What carries the bytes.
 pub(super) enum Stream {
     /// As they are.
-    Tcp(TcpStream),
+    Tcp(Socket),
     /// Under TLS.
     Tls(Box<Secured<TcpStream>>),
 }
@@ -23,26 +23,27 @@ pub(super) enum Stream {
 /// A client's socket with the deadline of what is being waited for.
 pub(super) struct Link {
     stream: Stream,
+    heard: bool,
     timer: Timer,
 }
 
 impl Link {
     pub(super) fn new(stream: Stream) -> Self {
-        Self { stream, timer: Timer { sleep: None, deadline: None } }
+        Self { stream, heard: false, timer: Timer { sleep: None, deadline: None } }
     }
 
     /// The bare socket, where there is one.
-    pub(super) fn into_tcp(self) -> Option<TcpStream> {
+    pub(super) fn into_socket(self) -> Option<Socket> {
         match self.stream {
             Stream::Tcp(tcp) => Some(tcp),
             Stream::Tls(_) => None,
         }
     }
 
-    /// Whether bytes (or the end) can be read, without reading.
+    /// Whether it is worth reading: there are bytes (or the end), or nobody has tried yet.
     pub(super) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.stream {
-            Stream::Tcp(tcp) => tcp.poll_read_ready(cx).map(|_| ()),
+            Stream::Tcp(tcp) => tcp.poll_readable(cx),
             Stream::Tls(tls) => {
                 if tls.has_plaintext() {
                     return Poll::Ready(());
@@ -54,8 +55,8 @@ impl Link {
 
     /// What can be read, left where it is; zero is the end.
     pub(super) fn poll_peek(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        match &self.stream {
-            Stream::Tcp(tcp) => tcp.poll_peek(cx, &mut ReadBuf::new(buf)),
+        match &mut self.stream {
+            Stream::Tcp(tcp) => tcp.poll_peek(cx, buf),
             // Only what stands in front of a handshake is looked at.
             Stream::Tls(_) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
         }
@@ -63,21 +64,24 @@ impl Link {
 
     /// Reads into `buf`; zero is the end.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        match &mut self.stream {
-            Stream::Tcp(tcp) => {
-                let mut buf = ReadBuf::new(buf);
-                Pin::new(tcp).poll_read(cx, &mut buf).map_ok(|()| buf.filled().len())
-            }
+        let read = match &mut self.stream {
+            Stream::Tcp(tcp) => tcp.poll_read(cx, buf),
             Stream::Tls(tls) => tls.poll_read(cx, buf),
-        }
+        };
+        self.heard |= matches!(read, Poll::Ready(Ok(1..)));
+        read
+    }
+
+    /// Whether the client has sent anything yet.
+    pub(super) fn heard(&self) -> bool {
+        self.heard
     }
 
     /// Writes some of `parts`.
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        match (&mut self.stream, parts) {
-            (Stream::Tcp(tcp), [one]) => Pin::new(tcp).poll_write(cx, one),
-            (Stream::Tcp(tcp), parts) => Pin::new(tcp).poll_write_vectored(cx, parts),
-            (Stream::Tls(tls), parts) => tls.poll_write(cx, parts),
+        match &mut self.stream {
+            Stream::Tcp(tcp) => tcp.poll_write(cx, parts),
+            Stream::Tls(tls) => tls.poll_write(cx, parts),
         }
     }
 
@@ -92,7 +96,7 @@ impl Link {
     /// Ends the sending direction.
     pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.stream {
-            Stream::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Stream::Tcp(tcp) => tcp.poll_shutdown(cx),
             Stream::Tls(tls) => tls.poll_shutdown(cx),
         }
     }

@@ -16,6 +16,7 @@ mod reload;
 mod remark;
 mod route;
 pub mod run;
+mod socket;
 mod steward;
 mod threads;
 mod tls;

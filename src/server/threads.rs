@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::{SocketAddr, TcpStream as StdStream};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -9,13 +10,16 @@ use std::task::Waker;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::net::{TcpListener, TcpStream};
+use mio::net::TcpListener;
+use tokio::io::Interest;
+use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
 use super::conn;
 use super::front::Fronts;
 use super::http1::Session;
+use super::socket::Socket;
 use crate::config::Generation;
 use crate::logs::{self, Errno, Level, Opened, Process};
 use crate::net::listen::Listener;
@@ -234,8 +238,7 @@ async fn work(thread: Rc<Thread>, mut orders: UnboundedReceiver<Order>) {
                     if accepting.iter().any(|(other, _)| Arc::ptr_eq(other, &listener)) {
                         continue;
                     }
-                    let socket = socket_of(&listener, thread.index).map(std::net::TcpListener::try_clone);
-                    let socket = socket.and_then(Result::ok).map(TcpListener::from_std).and_then(Result::ok);
+                    let socket = socket_of(&listener, thread.index).and_then(|socket| Door::new(socket).ok());
                     let Some(socket) = socket else {
                         logs::error!(Process, Level::Alert, "core", "cannot listen on {}", listener.addr);
                         continue;
@@ -249,9 +252,7 @@ async fn work(thread: Rc<Thread>, mut orders: UnboundedReceiver<Order>) {
                 thread.fronts();
             }
             Order::Adopt(stream, peer, listener) => {
-                if let Ok(stream) = TcpStream::from_std(stream) {
-                    admit(&thread, stream, peer, &listener);
-                }
+                admit(&thread, stream, peer, &listener);
             }
             Order::Drain => {
                 for (listener, task) in accepting.drain(..) {
@@ -273,16 +274,34 @@ fn socket_of(listener: &Listener, thread: usize) -> Option<&std::net::TcpListene
 fn retire(thread: &Rc<Thread>, listener: &Listener) {
     let Some(socket) = socket_of(listener, thread.index) else { return };
     while let Ok((stream, peer)) = socket.accept() {
-        let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
-        if let Ok(stream) = stream {
+        if stream.set_nonblocking(true).is_ok() {
             admit(thread, stream, peer, listener);
         }
     }
 }
 
-async fn accept(thread: Rc<Thread>, socket: TcpListener, listener: Arc<Listener>) {
+/// A listening socket of one thread. Not the runtime's own, which would watch each connection from the start.
+struct Door {
+    socket: TcpListener,
+    /// The same socket, for the runtime to tell when somebody waits.
+    bell: TcpStream,
+}
+
+impl Door {
+    fn new(socket: &std::net::TcpListener) -> std::io::Result<Self> {
+        let bell = TcpStream::from_std(StdStream::from(OwnedFd::from(socket.try_clone()?)))?;
+        Ok(Self { socket: TcpListener::from_std(socket.try_clone()?), bell })
+    }
+
+    async fn accept(&self) -> std::io::Result<(StdStream, SocketAddr)> {
+        let (stream, peer) = self.bell.async_io(Interest::READABLE, || self.socket.accept()).await?;
+        Ok((stream.into(), peer))
+    }
+}
+
+async fn accept(thread: Rc<Thread>, door: Door, listener: Arc<Listener>) {
     loop {
-        let (stream, peer) = match socket.accept().await {
+        let (stream, peer) = match door.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
                 use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
@@ -297,7 +316,7 @@ async fn accept(thread: Rc<Thread>, socket: TcpListener, listener: Arc<Listener>
         match thread.better() {
             None => admit(&thread, stream, peer, &listener),
             Some(other) => {
-                if let (Ok(stream), Some(orders)) = (stream.into_std(), thread.orders.get(other)) {
+                if let Some(orders) = thread.orders.get(other) {
                     let _ = orders.send(Order::Adopt(stream, peer, listener.clone()));
                 }
             }
@@ -305,9 +324,9 @@ async fn accept(thread: Rc<Thread>, socket: TcpListener, listener: Arc<Listener>
     }
 }
 
-fn admit(thread: &Rc<Thread>, stream: TcpStream, peer: SocketAddr, listener: &Listener) {
+fn admit(thread: &Rc<Thread>, stream: StdStream, peer: SocketAddr, listener: &Listener) {
     // Only a listener on every address has to ask which one a client came to.
     let local = if listener.addr.ip().is_unspecified() { stream.local_addr().ok() } else { Some(listener.addr) };
     let Some(local) = local else { return };
-    tokio::task::spawn_local(conn::serve(thread.clone(), stream, local, peer));
+    tokio::task::spawn_local(conn::serve(thread.clone(), Socket::new(stream), local, peer));
 }
