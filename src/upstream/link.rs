@@ -180,10 +180,12 @@ impl Link {
         }
     }
 
-    /// Ready to lie in a pool, or not worth it.
-    pub(super) fn rest(&mut self) {
+    /// Ready to lie in a pool, or not worth it. The time is noted where somebody will ask (`timed`).
+    pub(super) fn rest(&mut self, timed: bool) {
         self.served = self.served.saturating_add(1);
-        self.since = Instant::now();
+        if timed {
+            self.since = Instant::now();
+        }
         self.deadline = None;
         if let Some(lane) = self.lane.take() {
             self.dirty |= !lane.input.bytes().iter().all(|c| matches!(c, b'\r' | b'\n'));

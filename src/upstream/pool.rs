@@ -1,8 +1,9 @@
 //! Idle connections: stacks of each worker, one a thread, newest on top.
 //!
 //! A thread takes from its own stack; when that is empty it takes one of another thread's, which is dearer (the
-//! connection moves to another runtime) but cheaper than a new connection. Stacks are never waited for: one that
-//! another thread is looking into counts as empty.
+//! connection moves to another runtime) but cheaper than a new connection. Under load that would go to and fro for
+//! ever: after a number of moves within a second a thread makes connections of its own. Stacks are never waited for:
+//! one that another thread is looking into counts as empty.
 //!
 //! `max` counts the connections of all threads, idle ones included, so that whoever finds no idle one may wait until
 //! `max` allows a new one or one is given back.
@@ -11,7 +12,7 @@
 //! no longer configured.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError, Weak};
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,9 @@ use crate::web::Exchange;
 
 /// Idle connections in one stack.
 const IDLE_MAX: usize = 1024;
+
+/// Connections that move between threads in a second, unless there is no other way.
+const MOVES: u32 = 64;
 
 /// Stacks of a worker; threads beyond share them.
 const STACKS: usize = 16;
@@ -63,6 +67,8 @@ pub struct Wanted {
 #[derive(Default)]
 pub(super) struct Pool {
     stacks: [Stack; STACKS],
+    /// Moves since the keeper came by.
+    moves: AtomicU32,
 }
 
 /// On a cache line of its own: threads do not disturb each other.
@@ -96,12 +102,19 @@ impl Stack {
 }
 
 impl Pool {
-    /// This thread's newest connection, or another's; whether it had to move here.
-    fn take(&self, home: usize) -> Option<(Link, bool)> {
+    /// This thread's newest connection, or another's; whether it had to move here. Unless it is `needed`, one may be
+    /// left where it is.
+    fn take(&self, home: usize, needed: bool) -> Option<(Link, bool)> {
         let (before, from) = self.stacks.split_at_checked(home % STACKS)?;
-        for stack in from.iter().chain(before) {
+        for (nth, stack) in from.iter().chain(before).enumerate() {
+            if nth > 0 && !needed && self.moves.load(Ordering::Relaxed) >= MOVES {
+                break;
+            }
             while let Some(mut link) = stack.pop() {
                 if let Ok(moved) = link.come_home(home) {
+                    if moved {
+                        self.moves.fetch_add(1, Ordering::Relaxed);
+                    }
                     return Some((link, moved));
                 }
             }
@@ -181,7 +194,7 @@ pub async fn resolve(worker: &Worker) -> Result<(), LendError> {
 fn idle(ex: &Exchange, worker: &Worker, wanted: Wanted, home: usize) -> Option<Link> {
     let pool = worker.state.pool.get()?;
     loop {
-        let (link, moved) = pool.take(home)?;
+        let (link, moved) = pool.take(home, false)?;
         if wanted.fresh {
             return None;
         }
@@ -225,7 +238,7 @@ async fn wait(worker: &Worker, home: usize) -> Result<Slot, Option<Link>> {
         let freed = state.freed.notified();
         tokio::pin!(freed);
         freed.as_mut().enable();
-        while let Some((link, _)) = state.pool.get().and_then(|pool| pool.take(home)) {
+        while let Some((link, _)) = state.pool.get().and_then(|pool| pool.take(home, true)) {
             if link.idle(true) == Idle::Quiet {
                 return Err(Some(link));
             }
@@ -290,7 +303,7 @@ async fn connect(
 impl Link {
     /// Gives the connection back for other requests, or closes it where it may not be kept.
     pub fn keep(mut self, worker: &Worker) {
-        self.rest();
+        self.rest(worker.spec.ttl.is_some());
         let (spec, state) = (&worker.spec, &worker.state);
         if !worker.keeps_connections() || state.retired.load(Ordering::Relaxed) {
             return;
@@ -323,6 +336,9 @@ async fn keep_house() {
         pools.retain(|(state, ttl)| {
             let Some(state) = state.upgrade() else { return false };
             let retired = state.retired.load(Ordering::Relaxed);
+            if let Some(pool) = state.pool.get() {
+                pool.moves.store(0, Ordering::Relaxed);
+            }
             for stack in state.pool.get().iter().flat_map(|pool| &pool.stacks) {
                 if stack.len.load(Ordering::Acquire) == 0 {
                     continue;
