@@ -125,7 +125,8 @@ pub(super) fn field<'a>(head: &'a ResponseHead, buf: &'a [u8], wanted: &[u8]) ->
 
 /// Whether the backend says that it will close the connection.
 pub(super) fn closes(head: &ResponseHead, buf: &[u8]) -> bool {
-    let mut connection = head.fields(buf).filter(|(name, _)| name.eq_ignore_ascii_case(b"Connection"));
+    let mut connection =
+        head.fields(buf).filter(|(name, _)| name.len() == 10 && name.eq_ignore_ascii_case(b"Connection"));
     connection.any(|(_, value)| pipe::has_token(std::iter::once(value), b"close"))
 }
 

@@ -180,8 +180,8 @@ impl Talk<'_> {
             let head = &lane.head;
             if !head.is_interim() {
                 // A backend that goes on with the connection reads the body that was announced.
-                let reads = head.stray.is_none() && !answer::closes(head, lane.input.bytes());
-                if outgoing.is_awaited() && reads {
+                let reads = || head.stray.is_none() && !answer::closes(head, lane.input.bytes());
+                if outgoing.is_awaited() && reads() {
                     let sent = outgoing.send_awaited(wire, link).await;
                     self.check_sent(sent, link)?;
                 }
