@@ -56,7 +56,7 @@ impl<'a> Race<'a> {
 
 /// Elects a member by the balancer's method: set by set, ordinary members first, a spare for each that is not usable,
 /// standbys when nobody else is there.
-pub(super) fn elect<'a>(backends: &'a Backends, spec: &'a BalancerSpec, now: i64) -> Option<&'a Worker> {
+pub fn elect<'a>(backends: &'a Backends, spec: &'a BalancerSpec, now: i64) -> Option<&'a Worker> {
     let last = members(backends, spec).map(|worker| worker.spec.lbset).max()?;
     let mut race = Race { method: spec.method, best: None, mark: (0, 0), total: 0 };
     let mut set = 0;

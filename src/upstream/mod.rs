@@ -27,6 +27,7 @@ mod tunnel;
 mod worker;
 
 pub use current::Current;
+pub use elect::elect;
 pub use forward::forward;
 pub use worker::{Backends, Balancer, BalancerState, Worker, WorkerState};
 
