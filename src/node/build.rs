@@ -107,8 +107,10 @@ fn mount(
     Ok(Mounted { context: Arc::new(context), valves: own, logs })
 }
 
-/// Valves and access logs of elements.
-fn valves_of(elements: &[Component], base: &Base) -> Result<(Vec<Box<dyn Valve>>, Vec<AccessLog>), StartError> {
+/// Valves in order, and the logs among them.
+type Pipeline = (Vec<Box<dyn Valve>>, Vec<AccessLog>);
+
+fn valves_of(elements: &[Component], base: &Base) -> Result<Pipeline, StartError> {
     let (mut found, mut logs) = (Vec::new(), Vec::new());
     for element in elements {
         if element.class.short() == "AccessLogValve" {

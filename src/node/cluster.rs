@@ -63,7 +63,7 @@ impl Clusters {
         let of_host = self.hosts.iter().find(|(name, _)| *name == host.name).map(|(_, cluster)| cluster);
         let Some(cluster) = of_host.or(self.own.as_ref()) else { return Ok(local()) };
         let own = context.one(Kind::Manager);
-        let replicates = own.map_or(distributable, |element| is_replicating(element));
+        let replicates = own.map_or(distributable, is_replicating);
         if !replicates {
             return Ok(local());
         }

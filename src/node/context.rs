@@ -70,9 +70,8 @@ impl SessionCookie {
             |mode: &str| context.web.tracking.is_empty() || context.web.tracking.iter().any(|word| word == mode);
         let path = context.text("sessionCookiePath").map(str::to_owned).or_else(|| web.path.clone());
         let mut path = path.unwrap_or_else(|| context.path.clone());
-        if path.is_empty() {
-            path.push('/');
-        } else if context.flag("sessionCookiePathUsesTrailingSlash") && !path.ends_with('/') {
+        let slash = context.flag("sessionCookiePathUsesTrailingSlash") && !path.ends_with('/');
+        if path.is_empty() || slash {
             path.push('/');
         }
         let processor = context.one(super::components::Kind::CookieProcessor);

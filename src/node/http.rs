@@ -74,12 +74,9 @@ impl Connection<'_> {
             Err(refused) => return self.refuse(stream, request, refused).await,
         }
         self.served += 1;
-        let exchange = match self.shared.handle(Exchange::new(request)).await {
-            Ok(exchange) => exchange,
-            Err(_) => {
-                let request = self.blank(stream, started)?;
-                return self.refuse(stream, request, Refused(500, "the application failed")).await;
-            }
+        let Ok(exchange) = self.shared.handle(Exchange::new(request)).await else {
+            let request = self.blank(stream, started)?;
+            return self.refuse(stream, request, Refused(500, "the application failed")).await;
         };
         self.send(stream, exchange, keep && !self.shared.is_stopping()).await
     }

@@ -259,22 +259,41 @@ impl Lab {
         wait_for("the end of a node", PATIENCE, || child.try_wait().unwrap()).code()
     }
 
+    /// A program that runs where a node does.
+    pub(super) fn spawn(&self, number: usize, program: &Path, words: &[&str]) -> Child {
+        let namespace = &self.nodes[number - 1].namespace;
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", namespace]).arg(program).args(words);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
     /// Asks a node, with a session's id; what it shows.
     pub(super) fn ask(&self, number: usize, query: &str, id: Option<&str>) -> Option<Shown> {
         let node = &self.nodes[number - 1];
-        let url = format!("http://10.77.0.{number}:8080/clu/s.jsp?{query}");
+        let text = self.fetch(number, &format!("http://10.77.0.{number}:8080/clu/s.jsp?{query}"), id);
+        match node.kind {
+            Kind::Tomcat => tomcat_page(&text),
+            Kind::Tandem => tandem_page(&text),
+        }
+    }
+
+    /// Asks a proxy beside a node; whichever kind answers.
+    pub(super) fn ask_proxy(&self, number: usize, port: u16, query: &str, id: Option<&str>) -> Option<Shown> {
+        let text = self.fetch(number, &format!("http://127.0.0.1:{port}/clu/s.jsp?{query}"), id);
+        if text.starts_with('{') { tandem_page(&text) } else { tomcat_page(&text) }
+    }
+
+    fn fetch(&self, number: usize, url: &str, id: Option<&str>) -> String {
+        let node = &self.nodes[number - 1];
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &node.namespace, "curl", "-s", "-m", "20", "-H", "Accept: application/json"]);
         if let Some(id) = id {
             command.args(["-b", &format!("JSESSIONID={id}")]);
         }
-        let output = command.arg(&url).output().unwrap();
+        let output = command.args(["--retry", "5", "--retry-connrefused"]).arg(url).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success(), "{url}: {:?} {text}", output.status);
-        match node.kind {
-            Kind::Tomcat => tomcat_page(&text),
-            Kind::Tandem => tandem_page(&text),
-        }
+        text
     }
 
     /// Asks a node until it shows what is expected.

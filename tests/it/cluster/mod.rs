@@ -5,7 +5,7 @@ mod lab;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::support::wait_for;
+use crate::support::{Site, program, wait_for};
 use lab::{Kind, Lab};
 
 const DEFAULT: &str = "<Cluster className='org.apache.catalina.ha.tcp.SimpleTcpCluster'/>";
@@ -219,4 +219,56 @@ fn other_clusters() {
         lab.kill(1);
         assert_eq!(lab.stop(2), Some(0), "{name}");
     }
+}
+
+/// Through the proxy by AJP with sticky routes: a session outlives the Tomcat it began on, and then our node.
+#[test]
+fn through_the_proxy() {
+    let Some(mut lab) = Lab::new("through_the_proxy", &[Kind::Tomcat, Kind::Tandem]) else { return };
+    lab.configure(DEFAULT, &[]);
+    lab.start(1);
+    lab.start(2);
+    lab.knows(1, 2);
+    let site = Site::new("cluster-proxy");
+    let modules = ["proxy", "proxy_ajp", "proxy_balancer", "lbmethod_byrequests", "slotmem_shm"];
+    site.httpd_conf(
+        &modules,
+        "<Proxy balancer://nodes>
+         BalancerMember ajp://10.77.0.1:8009 route=n1 retry=1
+         BalancerMember ajp://10.77.0.2:8009 route=n2 retry=1
+         ProxySet stickysession=JSESSIONID|jsessionid
+         </Proxy>
+         ProxyPass /clu balancer://nodes/clu",
+    );
+    let root = site.root().to_str().unwrap().to_owned();
+    let conf = site.path("conf/httpd.conf").to_str().unwrap().to_owned();
+    let mut proxy = lab.spawn(1, &program(), &["-d", &root, "-f", &conf, "-DFOREGROUND"]);
+    let ask = |lab: &Lab, query: &str, id: Option<&str>| lab.ask_proxy(1, site.port, query, id);
+
+    // Requests without a session go to both by turns.
+    let begin = |lab: &Lab, route: &str| {
+        wait_for("a session of a node", Duration::from_secs(20), || {
+            let shown = ask(lab, "op=set&name=a&type=int&value=1", None)?;
+            shown.id.ends_with(route).then_some(shown.id)
+        })
+    };
+    let id = begin(&lab, ".n1");
+    for n in 0..6 {
+        let query = format!("op=set&name=k{n}&type=long&value={n}");
+        assert_eq!(ask(&lab, &query, Some(&id)).unwrap().id, id, "it sticks");
+    }
+    let held = ask(&lab, "", Some(&id)).unwrap().attributes;
+    assert_eq!(held.len(), 7);
+    let log_of_copies = lab.log(2);
+    assert!(!log_of_copies.contains("SEVERE"), "{log_of_copies}");
+    lab.kill(1);
+    let moved = ask(&lab, "", Some(&id)).unwrap();
+    assert_eq!((moved.id.as_str(), &moved.attributes), (id.replace(".n1", ".n2").as_str(), &held));
+    lab.start(1);
+    assert_eq!(ask(&lab, "", Some(&moved.id)).unwrap().id, moved.id, "it sticks where it is now");
+    assert_eq!(lab.stop(2), Some(0));
+    let back = ask(&lab, "", Some(&moved.id)).unwrap();
+    assert_eq!((back.id.as_str(), &back.attributes), (id.as_str(), &held));
+    let _ = proxy.kill();
+    let _ = proxy.wait();
 }
