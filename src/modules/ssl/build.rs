@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::conf::{Run, SslProcess, SslServer, Verify};
 use super::dir::SslDir;
+use crate::codec::x509;
 use crate::config::{Fatal, PostConfig, Section, Server, Warning, latin1};
 use crate::net::ciphers;
 use crate::net::tls::{IdentityError, ServerSpec, Versions, certificates, identity};
@@ -127,6 +128,18 @@ fn build(server: &Server, cache: bool, notes: &mut Lines) -> Result<Run, Lines> 
         let (cert, key, name) = (cert.clone(), key.clone(), format!("{id}:{nth}"));
         identities
             .push(identity(&cert, &key, conf.chain.as_ref()).map_err(|error| wrong(&error, &name, &cert, &key, conf))?);
+        let leaf = identities.last().and_then(|identity| identity.cert.first());
+        if let Some(leaf) = leaf {
+            if x509::is_ca(leaf) {
+                let text = "server certificate is a CA certificate (BasicConstraints: CA == TRUE !?)";
+                notes.push(("warn", format!("AH01906: {name} {text}")));
+            }
+            let host = server.rec.name.as_deref().unwrap_or_default();
+            if !x509::identities(leaf).iter().any(|pattern| x509::is_for(pattern, host)) {
+                let text = "server certificate does NOT include an ID which matches the server name";
+                notes.push(("warn", format!("AH01909: {name} {text}")));
+            }
+        }
         notes.push((
             "info",
             format!(

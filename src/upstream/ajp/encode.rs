@@ -6,7 +6,7 @@ use super::MODULE;
 use crate::codec::ajp::names::{STORED_METHOD, method_code};
 use crate::codec::ajp::{Attribute, Beginning, BodyWriter, ForwardWriter, Overflow, Part};
 use crate::logs::{self, Bytes, Level, OfServer};
-use crate::pipe::names;
+use crate::pipe::{self, names};
 use crate::upstream::Attempt;
 use crate::web::{BodyFault, BodyKind, Exchange, Wire};
 
@@ -51,6 +51,28 @@ pub(super) fn forward(
         && let Some(route) = ex.env.get(b"BALANCER_SESSION_ROUTE")
     {
         packet.attribute(Attribute::JvmRoute(route));
+    }
+    if ex.conn.tls.get().is_some() {
+        let mut value = Vec::new();
+        let look = |name: &[u8], value: &mut Vec<u8>| {
+            value.clear();
+            pipe::ssl_var(ex, name, value)
+        };
+        if look(b"SSL_CLIENT_CERT", &mut value) {
+            packet.attribute(Attribute::SslCert(&value));
+        }
+        if look(b"SSL_CIPHER", &mut value) {
+            packet.attribute(Attribute::SslCipher(&value));
+        }
+        if look(b"SSL_SESSION_ID", &mut value) {
+            packet.attribute(Attribute::SslSession(&value));
+        }
+        if let Some(tls) = ex.conn.tls.get() {
+            packet.attribute(Attribute::SslKeySize(tls.bits));
+        }
+        if look(b"SSL_PROTOCOL", &mut value) {
+            packet.attribute(Attribute::Named(b"AJP_SSL_PROTOCOL", &value));
+        }
     }
     if method_code(&ex.method) == STORED_METHOD {
         packet.attribute(Attribute::StoredMethod(&ex.method));
