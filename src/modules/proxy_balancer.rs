@@ -1,8 +1,9 @@
 //! `mod_proxy_balancer.c`.
 
 use crate::config::{Directive, ModuleRow};
+use crate::modules::proxy::manager;
 use crate::modules::rows::nothing;
-use crate::pipe::Module;
+use crate::pipe::{Hook, Module, Phase, Run};
 
 /// The module.
 pub const MODULE: Module = Module {
@@ -13,7 +14,7 @@ pub const MODULE: Module = Module {
         directives: DIRECTIVES,
         post_config: nothing,
     },
-    hooks: &[],
+    hooks: &[Hook { phase: Phase::Handler, order: 10, wants: |_, _| true, run: Run::Handle(manager::handler) }],
 };
 
 /// The directives.

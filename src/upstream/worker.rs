@@ -186,6 +186,31 @@ impl WorkerState {
 pub struct BalancerState {
     /// Requests it was asked for.
     pub requests: AtomicU64,
+    /// What the manager's forms must know, where `nonce=` does not say it.
+    nonce: OnceLock<String>,
+}
+
+impl Balancer {
+    /// What the manager's forms must know; empty: nothing can be changed.
+    pub fn nonce(&self) -> &[u8] {
+        match &self.spec.nonce {
+            Some(nonce) => nonce,
+            None => self.state.nonce.get_or_init(random_nonce).as_bytes(),
+        }
+    }
+}
+
+/// A random UUID; nothing where the system has no random numbers, so that nobody can guess it.
+fn random_nonce() -> String {
+    let mut bytes = [0; 16];
+    if getrandom::fill(&mut bytes).is_err() {
+        return String::new();
+    }
+    let mut text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    for at in [20, 16, 12, 8] {
+        text.insert(at, '-');
+    }
+    text
 }
 
 impl Backends {

@@ -24,6 +24,7 @@ mod layering;
 mod lifecycle;
 mod logfiles;
 mod man;
+mod manager;
 mod node;
 mod pipe;
 mod proxy_conf;

@@ -92,6 +92,7 @@ impl BalancerSet {
         BalancerSpec {
             name: self.name.clone(),
             key,
+            most_members: members.len() + self.growth.map_or(0, |growth| growth as usize),
             members,
             method: self.method.unwrap_or_default(),
             sticky: self.sticky.as_ref().map(|(cookie, param)| Sticky {
@@ -171,14 +172,21 @@ fn separator(value: &[u8]) -> Result<Option<u8>, String> {
     }
 }
 
+/// Methods, with the modules that bring them.
+const METHODS: &[(&str, &str, LbMethod)] = &[
+    ("byrequests", "lbmethod_byrequests_module", LbMethod::ByRequests),
+    ("bytraffic", "lbmethod_bytraffic_module", LbMethod::ByTraffic),
+    ("bybusyness", "lbmethod_bybusyness_module", LbMethod::ByBusyness),
+    ("heartbeat", "lbmethod_heartbeat_module", LbMethod::Heartbeat),
+];
+
+/// The methods that loaded modules bring.
+pub(super) fn methods(modules: &[&'static str]) -> impl Iterator<Item = (&'static str, LbMethod)> {
+    METHODS.iter().filter(|(_, module, _)| modules.contains(module)).map(|(name, _, method)| (*name, *method))
+}
+
 /// The method of this name, if the module that brings it is loaded.
-fn method(value: &[u8], modules: &[&'static str]) -> Result<LbMethod, String> {
-    const METHODS: &[(&str, &str, LbMethod)] = &[
-        ("byrequests", "lbmethod_byrequests_module", LbMethod::ByRequests),
-        ("bytraffic", "lbmethod_bytraffic_module", LbMethod::ByTraffic),
-        ("bybusyness", "lbmethod_bybusyness_module", LbMethod::ByBusyness),
-        ("heartbeat", "lbmethod_heartbeat_module", LbMethod::Heartbeat),
-    ];
+pub(super) fn method(value: &[u8], modules: &[&'static str]) -> Result<LbMethod, String> {
     METHODS
         .iter()
         .find(|(name, module, _)| name.as_bytes() == value && modules.contains(module))

@@ -3,6 +3,7 @@
 mod balancer;
 mod build;
 mod conf;
+pub mod manager;
 mod map;
 mod pass;
 mod remote;
@@ -64,7 +65,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("ProxyTimeout", Places::SERVER, Shape::Take1, settings::timeout, "Set the timeout (in seconds) for a proxied connection. This overrides the server timeout"),
     row("ProxyBadHeader", Places::SERVER, Shape::Take1, settings::bad_header, "How to handle bad header line in response: IsError | Ignore | StartBody"),
     row("BalancerMember", Places::DIR.or(Places::SERVER), Shape::Raw, sections::balancer_member, "A balancer name and scheme with list of params"),
-    row("BalancerGrowth", Places::SERVER, Shape::Take1, settings::growth, "Number of additional Balancers that can be added post-config").missing(),
+    row("BalancerGrowth", Places::SERVER, Shape::Take1, settings::growth, "Number of additional Balancers that can be added post-config").moot(),
     row("BalancerPersist", Places::SERVER, Shape::Flag, settings::persist, "on if the balancer should persist changes on reboot/restart made via the Balancer Manager").missing(),
     row("BalancerInherit", Places::SERVER, Shape::Flag, settings::inherit, "on if this server should inherit Balancers and Workers defined in the main server (Setting to off recommended if using the Balancer Manager)"),
     row("ProxyPassInherit", Places::SERVER, Shape::Flag, settings::pass_inherit, "on if this server should inherit all ProxyPass directives defined in the main server (Setting to off recommended if using the Balancer Manager)"),

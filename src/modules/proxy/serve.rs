@@ -197,7 +197,7 @@ async fn handle(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
 }
 
 /// Whether a loaded module knows the URL's scheme: for `SetHandler`, which is not for the proxy otherwise.
-fn speaks(ex: &Exchange, url: &[u8]) -> bool {
+pub(super) fn speaks(ex: &Exchange, url: &[u8]) -> bool {
     const SCHEMES: &[(&str, &[&str])] = &[
         ("proxy_http_module", &["http", "https", "ws", "wss"]),
         ("proxy_ajp_module", &["ajp"]),

@@ -1,0 +1,241 @@
+//! What a form changes.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use super::super::url::{WorkerUrl, scheme_kind};
+use super::params::Params;
+use super::{Backends, Chosen, Current, members};
+use crate::config::latin1;
+use crate::logs::{self, Bytes, Level};
+use crate::modules::proxy_hcheck;
+use crate::upstream::spec::{BalancerSpec, CheckMethod, LbMethod, Sticky, WorkerSpec, status};
+use crate::upstream::{Balancer, Worker, WorkerState};
+use crate::web::Exchange;
+
+/// The flags that a form may set.
+const FLAGS: [(&[u8], u32); 7] = [
+    (b"w_status_I", status::IGNORE_ERRORS),
+    (b"w_status_N", status::DRAIN),
+    (b"w_status_D", status::DISABLED),
+    (b"w_status_H", status::HOT_STANDBY),
+    (b"w_status_R", status::HOT_SPARE),
+    (b"w_status_C", status::HC_FAILED),
+    (b"w_status_S", status::STOPPED),
+];
+
+/// Carries out what is asked for; a status if that is refused.
+pub(super) fn apply(
+    ex: &Exchange,
+    current: &Current,
+    backends: &Backends,
+    chosen: Chosen,
+    params: &Params,
+) -> Result<(), u16> {
+    let Some((at, balancer)) = chosen.balancer.and_then(|at| Some((at, backends.balancers.get(at)?))) else {
+        return Ok(());
+    };
+    if let Some((at, worker)) = chosen.worker.and_then(|at| Some((at, backends.workers.get(at)?))) {
+        change_worker(ex, current, backends, balancer, (at, worker), params);
+    }
+    if chosen.worker.is_some() {
+        return Ok(());
+    }
+    change_balancer(ex, current, backends, (at, balancer), params);
+    add_member(ex, current, backends, (at, balancer), params)
+}
+
+fn change_worker(
+    ex: &Exchange,
+    current: &Current,
+    backends: &Backends,
+    balancer: &Balancer,
+    (at, worker): (usize, &Arc<Worker>),
+    params: &Params,
+) {
+    let mut spec = worker.spec.clone();
+    let mut weighed = false;
+    if let Some(factor) = params.get(b"w_lf") {
+        let text = std::str::from_utf8(factor).unwrap_or_default();
+        let hundredfold = (text.trim().parse::<f64>().unwrap_or(0.0) * 100.0) as i64;
+        if let Some(factor) = u32::try_from(hundredfold).ok().filter(|factor| (100..=10_000).contains(factor)) {
+            spec.load_factor = factor;
+            weighed = true;
+        }
+    }
+    if let Some(set) = params.number(b"w_ls", 0, 99) {
+        spec.lbset = set;
+    }
+    if let Some(route) = params.text(b"w_wr").filter(|route| route.len() < 64) {
+        spec.route = route;
+    }
+    if let Some(redirect) = params.text(b"w_rr").filter(|redirect| redirect.len() < 64) {
+        spec.redirect = redirect;
+    }
+    change_health(ex, &mut spec, params);
+    let changed = Arc::new(Worker { spec, state: worker.state.clone() });
+    current.change(|next| {
+        if let Some(place) = next.workers.get_mut(at) {
+            *place = changed.clone();
+        }
+    });
+    let usable = worker.state.is_usable();
+    for (name, bit) in FLAGS {
+        match params.get(name).map(|value| crate::base::clock::leading_integer(value).0.unwrap_or(0)) {
+            Some(0) => worker.state.status.fetch_and(!bit, Relaxed),
+            Some(_) => worker.state.status.fetch_or(bit, Relaxed),
+            None => continue,
+        };
+    }
+    if weighed {
+        for member in members(&current.load(), balancer) {
+            member.state.lbstatus.store(i64::from(member.spec.load_factor), Relaxed);
+        }
+    }
+    if !usable && worker.state.is_usable() {
+        forget_balance(backends, balancer, balancer.spec.method);
+    }
+}
+
+fn change_health(ex: &Exchange, spec: &mut WorkerSpec, params: &Params) {
+    let health = &mut spec.health;
+    if let Some(name) = params.get(b"w_hm")
+        && let Some((_, method)) =
+            CheckMethod::ALL.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name))
+    {
+        health.method = *method;
+    }
+    if let Some(millis) = params.number(b"w_hi", 100, i64::from(i32::MAX)) {
+        health.interval = Duration::from_millis(millis.into());
+    }
+    if let Some(passes) = params.number(b"w_hp", 1, i64::from(i32::MAX)) {
+        health.passes = passes;
+    }
+    if let Some(fails) = params.number(b"w_hf", 1, i64::from(i32::MAX)) {
+        health.fails = fails;
+    }
+    if let Some(uri) = params.text(b"w_hu").filter(|uri| uri.len() < 64) {
+        health.uri = uri;
+    }
+    if let Some(name) = params.get(b"w_he") {
+        let known = proxy_hcheck::conditions(ex.server());
+        health.condition = known.into_iter().rev().find(|(other, _)| other == name);
+    }
+}
+
+/// A new method begins at the beginning.
+fn forget_balance(backends: &Backends, balancer: &Balancer, method: LbMethod) {
+    for member in members(backends, balancer) {
+        member.state.lbstatus.store(0, Relaxed);
+        if method == LbMethod::ByTraffic {
+            member.state.transferred.store(0, Relaxed);
+            member.state.read.store(0, Relaxed);
+        }
+    }
+}
+
+fn change_balancer(
+    ex: &Exchange,
+    current: &Current,
+    backends: &Backends,
+    (at, balancer): (usize, &Arc<Balancer>),
+    params: &Params,
+) {
+    let mut spec = balancer.spec.clone();
+    if let Some(name) = params.get(b"b_lbm")
+        && let Ok(method) = super::super::balancer::method(name, &ex.live.generation.globals.modules)
+    {
+        if method != spec.method {
+            forget_balance(backends, balancer, method);
+        }
+        spec.method = method;
+    }
+    if let Some(seconds) = params.number(b"b_tmo", 0, 7200) {
+        spec.timeout = Some(Duration::from_secs(seconds.into()));
+    }
+    if let Some(attempts) = params.number(b"b_max", 0, 99) {
+        spec.max_attempts = Some(attempts);
+    }
+    if let Some(value) = params.get(b"b_sforce") {
+        spec.no_failover = crate::base::clock::leading_integer(value).0.unwrap_or(0) != 0;
+    }
+    if let Some(text) = params.text(b"b_ss").filter(|text| !text.is_empty() && text.len() < 64) {
+        spec.sticky = sticky(&text, spec.sticky.as_ref());
+    }
+    put(current, at, balancer, spec);
+}
+
+fn sticky(text: &[u8], before: Option<&Sticky>) -> Option<Sticky> {
+    if text == b"-" {
+        return None;
+    }
+    let (cookie, param) = match memchr::memchr(b'|', text) {
+        Some(at) => (text.get(..at)?, text.get(at + 1..)?),
+        None => (text, text),
+    };
+    Some(Sticky {
+        cookie: cookie.to_vec(),
+        param: param.to_vec(),
+        separator: before.map_or(Some(b'.'), |before| before.separator),
+        semicolon_ends: before.is_some_and(|before| before.semicolon_ends),
+    })
+}
+
+fn put(current: &Current, at: usize, balancer: &Balancer, spec: BalancerSpec) {
+    let changed = Arc::new(Balancer { spec, state: balancer.state.clone() });
+    current.change(|next| {
+        if let Some(place) = next.balancers.get_mut(at) {
+            *place = changed.clone();
+        }
+    });
+}
+
+/// A new member, where there is room for one. It takes no requests before it is enabled.
+fn add_member(
+    ex: &Exchange,
+    current: &Current,
+    backends: &Backends,
+    (at, balancer): (usize, &Arc<Balancer>),
+    params: &Params,
+) -> Result<(), u16> {
+    let sure = params.get(b"b_wyes").is_some_and(|value| value == b"1");
+    let Some(url) = params.get(b"b_nwrkr").filter(|url| sure && !url.is_empty()) else { return Ok(()) };
+    let (name, shown) = (&balancer.spec.name, Bytes(url));
+    let Ok(parsed) = WorkerUrl::parse(url, false) else {
+        logs::error!(ex, Level::Error, "proxy_balancer", "AH10163: {name}: failed to add worker {shown}");
+        return Err(400);
+    };
+    let full_name = latin1(&parsed.name);
+    let scheme = scheme_kind(&parsed.scheme);
+    let there = members(backends, balancer).any(|member| full_name.starts_with(&member.spec.name));
+    let full = balancer.spec.members.len() >= balancer.spec.most_members;
+    if there || full || full_name.len() > 383 || !super::super::serve::speaks(ex, url) {
+        logs::error!(ex, Level::Error, "proxy_balancer", "AH10164: {name}: failed to add worker {shown}");
+        return Err(400);
+    }
+    let mut spec = WorkerSpec::new(full_name, scheme, parsed.host.clone(), parsed.port);
+    if let Some(path) = parsed.socket_path(&super::super::runtime_dir(&ex.live.generation.globals)) {
+        spec.endpoint = crate::upstream::spec::Endpoint::Unix(path);
+    }
+    if matches!(parsed.scheme.as_str(), "ws" | "wss") {
+        spec.upgrade = Some(b"WebSocket".to_vec());
+    }
+    spec.key = format!("{}\n{}", balancer.spec.key, parsed.full_name());
+    spec.scheme_text = parsed.scheme;
+    spec.path = parsed.path;
+    spec.status = status::DISABLED;
+    spec.server = members(backends, balancer).next().map_or(ex.server, |member| member.spec.server);
+    let state = Arc::new(WorkerState::new(spec.status));
+    let worker = Arc::new(Worker { spec, state });
+    current.change(|next| {
+        let index = next.workers.len();
+        next.workers.push(worker.clone());
+        if let Some(place) = next.balancers.get_mut(at) {
+            let mut spec = place.spec.clone();
+            spec.members.push(index);
+            *place = Arc::new(Balancer { spec, state: place.state.clone() });
+        }
+    });
+    Ok(())
+}

@@ -1,0 +1,76 @@
+//! `balancer-manager`.
+
+use crate::support::{Message, Origin, Server, Site};
+
+const MODULES: &[&str] =
+    &["proxy", "proxy_http", "slotmem_shm", "proxy_balancer", "lbmethod_byrequests", "lbmethod_bytraffic"];
+
+fn site(name: &str, ports: [u16; 2]) -> Site {
+    let site = Site::new(name);
+    let conf = format!(
+        "<Location /bm>\nSetHandler balancer-manager\n</Location>\nProxyPass /bm !\n<Proxy balancer://b>\n\
+         BalancerMember http://127.0.0.1:{}\nProxySet growth=1 nonce=abc\n</Proxy>\nProxyPass / balancer://b/\n# {}",
+        ports[0], ports[1]
+    );
+    site.httpd_conf(MODULES, &conf);
+    site
+}
+
+fn post(server: &Server<'_>, referer: &str, form: &str) -> Message {
+    let mut client = server.connect();
+    client.send(format!(
+        "POST /bm HTTP/1.1\r\nHost: localhost\r\nReferer: {referer}\r\nConnection: close\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
+        form.len()
+    ));
+    client.response()
+}
+
+const OWN: &str = "http://localhost/bm";
+
+fn xml(server: &Server<'_>) -> String {
+    server.get("/bm?xml=1", &format!("Referer: {OWN}\r\n")).text()
+}
+
+#[test]
+fn forms_change_members_and_links_do_not() {
+    let (a, b) = (
+        Origin::replying("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na"),
+        Origin::replying("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nb"),
+    );
+    let (first, second) = (format!("http://127.0.0.1:{}", a.port), format!("http://127.0.0.1:{}", b.port));
+    let site = site("bm-change", [a.port, b.port]);
+    let server = site.start();
+    let disable = format!("b=b&w={first}&w_status_D=1&nonce=abc");
+    let enabled = "<httpd:status>Init Ok </httpd:status>";
+    // A link, another site's form, a wrong nonce.
+    assert_eq!(server.get(&format!("/bm?{disable}"), &format!("Referer: {OWN}\r\n")).status, 200);
+    assert_eq!(post(&server, "http://evil.test/bm", &disable).status, 200);
+    assert_eq!(post(&server, OWN, &disable.replace("abc", "abd")).status, 200);
+    assert!(xml(&server).contains(enabled), "{}", xml(&server));
+    assert_eq!(server.get("/x", "").text(), "a");
+    // The page in place of the document without the right referer.
+    assert!(server.get("/bm?xml=1", "").text().starts_with("<!DOCTYPE"));
+
+    let page = post(&server, OWN, &format!("b=b&nonce=abc&b_nwrkr={second}&b_wyes=1")).text();
+    assert!(page.contains("<td>2 [2 Used]</td>") && page.contains("<td>Init Dis </td>"), "{page}");
+    assert_eq!(post(&server, OWN, "b=b&nonce=abc&b_nwrkr=http://127.0.0.1:9&b_wyes=1").status, 400);
+    post(&server, OWN, &format!("b=b&w={second}&w_status_D=0&w_lf=2.5&w_wr=r2&nonce=abc"));
+    post(&server, OWN, &disable);
+    let text = xml(&server);
+    for part in ["<httpd:status>Init Dis </httpd:status>", enabled, "<httpd:loadfactor>2.50<", "<httpd:route>r2<"] {
+        assert!(text.contains(part), "{part} {text}");
+    }
+    assert_eq!((server.get("/x", "").text() + &server.get("/x", "").text()).as_str(), "bb");
+
+    post(&server, OWN, "b=b&b_lbm=bytraffic&b_tmo=9&b_ss=X|y&nonce=abc");
+    let text = xml(&server);
+    for part in ["<httpd:lbmethod>bytraffic<", "<httpd:timeout>9<", "<httpd:stickysession>X<"] {
+        assert!(text.contains(part), "{part} {text}");
+    }
+    let log = server.log("logs/error_log", |log| log.contains("AH10164"));
+    assert!(
+        log.contains("AH10187: ignoring params in balancer-manager cross-site access http://evil.test/bm: localhost"),
+        "{log}"
+    );
+}
