@@ -172,7 +172,7 @@ impl Row {
                 texts,
             };
             std::sync::atomic::fence(Acquire);
-            if version % 2 == 0 && self.version.load(Relaxed) == version {
+            if version.is_multiple_of(2) && self.version.load(Relaxed) == version {
                 return Some(seen);
             }
         }

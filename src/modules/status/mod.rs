@@ -51,7 +51,7 @@ fn begin(ex: &mut Exchange) -> Outcome {
         vhost.extend_from_slice(rec.name.as_deref().unwrap_or(b"localhost"));
         vhost.push(b':');
         let mut port = Vec::new();
-        push_decimal(&mut port, u64::from(rec.port.unwrap_or(ex.conn.local.port())));
+        push_decimal(&mut port, u64::from(rec.port.unwrap_or_else(|| ex.conn.local.port())));
         vhost.extend_from_slice(&port);
         let texts = [ex.client_ip.as_slice(), b"http/1.1", &vhost, &ex.the_request];
         scoreboard::begin(ex.started_micros, ex.conn.keepalives.get() + 1, Some(texts))

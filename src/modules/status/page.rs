@@ -37,7 +37,7 @@ pub(super) struct Figures {
 
 /// A CPU's time in seconds, in the system's ticks.
 fn seconds(time: TimeVal) -> f64 {
-    let hundredths = time.tv_sec() * 100 + i64::from(time.tv_usec()) / 10_000;
+    let hundredths = time.tv_sec() * 100 + time.tv_usec() / 10_000;
     hundredths as f64 / 100.0
 }
 
