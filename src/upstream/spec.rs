@@ -335,9 +335,7 @@ pub struct BalancerSpec {
     pub force_recovery: bool,
     /// `nonce`: `None` is a random one, empty is `None` as written.
     pub nonce: Option<Vec<u8>>,
-    /// As many members as there may be: those configured, and `growth` more.
-    pub most_members: usize,
-    /// `growth`.
+    /// `growth`: how many members the manager may still add.
     pub growth: Option<u32>,
 }
 

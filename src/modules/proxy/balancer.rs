@@ -92,7 +92,6 @@ impl BalancerSet {
         BalancerSpec {
             name: self.name.clone(),
             key,
-            most_members: members.len() + self.growth.map_or(0, |growth| growth as usize),
             members,
             method: self.method.unwrap_or_default(),
             sticky: self.sticky.as_ref().map(|(cookie, param)| Sticky {

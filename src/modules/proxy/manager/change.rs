@@ -209,7 +209,7 @@ fn add_member(
     let full_name = latin1(&parsed.name);
     let scheme = scheme_kind(&parsed.scheme);
     let there = members(backends, balancer).any(|member| full_name.starts_with(&member.spec.name));
-    let full = balancer.spec.members.len() >= balancer.spec.most_members;
+    let full = balancer.spec.growth.unwrap_or(0) == 0;
     if there || full || full_name.len() > 383 || !super::super::serve::speaks(ex, url) {
         logs::error!(ex, Level::Error, "proxy_balancer", "AH10164: {name}: failed to add worker {shown}");
         return Err(400);
@@ -234,6 +234,7 @@ fn add_member(
         if let Some(place) = next.balancers.get_mut(at) {
             let mut spec = place.spec.clone();
             spec.members.push(index);
+            spec.growth = spec.growth.map(|growth| growth.saturating_sub(1));
             *place = Arc::new(Balancer { spec, state: place.state.clone() });
         }
     });

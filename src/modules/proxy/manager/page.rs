@@ -212,7 +212,7 @@ impl View<'_> {
              <br />\n\n<table><tr><th>Worker URL</th><th>Route</th><th>RouteRedir</th><th>Factor</th><th>Set</th>\
              <th>Status</th><th>Elected</th><th>Busy</th><th>Load</th><th>To</th><th>From</th>",
             spec.name,
-            spec.most_members.max(spec.members.len()),
+            spec.members.len() + spec.growth.map_or(0, |growth| growth as usize),
             spec.members.len(),
             sticky(spec, " (None) "),
             on_off(spec.no_failover),
@@ -377,7 +377,7 @@ impl View<'_> {
              &nbsp;&nbsp;&nbsp;&nbsp;(Use '-' to delete)</td></tr>\n",
             sticky(spec, ""),
         );
-        if spec.members.len() < spec.most_members {
+        if spec.growth.is_some_and(|growth| growth > 0) {
             out.push_str(
                 "<tr><td>Add New Worker:</td><td><input name='b_nwrkr' id='b_nwrkr' size=32 type=text>\
                  &nbsp;&nbsp;&nbsp;&nbsp;Are you sure? <input name='b_wyes' id='b_wyes' type=checkbox value='1'></td></tr>",
