@@ -121,7 +121,7 @@ pub(super) fn take_gzip(ex: &mut Exchange) -> bool {
 
 /// Notes what a compression came to: ratio in percent, input, output.
 pub(super) fn note(notes: &mut Table, names: &[Option<Arc<[u8]>>; 3], input: u64, output: u64) {
-    let ratio = if input > 0 { (output * 100 / input).to_string() } else { "-".to_owned() };
+    let ratio = (output * 100).checked_div(input).map_or_else(|| "-".to_owned(), |ratio| ratio.to_string());
     for (name, value) in names.iter().zip([ratio, input.to_string(), output.to_string()]) {
         if let Some(name) = name {
             notes.set(name, value.as_bytes());
