@@ -82,7 +82,7 @@ pub struct Core {
 }
 
 enum Membership {
-    Mcast(Mcast),
+    Mcast(Box<Mcast>),
     Static(Box<StaticService>),
 }
 
@@ -93,7 +93,9 @@ impl Core {
         adopt(config, &mut local);
         let layers = config.interceptors.iter().map(|one| interceptor(one, config)).collect();
         let membership = match &config.membership {
-            MembershipConfig::Mcast(mcast) => Membership::Mcast(Mcast::new(mcast.clone(), &config.limits, bottom - 1)),
+            MembershipConfig::Mcast(mcast) => {
+                Membership::Mcast(Box::new(Mcast::new(mcast.clone(), &config.limits, bottom - 1)))
+            }
             MembershipConfig::Static(service) => {
                 Membership::Static(Box::new(StaticService::new(service.clone(), &config.name, &local, bottom - 1)))
             }

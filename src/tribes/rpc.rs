@@ -177,7 +177,10 @@ impl Router {
 
     /// Answers that come too late are left over.
     fn tell(&self, uuid: &[u8], answer: Option<Answer>) {
-        self.state(|state| state.asked.get(uuid).map(|asked| asked.send(answer)));
+        if let Some(asked) = self.state(|state| state.asked.get(uuid).cloned()) {
+            // Who asked may just have given up.
+            let _ = asked.send(answer);
+        }
     }
 }
 

@@ -167,7 +167,7 @@ impl Interceptor for Throughput {
     }
 
     fn send(&mut self, out: Outgoing, cx: &mut Context<'_>) {
-        self.since.get_or_insert(cx.now().tick);
+        self.since.get_or_insert_with(|| cx.now().tick);
         self.sent += 1;
         self.sent_bytes += (out.message.len() * out.to.len()) as u64;
         self.report(cx);
@@ -175,7 +175,7 @@ impl Interceptor for Throughput {
     }
 
     fn receive(&mut self, message: Incoming, cx: &mut Context<'_>) {
-        self.since.get_or_insert(cx.now().tick);
+        self.since.get_or_insert_with(|| cx.now().tick);
         self.received += 1;
         self.received_bytes += message.data.message.len() as u64;
         self.report(cx);
