@@ -80,6 +80,7 @@ impl Json {
     pub fn plain(&self) -> String {
         match self {
             Self::Text(text) => text.clone(),
+            Self::Float(number) if !number.is_finite() => number.to_string(),
             Self::List(list) => format!("[{}]", list.iter().map(Self::plain).collect::<Vec<_>>().join(", ")),
             Self::Object(members) => {
                 let members: Vec<_> = members.iter().map(|(name, value)| format!("{name}={}", value.plain())).collect();
