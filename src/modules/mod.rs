@@ -83,7 +83,7 @@ pub mod mime;
 pub mod mime_magic;
 pub mod mpm;
 pub mod mpm_event;
-mod mpm_limits;
+pub mod mpm_limits;
 pub mod mpm_prefork;
 pub mod mpm_worker;
 pub mod negotiation;

@@ -18,6 +18,8 @@ pub struct Mpm {
     pub receive_buffer: Option<usize>,
     /// ListenTCPDeferAccept in seconds.
     pub defer_accept: Option<u32>,
+    /// AsyncRequestWorkerFactor.
+    pub async_factor: Option<f64>,
     /// GracefulShutdownTimeout in seconds; 0 waits for ever.
     pub graceful_timeout: Option<u64>,
 }
@@ -150,11 +152,15 @@ pub(super) fn process_model(cmd: &mut Cmd<'_>, _: &Args<'_>) -> Result<(), Strin
     cmd.global_only()
 }
 
-/// `AsyncRequestWorkerFactor`: of the process model as well, but its value is checked.
+/// `AsyncRequestWorkerFactor`.
 pub(super) fn async_factor(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     cmd.global_only()?;
     let value = args.text(0).trim().parse::<f64>().map_err(|_| "error parsing value".to_owned())?;
-    if value > 0.0 { Ok(()) } else { Err("AsyncRequestWorkerFactor argument must be a positive number".to_owned()) }
+    if value <= 0.0 {
+        return Err("AsyncRequestWorkerFactor argument must be a positive number".to_owned());
+    }
+    conf(cmd).async_factor = Some(value);
+    Ok(())
 }
 
 /// The values of the process, if any were set.

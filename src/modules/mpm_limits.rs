@@ -1,5 +1,5 @@
 //! The process model of the threaded MPMs: read, and corrected with httpd's warnings; the threads here are one for each
-//! core whatever is written.
+//! core whatever is written, but as many connections are served at once as httpd would.
 
 use crate::base::clock::leading_integer;
 use crate::config::{Args, Cmd, Conf, Fatal, Globals, PostConfig, Warning};
@@ -59,13 +59,14 @@ const MOST_THREADS: i64 = 100_000;
 /// httpd's corrections, in its order.
 pub(super) fn check(pc: &mut PostConfig<'_>) -> Result<(), Fatal> {
     let limits = pc.globals.conf.get::<Limits>().cloned().unwrap_or_default();
-    for text in corrections(&limits) {
+    for text in corrections(&limits).0 {
         pc.warnings.push(Warning { module: "mpm_event", level: "warn", text, bare: true });
     }
     Ok(())
 }
 
-fn corrections(limits: &Limits) -> Vec<String> {
+/// httpd's words about what it corrects, and the number of workers that is left.
+fn corrections(limits: &Limits) -> (Vec<String>, i64) {
     let mut out = Vec::new();
     let mut servers = limits.server_limit.unwrap_or(16);
     if servers > MOST {
@@ -122,6 +123,7 @@ fn corrections(limits: &Limits) -> Vec<String> {
             "AH00515: WARNING: MaxRequestWorkers of {workers} would require {needed} servers and would exceed ServerLimit \
              of {servers}, decreasing to {most}. To increase, please see the ServerLimit directive."
         ));
+        workers = most;
     }
     let started = limits.start_servers.unwrap_or(3);
     if started < 1 {
@@ -134,7 +136,25 @@ fn corrections(limits: &Limits) -> Vec<String> {
              failure. Please read the documentation."
         ));
     }
-    out
+    (out, workers)
+}
+
+/// How many connections may be busy at once (from accept to the end of a response), and how many may be open; beyond
+/// that they wait in the listening queue. As in httpd, where a worker is a thread or a process here it is a place: only
+/// mpm_event lets kept-alive connections wait without one.
+pub fn most(globals: &Globals) -> (usize, usize) {
+    let limits = globals.conf.get::<Limits>().cloned().unwrap_or_default();
+    let size = |number: i64| usize::try_from(number.max(1)).unwrap_or(usize::MAX);
+    if globals.modules.contains(&"mpm_prefork_module") {
+        let most = size(limits.max_workers.unwrap_or(256).min(limits.server_limit.unwrap_or(256)));
+        return (most, most);
+    }
+    let most = size(corrections(&limits).1);
+    if globals.modules.contains(&"mpm_worker_module") {
+        return (most, most);
+    }
+    let factor = super::mpm::of(globals).async_factor.unwrap_or(2.0);
+    (most, most + (most as f64 * factor) as usize)
 }
 
 #[cfg(test)]
@@ -143,14 +163,15 @@ mod tests {
 
     #[test]
     fn one_correction_leads_to_the_next() {
-        assert!(corrections(&Limits::default()).is_empty());
+        assert!(corrections(&Limits::default()).0.is_empty());
         let odd = Limits { threads_per_child: Some(100), ..Limits::default() };
-        let texts = corrections(&odd);
+        let (texts, left) = corrections(&odd);
+        assert_eq!(left, 384);
         assert!(texts[0].starts_with("AH00507: WARNING: ThreadsPerChild of 100 exceeds ThreadLimit of 64 threads"));
         assert!(texts[1].contains("decreasing to nearest multiple 384, for a maximum of 6 servers."));
         assert_eq!(texts.len(), 2);
         let few = Limits { server_limit: Some(0), thread_limit: Some(0), max_workers: Some(0), ..Limits::default() };
-        let numbers: Vec<String> = corrections(&few).iter().map(|text| text.chars().take(7).collect()).collect();
+        let numbers: Vec<String> = corrections(&few).0.iter().map(|text| text.chars().take(7).collect()).collect();
         assert_eq!(numbers, ["AH00499", "AH00504", "AH00507", "AH00511"]);
     }
 }

@@ -1,8 +1,8 @@
 //! `prefork.c`.
 
 use crate::config::{Directive, ModuleRow, Places, Shape, row};
-use crate::modules::mpm;
 use crate::modules::rows::nothing;
+use crate::modules::{mpm, mpm_limits};
 use crate::pipe::Module;
 
 /// The module.
@@ -29,8 +29,8 @@ pub const DIRECTIVES: &[Directive] = &[
     row("StartServers", Places::SERVER, Shape::Take1, mpm::process_model, "Number of child processes launched at server startup").moot(),
     row("MinSpareServers", Places::SERVER, Shape::Take1, mpm::process_model, "Minimum number of idle children, to handle request spikes").moot(),
     row("MaxSpareServers", Places::SERVER, Shape::Take1, mpm::process_model, "Maximum number of idle children").moot(),
-    row("MaxClients", Places::SERVER, Shape::Take1, mpm::process_model, "Deprecated name of MaxRequestWorkers").moot(),
-    row("MaxRequestWorkers", Places::SERVER, Shape::Take1, mpm::process_model, "Maximum number of children alive at the same time").moot(),
-    row("ServerLimit", Places::SERVER, Shape::Take1, mpm::process_model, "Maximum value of MaxRequestWorkers for this run of Apache").moot(),
+    row("MaxClients", Places::SERVER, Shape::Take1, mpm_limits::limit, "Deprecated name of MaxRequestWorkers"),
+    row("MaxRequestWorkers", Places::SERVER, Shape::Take1, mpm_limits::limit, "Maximum number of children alive at the same time"),
+    row("ServerLimit", Places::SERVER, Shape::Take1, mpm_limits::limit, "Maximum value of MaxRequestWorkers for this run of Apache"),
     row("GracefulShutdownTimeout", Places::SERVER, Shape::Take1, mpm::graceful_timeout, "Maximum time in seconds to wait for child processes to complete transactions during shutdown"),
 ];

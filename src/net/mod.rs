@@ -6,6 +6,7 @@
 //! - [`scoreboard`]: who is doing what.
 //! - [`tls`]: certificates and what a TLS endpoint is; [`ciphers`]: OpenSSL's lists; [`secured`]: a session over a socket.
 //! - [`link`]: messages with descriptors between our processes.
+//! - [`notify`]: what a service manager is told, and hands over.
 //! - [`files`]: files of the configuration, read by one process for another.
 
 pub mod ciphers;
@@ -13,6 +14,7 @@ pub mod daemon;
 pub mod files;
 pub mod link;
 pub mod listen;
+pub mod notify;
 pub mod opener;
 pub mod scoreboard;
 pub mod secured;

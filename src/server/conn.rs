@@ -4,6 +4,7 @@
 //! [`super::http1::Session`] is borrowed from the thread), *lingering* (our side has ended; the client's rest is read and dropped, so that the
 //! last response is not lost to a reset).
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -43,10 +44,21 @@ enum Woken {
 struct Place<'a> {
     thread: &'a Thread,
     index: usize,
+    /// It waits for another request.
+    waits: Cell<bool>,
+}
+
+impl Place<'_> {
+    fn wait(&self, waits: bool) {
+        if self.waits.replace(waits) != waits {
+            self.thread.waits(waits);
+        }
+    }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
+        self.wait(false);
         self.thread.leave(self.index);
     }
 }
@@ -58,7 +70,7 @@ pub(super) fn text_of(addr: SocketAddr) -> Box<[u8]> {
 /// Serves one connection.
 pub(super) async fn serve(thread: Rc<Thread>, socket: Socket, local: SocketAddr, peer: SocketAddr) {
     let (index, id) = thread.enter();
-    let place = Place { thread: &thread, index };
+    let place = Place { thread: &thread, index, waits: Cell::new(false) };
     let open = Open::new();
     let fronts = thread.fronts();
     let server = fronts.live.generation.select.default_server(local);
@@ -77,7 +89,7 @@ pub(super) async fn serve(thread: Rc<Thread>, socket: Socket, local: SocketAddr,
     let after = loop {
         link.wait_for(wait);
         match poll_fn(|cx| idle(&mut link, &place, cx)).await {
-            Woken::Readable => {}
+            Woken::Readable => place.wait(false),
             Woken::Drain => break After::Linger,
             Woken::Late => {
                 if !link.heard() {
@@ -92,7 +104,10 @@ pub(super) async fn serve(thread: Rc<Thread>, socket: Socket, local: SocketAddr,
         (link, after) = session.serve(link, &conn).await;
         thread.give_session(session);
         match after {
-            After::Idle(time) => wait = time,
+            After::Idle(time) => {
+                place.wait(true);
+                wait = time;
+            }
             after => break after,
         }
     };

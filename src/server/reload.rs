@@ -246,7 +246,7 @@ impl State {
             "AH00015: Unable to open logs".to_owned()
         })?;
         main_errors(&generation, &opened);
-        self.shared.current.store(Arc::new(Serving { generation: generation.clone(), opened }));
+        self.shared.go_over(Serving { generation: generation.clone(), opened });
         self.threads.tell(|| Order::Refresh);
         self.listeners = listeners;
         self.listen().await;

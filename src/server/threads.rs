@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream as StdStream};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use super::http1::Session;
 use super::socket::Socket;
 use crate::config::Generation;
 use crate::logs::{self, Errno, Level, Opened, Process};
+use crate::modules::mpm_limits;
 use crate::net::listen::Listener;
 use crate::web::Live;
 
@@ -35,24 +36,61 @@ pub(super) struct Serving {
 pub(super) struct Shared {
     /// What is served.
     pub(super) current: ArcSwap<Serving>,
-    /// Open connections of each thread.
-    loads: Vec<AtomicUsize>,
+    /// Connections of each thread.
+    loads: Vec<Load>,
     /// Numbers connections.
     ids: AtomicU64,
+    /// How many may be busy, and how many open.
+    most: (AtomicUsize, AtomicUsize),
+    /// It was said that there are as many as there may be.
+    full_said: AtomicBool,
+    /// It was said that descriptors have run out, and they still have.
+    out_said: AtomicBool,
+}
+
+/// Connections of one thread, on a cache line of its own.
+#[derive(Default)]
+#[repr(align(64))]
+struct Load {
+    /// Open ones.
+    open: AtomicUsize,
+    /// Of these, those that wait for another request.
+    idle: AtomicUsize,
 }
 
 impl Shared {
     pub(super) fn new(serving: Serving, threads: usize) -> Self {
         Self {
+            most: {
+                let (busy, open) = mpm_limits::most(&serving.generation.globals);
+                (AtomicUsize::new(busy), AtomicUsize::new(open))
+            },
             current: ArcSwap::from_pointee(serving),
-            loads: (0..threads).map(|_| AtomicUsize::new(0)).collect(),
+            loads: (0..threads).map(|_| Load::default()).collect(),
             ids: AtomicU64::new(0),
+            full_said: AtomicBool::new(false),
+            out_said: AtomicBool::new(false),
         }
+    }
+
+    /// Serves something else from here on.
+    pub(super) fn go_over(&self, serving: Serving) {
+        let (busy, open) = mpm_limits::most(&serving.generation.globals);
+        self.most.0.store(busy, Ordering::Relaxed);
+        self.most.1.store(open, Ordering::Relaxed);
+        self.current.store(Arc::new(serving));
+    }
+
+    /// Whether there are as many connections as there may be.
+    fn is_full(&self) -> bool {
+        let idle: usize = self.loads.iter().map(|load| load.idle.load(Ordering::Relaxed)).sum();
+        let open = self.connections();
+        open.saturating_sub(idle) >= self.most.0.load(Ordering::Relaxed) || open >= self.most.1.load(Ordering::Relaxed)
     }
 
     /// Open connections of all threads.
     pub(super) fn connections(&self) -> usize {
-        self.loads.iter().map(|load| load.load(Ordering::Relaxed)).sum()
+        self.loads.iter().map(|load| load.open.load(Ordering::Relaxed)).sum()
     }
 }
 
@@ -171,7 +209,7 @@ impl Thread {
 
     /// A place for a connection, with its number.
     pub(super) fn enter(&self) -> (usize, u64) {
-        self.load().fetch_add(1, Ordering::Relaxed);
+        self.load().open.fetch_add(1, Ordering::Relaxed);
         let place = self.free.borrow_mut().pop().unwrap_or_else(|| {
             let mut idle = self.idle.borrow_mut();
             idle.push(None);
@@ -182,11 +220,21 @@ impl Thread {
 
     /// The connection of this place is over.
     pub(super) fn leave(&self, place: usize) {
-        self.load().fetch_sub(1, Ordering::Relaxed);
+        self.load().open.fetch_sub(1, Ordering::Relaxed);
         if let Some(waker) = self.idle.borrow_mut().get_mut(place) {
             *waker = None;
         }
         self.free.borrow_mut().push(place);
+    }
+
+    /// A connection begins to wait for another request, or no longer does.
+    pub(super) fn waits(&self, waits: bool) {
+        let idle = &self.load().idle;
+        if waits {
+            idle.fetch_add(1, Ordering::Relaxed);
+        } else {
+            idle.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     /// Has the connection of this place woken when the thread begins to drain.
@@ -196,15 +244,15 @@ impl Thread {
         }
     }
 
-    fn load(&self) -> &AtomicUsize {
+    fn load(&self) -> &Load {
         &self.shared.loads[self.index]
     }
 
     /// The thread that should have a new connection, if it is another one: the system spreads connections by a hash of
     /// their addresses, which leaves a few kept-alive ones on one thread now and then.
     fn better(&self) -> Option<usize> {
-        let own = self.load().load(Ordering::Relaxed);
-        let loads = self.shared.loads.iter().map(|load| load.load(Ordering::Relaxed));
+        let own = self.load().open.load(Ordering::Relaxed);
+        let loads = self.shared.loads.iter().map(|load| load.open.load(Ordering::Relaxed));
         let (index, least) = loads.enumerate().min_by_key(|(_, load)| *load)?;
         (own > least + least / 8).then_some(index)
     }
@@ -299,20 +347,57 @@ impl Door {
     }
 }
 
+/// How often an acceptor looks whether there is room again.
+const ROOM: Duration = Duration::from_millis(5);
+
+/// Over when there is room for another connection.
+async fn room(shared: &Shared) {
+    if !shared.full_said.swap(true, Ordering::Relaxed) {
+        let (mpm, number) = match super::run::mpm_name(&shared.current.load().generation) {
+            mpm @ "mpm_prefork" => (mpm, "AH00161"),
+            mpm @ "mpm_worker" => (mpm, "AH00286"),
+            mpm => (mpm, "AH00484"),
+        };
+        let text = "server reached MaxRequestWorkers setting, consider raising the MaxRequestWorkers setting";
+        logs::error!(Process, Level::Error, mpm, "{number}: {text}");
+    }
+    while shared.is_full() {
+        tokio::time::sleep(ROOM).await;
+    }
+}
+
 async fn accept(thread: Rc<Thread>, door: Door, listener: Arc<Listener>) {
+    let shared = thread.shared.clone();
     loop {
+        if shared.is_full() {
+            room(&shared).await;
+        }
         let (stream, peer) = match door.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
                 use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
                 if !matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted) {
-                    logs::error!(Process, Level::Error, "core", Errno::from(&error) => "AH00468: apr_socket_accept: (client socket)");
+                    if !shared.out_said.swap(true, Ordering::Relaxed) {
+                        logs::error!(Process, Level::Error, "core", Errno::from(&error) => "AH00468: apr_socket_accept: (client socket)");
+                    }
                     // No descriptor left: the queue keeps them while others end.
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
                 continue;
             }
         };
+        if shared.out_said.load(Ordering::Relaxed) {
+            shared.out_said.store(false, Ordering::Relaxed);
+        }
+        if shared.is_full() {
+            // It came when the last place was taken. On its own, as this task may end before there is room.
+            let (thread, listener) = (thread.clone(), listener.clone());
+            tokio::task::spawn_local(async move {
+                room(&thread.shared).await;
+                admit(&thread, stream, peer, &listener);
+            });
+            continue;
+        }
         match thread.better() {
             None => admit(&thread, stream, peer, &listener),
             Some(other) => {

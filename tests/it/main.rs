@@ -32,6 +32,7 @@ mod proxy_map;
 mod remoteip;
 mod sessions;
 mod status;
+mod services;
 mod support;
 mod tls;
 mod tomcat;

@@ -25,6 +25,7 @@ use std::process::{Command, ExitCode};
 
 use super::cli::Invocation;
 use crate::net::link::Link;
+use crate::net::notify::VARIABLES;
 
 /// Which kind of process this is to be, and whose child: `KIND:PID`.
 const ROLE: &str = "TANDEM_ROLE";
@@ -121,6 +122,9 @@ fn again(kind: &str) -> Command {
     if let Some(name) = args.next() {
         command.arg0(name);
     }
+    for name in VARIABLES {
+        command.env_remove(name);
+    }
     command.args(args).env(ROLE, format!("{kind}:{}", std::process::id()));
     if std::env::var_os(STARTED_IN).is_none() {
         command.env(STARTED_IN, std::env::current_dir().unwrap_or_else(|_| "/".into()));
@@ -131,6 +135,9 @@ fn again(kind: &str) -> Command {
 /// Without what only our own processes are to know.
 fn clean(command: &mut Command) {
     command.env_remove(ROLE).env_remove(STARTED_IN);
+    for name in VARIABLES {
+        command.env_remove(name);
+    }
 }
 
 /// Starts to serve: as this process, or in the background.

@@ -1,7 +1,7 @@
 //! The steward's own life: signals in, processes kept.
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
@@ -22,6 +22,7 @@ use super::{again, ask, say, tell};
 use crate::logs::{self, Errno, Level, Process};
 use crate::net::daemon;
 use crate::net::link::{Link, MOST_FDS, Message};
+use crate::net::notify;
 use crate::net::opener::{InProcess, Opener, SocketOptions};
 
 /// How long a server may take to end that was told to; it gives its requests ten seconds.
@@ -47,6 +48,8 @@ enum Event {
     Restart,
     /// A server that was told to end has not.
     Late,
+    /// The service manager wants to hear that the server is there.
+    Watch,
 }
 
 /// A process of ours.
@@ -89,6 +92,8 @@ struct Steward {
     /// Who waits for the start, when this is in the background.
     report: Option<Link>,
     background: bool,
+    /// Listening sockets that a service manager has opened.
+    given: Vec<TcpListener>,
     events: UnboundedSender<Event>,
 }
 
@@ -112,6 +117,7 @@ pub(super) fn run(report: Option<Link>) -> ExitCode {
             pid_file: None,
             background: report.is_some(),
             report,
+            given: notify::sockets(),
             events,
         };
         let code = runtime.block_on(steward.live(happened));
@@ -230,6 +236,13 @@ impl Steward {
                 }
                 Ok(None)
             }
+            Event::Watch => {
+                self.tell(tell::PING, &[]);
+                if let Some(time) = notify::watchdog() {
+                    self.later(time, Event::Watch);
+                }
+                Ok(None)
+            }
             Event::Late => {
                 if let Some(server) = &self.server {
                     let _ = daemon::signal(server.pid, Signal::SIGKILL);
@@ -303,7 +316,11 @@ impl Steward {
             receive_buffer: size(3),
             v6_only: message.number(4) != 0,
         };
-        let sockets = InProcess.listen(addr, &options, size(5))?;
+        let is_it = |socket: &TcpListener| socket.local_addr().is_ok_and(|given| given == addr);
+        let sockets = match self.given.iter().position(is_it) {
+            Some(at) => vec![self.given.remove(at)],
+            None => InProcess.listen(addr, &options, size(5))?,
+        };
         self.next.listeners.push(Rc::new(Listening { addr, sockets }));
         Ok(())
     }
@@ -333,6 +350,7 @@ impl Steward {
                 }
             }
             say::FAILED if self.committed => self.verdict(false),
+            say::PONG => notify::notify("WATCHDOG=1"),
             _ => {}
         }
     }
@@ -350,7 +368,13 @@ impl Steward {
             if self.state == State::Starting {
                 self.state = State::Serving;
                 self.leave_terminal();
+                if notify::watchdog().is_some() {
+                    self.later(Duration::ZERO, Event::Watch);
+                }
             }
+        }
+        if serves && self.state == State::Serving {
+            notify::notify("READY=1\nSTATUS=Serving");
         }
         self.answer(if serves { 0 } else { 5 });
     }
@@ -382,7 +406,10 @@ impl Steward {
                 self.remove_pid_file();
                 return Some(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1));
             }
-            State::Serving if !status.success() => self.tell(tell::REJECTED, &[]),
+            State::Serving if !status.success() => {
+                self.tell(tell::REJECTED, &[]);
+                notify::notify("READY=1\nSTATUS=Configuration not accepted, serving the one before");
+            }
             State::Serving | State::Ending => {}
         }
         if std::mem::take(&mut self.again) && self.state == State::Serving {
@@ -392,6 +419,7 @@ impl Steward {
     }
 
     fn prepare_again(&mut self) {
+        notify::reloading();
         if let Some(name) = self.unsaid.take() {
             self.tell(tell::SIGNAL, &[name.as_bytes()]);
         }
@@ -430,6 +458,7 @@ impl Steward {
         if self.server.is_none() {
             return Some(0);
         }
+        notify::notify("STOPPING=1");
         let mut words = vec![name.as_bytes()];
         words.extend(removed.as_deref().map(|path| path.as_os_str().as_bytes()));
         self.tell(tell::SIGNAL, &words);
