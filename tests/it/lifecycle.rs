@@ -282,7 +282,7 @@ fn reloads_under_load_drop_nothing() {
     let mut lines: Vec<&str> = text.lines().map(|line| line.split(' ').next().unwrap()).collect();
     let mut expected: Vec<String> = Vec::new();
     for (client, sent) in sent.iter().enumerate() {
-        let target = |number: usize| format!("/{}{client}-{number}", if number % 2 == 0 { "p/" } else { "n" });
+        let target = |number: usize| format!("/{}{client}-{number}", if number.is_multiple_of(2) { "p/" } else { "n" });
         expected.extend((0..*sent).map(target));
     }
     lines.retain(|line| *line != "/index.html");
