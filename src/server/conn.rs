@@ -194,9 +194,10 @@ mod tests {
         size_of::<F>()
     }
 
-    /// Ten thousand idle connections hold ten thousand of these.
+    /// Ten thousand idle connections hold ten thousand of these; the rest of the 2 KiB that one may cost is the
+    /// runtime's and the record of the connection.
     #[test]
     fn an_idle_connection_is_small() {
-        assert!(size(serve) <= 400, "{} bytes", size(serve));
+        assert!(size(serve) <= 700, "{} bytes", size(serve));
     }
 }
