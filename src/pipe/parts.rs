@@ -46,7 +46,7 @@ pub enum Selection {
 /// Answers the request's ranges: makes the head say 206 and what goes with it, and says what to send.
 pub fn select(ex: &mut Exchange, length: u64) -> Selection {
     // Ranges are of the body as it is sent; a filter that changes it makes them meaningless.
-    super::respond::begin(ex, Some(length));
+    super::head::begin(ex, Some(length));
     if !ex.filters.is_empty() || !ex.headers_in.contains(b"Range") {
         return Selection::Whole;
     }

@@ -13,7 +13,8 @@ use super::front::{Front, Fronts};
 use super::link::Link;
 use super::rates::Stage;
 use super::threads::Thread;
-use super::wire::{Expect, Http1, IN_SIZE, Incoming, Trouble};
+use super::incoming::{Expect, IN_SIZE, Incoming, Trouble};
+use super::wire::Http1;
 use crate::base::clock::{Clock, SystemClock};
 use crate::codec::http1::head::Severity;
 use crate::codec::http1::{

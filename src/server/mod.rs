@@ -6,6 +6,7 @@ pub mod dumps;
 mod front;
 mod host;
 mod http1;
+mod incoming;
 mod link;
 mod lint;
 pub mod load;

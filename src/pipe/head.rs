@@ -1,0 +1,401 @@
+//! The head of the response: what a handler left in the exchange becomes fields, framing and keep-alive.
+
+use std::time::Instant;
+
+use super::chain::plan;
+use super::{Phase, Run, media};
+use crate::base::clock::{Clock, SystemClock, push_http_date};
+use crate::codec::http1::write::push_decimal;
+use crate::codec::http1::{all_content, is_token};
+use crate::logs::{self, Bytes, Level};
+use crate::web::{Exchange, Framing, HeadOut, ProxyKind, Range, Table, Wire, status};
+
+/// Sends the response head once: runs the hooks of [`super::Phase::Head`], joins `err_headers_out` and `headers_out`,
+/// adds what the server itself says (Date, Server, Content-Type of [`super::media`], Content-Encoding, Content-Language, framing, Connection) in httpd's order, and hands it
+/// to the wire. `length` is the length of the body that the handler will send, if it knows it; body filters may take
+/// it back. Does nothing if the head is out.
+pub fn head(ex: &mut Exchange, wire: &mut dyn Wire, length: Option<u64>) {
+    if ex.head_sent || ex.response.waiting {
+        return;
+    }
+    begin(ex, length);
+    if !ex.filters.is_empty() {
+        if matches!(ex.status, 204 | 304) || (ex.header_only && ex.proxyreq != ProxyKind::None) {
+            return send_head(ex, wire, None, None);
+        }
+        ex.response.waiting = true;
+        return;
+    }
+    if let Some(length) = length.filter(|_| !ex.headers_out.contains(b"Content-Length")) {
+        let mut text = [0; 20];
+        ex.headers_out.add(b"Content-Length", decimal(length, &mut text));
+    }
+    send_head(ex, wire, None, length);
+}
+
+/// Starts the filters that were asked for: each sees the fields that the one in front of it left.
+pub(super) fn begin(ex: &mut Exchange, length: Option<u64>) {
+    if ex.planned.is_empty() {
+        return;
+    }
+    let said = ex.headers_out.get(b"Content-Length").and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+    let mut length = length.or(said);
+    if ex.header_only && ex.proxyreq != ProxyKind::None {
+        // The backend sends no body.
+        length = Some(0);
+    }
+    let planned = std::mem::take(&mut ex.planned);
+    for filter in planned {
+        if let Some(started) = (filter.start)(ex, filter.which, length) {
+            ex.filters.push(started);
+            ex.headers_out.unset(b"Content-Length");
+            length = None;
+        }
+    }
+}
+
+/// The head that waited goes out; `computed` is the length of the body if it is all here.
+pub(super) fn release(ex: &mut Exchange, wire: &mut dyn Wire, computed: Option<u64>) {
+    if std::mem::take(&mut ex.response.waiting) {
+        send_head(ex, wire, computed, None);
+    }
+}
+
+/// `computed` is the length of a body that is complete here, said where httpd's content-length filter says it: behind
+/// the changes of the Head phase.
+pub(super) fn send_head(ex: &mut Exchange, wire: &mut dyn Wire, computed: Option<u64>, announced: Option<u64>) {
+    ex.head_sent = true;
+    if ex.assbackwards {
+        ex.response.no_body = false;
+        ex.response.framing = Framing::Close;
+        // Said to nobody, but the log asks.
+        ex.headers_out.set(b"Connection", b"close");
+        if let Some(length) = computed {
+            let mut text = [0; 20];
+            ex.headers_out.set_if_absent(b"Content-Length", decimal(length, &mut text));
+        }
+        ex.close = true;
+        let code = ex.status;
+        hand_over(ex, wire, code, b"", false);
+        return;
+    }
+    let chain = ex.chain.clone();
+    for run in plan(&chain).hooks(Phase::Head) {
+        if let Run::Now(run) = run {
+            run(ex);
+        }
+    }
+    if let Some(range) = ex.response.range.take() {
+        ex.status = 206;
+        match range {
+            Range::One(which) => ex.headers_out.set(b"Content-Range", &which),
+            Range::Several(kind) => ex.content_type = kind,
+        }
+    }
+    if let Some(length) = computed.filter(|_| !ex.response.broken_body && !ex.response.unmeasured)
+        && !ex.headers_out.contains(b"Content-Length")
+        && !ex.err_headers_out.contains(b"Content-Length")
+    {
+        let mut text = [0; 20];
+        ex.headers_out.add(b"Content-Length", decimal(length, &mut text));
+    }
+    if let Some(length) = announced.filter(|_| ex.filters.is_empty() && !ex.header_only) {
+        // Whatever the Head phase made of it: the body has the length that it has.
+        let mut text = [0; 20];
+        let text = decimal(length, &mut text);
+        if ex.headers_out.get(b"Content-Length").is_none_or(|value| value != text) {
+            ex.headers_out.set(b"Content-Length", text);
+        }
+    }
+    if !sendable(ex) {
+        replace(ex);
+    }
+    let mut fields = std::mem::take(&mut ex.response.fields);
+    fields.clear();
+    let mut text = std::mem::take(&mut ex.response.buffers[0]);
+    text.clear();
+    // A client that still waits for leave to send its body may send it or not: nobody can tell what follows.
+    if wire.expects_continue() {
+        ex.close = true;
+    }
+    let keep_alive = compose(ex, plan(&chain).banner(), &mut fields, &mut text);
+    ex.response.fields = fields;
+    text.clear();
+    ex.response.buffers[0] = text;
+    let line = std::mem::take(&mut ex.status_line);
+    let given = line.first_chunk().and_then(|code| number(*code)) == Some(ex.status);
+    let (code, reason) = match (status::known(ex.status), line.get(3..)) {
+        (_, Some([b' ', reason @ ..])) if given => (ex.status, reason),
+        (Some(row), _) => (ex.status, row.reason.as_bytes()),
+        (None, Some([])) if given => (ex.status, b"".as_slice()),
+        // A status that httpd has no words for goes out as 500; the log keeps it.
+        (None, _) => (500, status::of(500).reason.as_bytes()),
+    };
+    hand_over(ex, wire, code, reason, keep_alive);
+    ex.status_line = line;
+}
+
+fn number(digits: [u8; 3]) -> Option<u16> {
+    digits.iter().try_fold(0, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + u16::from(digit - b'0')))
+}
+
+fn hand_over(ex: &mut Exchange, wire: &mut dyn Wire, code: u16, reason: &[u8], keep_alive: bool) {
+    ex.first_byte = Some(Instant::now());
+    ex.close = !keep_alive;
+    if ex.close {
+        wire.close();
+    }
+    let http10 = ex.proto_num == 1000 && ex.env.contains(b"force-response-1.0");
+    wire.head(&HeadOut {
+        status: code,
+        reason,
+        fields: &ex.response.fields,
+        framing: ex.response.framing,
+        keep_alive,
+        omit: ex.assbackwards,
+        http10,
+    });
+}
+
+/// Puts the fields together and decides the framing; says whether the connection may go on.
+fn compose(ex: &mut Exchange, banner: &[u8], fields: &mut Table, text: &mut Vec<u8>) -> bool {
+    let proxied = ex.proxyreq != ProxyKind::None && !ex.response.canned;
+    match ex.headers_out.get(b"Date").filter(|_| proxied) {
+        Some(date) => fields.add(b"Date", date),
+        None => {
+            push_http_date(text, SystemClock.wall());
+            fields.add(b"Date", text);
+        }
+    }
+    fields.add(b"Server", ex.headers_out.get(b"Server").filter(|_| proxied).unwrap_or(banner));
+    for (name, value) in ex.err_headers_out.iter().chain(ex.headers_out.iter()) {
+        if !matches!(name.len(), 4 | 6) || !(name.eq_ignore_ascii_case(b"Date") || name.eq_ignore_ascii_case(b"Server"))
+        {
+            fields.add(name, value);
+        }
+    }
+    if !ex.env.is_empty() {
+        if ex.env.contains(b"force-no-vary") {
+            fields.unset(b"Vary");
+            ex.proto_num = 1000;
+            ex.env.set(b"force-response-1.0", b"1");
+        }
+        if ex.proto_num > 1000 && ex.env.contains(b"downgrade-1.0") {
+            ex.proto_num = 1000;
+        }
+        if ex.proto_num == 1000 && ex.env.contains(b"force-response-1.0") {
+            ex.close = true;
+        }
+    }
+    if fields.contains(b"Vary") {
+        merge_vary(fields);
+    }
+    if !ex.notes.is_empty() && ex.notes.contains(b"no-etag") {
+        fields.unset(b"ETag");
+    }
+
+    let bodiless = matches!(ex.status, 204 | 304) || (100..200).contains(&ex.status);
+    ex.response.no_body = ex.header_only || bodiless;
+    let length = fields.get(b"Content-Length").and_then(|text| std::str::from_utf8(text).ok()?.trim().parse().ok());
+    let (keep_alive, chunked) = keep_alive(ex, fields, text, length.is_some(), bodiless);
+    if bodiless {
+        fields.unset(b"Transfer-Encoding");
+        fields.unset(b"Content-Length");
+    } else if chunked {
+        fields.set(b"Transfer-Encoding", b"chunked");
+        fields.unset(b"Content-Length");
+    }
+    ex.response.framing = match length {
+        _ if ex.response.no_body => Framing::None,
+        _ if chunked => Framing::Chunked,
+        Some(length) => Framing::Length(length),
+        None => Framing::Close,
+    };
+    ex.response.left = length.unwrap_or(0);
+
+    if !bodiless {
+        entity_fields(ex, fields, text);
+    }
+    if ex.no_cache && !fields.contains(b"Expires") {
+        text.clear();
+        push_http_date(text, ex.started_micros);
+        fields.add(b"Expires", text);
+    }
+    // Handlers that leave the body out themselves have nothing to measure.
+    if ex.header_only && fields.get(b"Content-Length") == Some(b"0") {
+        fields.unset(b"Content-Length");
+    }
+    keep_alive
+}
+
+/// Content-Type, -Encoding, -Language.
+fn entity_fields(ex: &Exchange, fields: &mut Table, text: &mut Vec<u8>) {
+    if !ex.content_type.is_empty() {
+        if ex.response.canned && !ex.env.is_empty() && ex.env.contains(b"suppress-error-charset") {
+            fields.set(b"Content-Type", &ex.content_type);
+        } else {
+            text.clear();
+            media::push_content_type(ex, text);
+            fields.set(b"Content-Type", text);
+        }
+    }
+    if !ex.content_encoding.is_empty() {
+        fields.set(b"Content-Encoding", &ex.content_encoding);
+    }
+    if !ex.content_languages.is_empty() {
+        text.clear();
+        let named = |language: &[u8]| ex.content_languages.iter().any(|known| known.eq_ignore_ascii_case(language));
+        let before = fields.get(b"Content-Language").unwrap_or_default();
+        let others = before.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        let others = others.filter(|language| !language.is_empty() && !named(language));
+        for language in ex.content_languages.iter().map(Vec::as_slice).chain(others) {
+            if !text.is_empty() {
+                text.push(b',');
+            }
+            text.extend_from_slice(language);
+        }
+        fields.set(b"Content-Language", text);
+    }
+}
+
+/// Whether the connection outlives this response, and whether the body is chunked; adds `Connection` and `Keep-Alive`.
+/// The order of the questions is httpd's: chunked framing is decided on the way.
+fn keep_alive(ex: &Exchange, fields: &mut Table, text: &mut Vec<u8>, length: bool, bodiless: bool) -> (bool, bool) {
+    let rec = &ex.server().rec;
+    let most = rec.max_keep_alive.unwrap_or(100);
+    let left = i64::from(most) - i64::from(ex.conn.keepalives.get());
+    let closing = has_token(fields.get_all(b"Connection"), b"close");
+    // httpd counts a connection's last request though it does not go on behind it.
+    if most > 0 && left == 0 && !ex.close {
+        ex.conn.keepalives.set(ex.conn.keepalives.get().saturating_add(1));
+    }
+    let mut chunked = false;
+    let mut asked = false;
+    let timeout = rec.keep_alive_timeout.unwrap_or(5000);
+    let framed = ex.header_only || bodiless || length;
+    let keep = !ex.close
+        && !ex.conn.ending.get()
+        && !ex.response.broken_body
+        && ex.status != 101
+        && (framed || ex.proto_num >= 1001)
+        && {
+            chunked = !framed;
+            asked = has_token(ex.headers_in.get_all(b"Connection"), b"keep-alive");
+            rec.keep_alive.unwrap_or(true)
+                && timeout > 0
+                && (most == 0 || left > 0)
+                && !status::drops_connection(ex.status)
+                && !closing
+                && !has_token(ex.headers_in.get_all(b"Connection"), b"close")
+                && (ex.env.is_empty() || !ex.env.contains(b"nokeepalive") || ex.headers_in.contains(b"Via"))
+                && (asked || ex.proto_num >= 1001)
+        };
+    if keep && asked {
+        text.clear();
+        text.extend_from_slice(b"timeout=");
+        push_decimal(text, timeout / 1000);
+        if most > 0 {
+            text.extend_from_slice(b", max=");
+            push_decimal(text, u64::try_from(left).unwrap_or(0));
+        }
+        fields.set(b"Keep-Alive", text);
+        fields.merge(b"Connection", b"Keep-Alive");
+    } else if !keep && !closing && ex.status != 101 {
+        fields.merge(b"Connection", b"close");
+    }
+    (keep, chunked)
+}
+
+/// Whether a list holds this token.
+pub fn has_token<'a>(values: impl Iterator<Item = &'a [u8]>, token: &[u8]) -> bool {
+    let mut values = values;
+    values.any(|value| {
+        value.len() >= token.len()
+            && value
+                .split(|byte| matches!(byte, b',' | b' ' | b'\t' | b';'))
+                .any(|word| word.eq_ignore_ascii_case(token))
+    })
+}
+
+/// Joins all `Vary` fields, each name once.
+fn merge_vary(fields: &mut Table) {
+    let mut joined: Vec<u8> = Vec::new();
+    let mut seen: Vec<&[u8]> = Vec::new();
+    for value in fields.get_all(b"Vary") {
+        for name in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|name| !name.is_empty()) {
+            if !seen.iter().any(|old| old.eq_ignore_ascii_case(name)) {
+                seen.push(name);
+            }
+        }
+    }
+    for name in seen {
+        if !joined.is_empty() {
+            joined.push(b',');
+        }
+        joined.extend_from_slice(name);
+    }
+    fields.set(b"Vary", &joined);
+}
+
+/// Whether all fields may stand in a head: names are tokens, values hold no control characters.
+fn sendable(ex: &Exchange) -> bool {
+    for (name, value) in ex.err_headers_out.iter().chain(ex.headers_out.iter()) {
+        if name.is_empty() {
+            logs::error!(ex, Level::Error, "http", "AH02428: Empty response header name, aborting request");
+            return false;
+        }
+        if !name.iter().all(|c| is_token(*c)) {
+            let text = "contains invalid characters, aborting request";
+            logs::error!(ex, Level::Error, "http", "AH02429: Response header name '{}' {text}", Bytes(name));
+            return false;
+        }
+        if !all_content(value) {
+            let text = "contains invalid characters, aborting request";
+            logs::error!(
+                ex,
+                Level::Error,
+                "http",
+                "AH02430: Response header '{}' value of '{}' {text}",
+                Bytes(name),
+                Bytes(value)
+            );
+            return false;
+        }
+    }
+    true
+}
+
+/// Makes the response a 500 of our own; what the handler sends is dropped.
+fn replace(ex: &mut Exchange) {
+    // What was being answered is named, if that was an error or a redirect already.
+    let before = if ex.response.canned && ex.status != 200 { ex.status } else { 0 };
+    std::mem::swap(&mut ex.headers_out, &mut ex.err_headers_out);
+    ex.err_headers_out.clear();
+    if !sendable(ex) {
+        ex.headers_out.clear();
+    }
+    ex.status = 500;
+    ex.status_line.clear();
+    ex.close = true;
+    ex.drop_filters();
+    ex.response.replaced = true;
+    ex.response.canned = true;
+    let mut page = std::mem::take(&mut ex.response.buffers[1]);
+    page.clear();
+    super::errors::push_page(ex, 500, before, b"", &mut page);
+    ex.response.buffers[1] = page;
+    ex.content_type.clear();
+    ex.content_type.extend_from_slice(b"text/html; charset=iso-8859-1");
+}
+
+fn decimal(mut number: u64, text: &mut [u8; 20]) -> &[u8] {
+    let mut at = text.len();
+    loop {
+        at -= 1;
+        text[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return &text[at..];
+        }
+    }
+}
