@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use super::conn::After;
 use super::front::{Front, Fronts};
+use super::incoming::{Expect, IN_SIZE, Incoming, Trouble};
 use super::link::Link;
 use super::rates::Stage;
 use super::threads::Thread;
-use super::incoming::{Expect, IN_SIZE, Incoming, Trouble};
 use super::wire::Http1;
 use crate::base::clock::{Clock, SystemClock};
 use crate::codec::http1::head::Severity;

@@ -203,7 +203,6 @@ impl<'a> Http1<'a> {
             _ => {}
         }
     }
-
 }
 
 impl Wire for Http1<'_> {
