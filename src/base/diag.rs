@@ -20,6 +20,15 @@ pub struct Span {
     pub end: u32,
 }
 
+/// What had a text read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The line that includes this file.
+    Include(Span),
+    /// The line that uses this macro.
+    Macro(Span),
+}
+
 /// One text that was read.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -27,6 +36,8 @@ pub struct Source {
     pub name: Arc<str>,
     /// Its bytes.
     pub text: Arc<[u8]>,
+    /// The line of another text that led here.
+    pub origin: Option<Origin>,
 }
 
 /// All texts of one configuration.
@@ -35,9 +46,9 @@ pub struct Sources(Vec<Source>);
 
 impl Sources {
     /// Keeps a text.
-    pub fn add(&mut self, name: Arc<str>, text: Arc<[u8]>) -> FileId {
+    pub fn add(&mut self, name: Arc<str>, text: Arc<[u8]>, origin: Option<Origin>) -> FileId {
         let id = FileId(u32::try_from(self.0.len()).unwrap_or(u32::MAX));
-        self.0.push(Source { name, text });
+        self.0.push(Source { name, text, origin });
         id
     }
 
@@ -46,9 +57,33 @@ impl Sources {
         self.0.get(id.0 as usize)
     }
 
+    /// How a text came to be read, the nearest step first: for a directive in an included file or in a macro.
+    pub fn trail(&self, file: FileId) -> Vec<String> {
+        let mut steps = Vec::new();
+        let mut next = self.get(file).and_then(|source| source.origin);
+        while let Some(origin) = next.filter(|_| steps.len() < LONGEST_TRAIL) {
+            let (how, span) = match origin {
+                Origin::Include(span) => ("included from", span),
+                Origin::Macro(span) => ("a macro used on", span),
+            };
+            let Some(source) = self.get(span.file) else { break };
+            steps.push(format!("{how} line {} of {}", source.line(span.start), source.name));
+            next = source.origin;
+        }
+        steps
+    }
+
     /// The bytes under a span.
     pub fn bytes(&self, span: Span) -> &[u8] {
         self.get(span.file).and_then(|source| source.text.get(span.start as usize..span.end as usize)).unwrap_or(b"")
+    }
+}
+
+impl Source {
+    /// The number of the line that a byte is on, from 1.
+    fn line(&self, offset: u32) -> usize {
+        let before = self.text.get(..offset as usize).unwrap_or(b"");
+        1 + memchr::memchr_iter(b'\n', before).count()
     }
 }
 
@@ -65,6 +100,9 @@ pub struct Remark {
     pub help: Option<String>,
 }
 
+/// More steps than this from file to file are not shown.
+const LONGEST_TRAIL: usize = 20;
+
 /// Lines longer than this are not shown: the terminal would be flooded.
 const LONGEST: usize = 400;
 
@@ -75,8 +113,7 @@ pub fn render(sources: &Sources, remark: &Remark) -> String {
     if bytes.is_empty() || bytes.len() > LONGEST {
         return remark.help.as_ref().map(|help| format!("help: {help}\n")).unwrap_or_default();
     }
-    let before = source.text.get(..remark.line.start as usize).unwrap_or(b"");
-    let first = 1 + memchr::memchr_iter(b'\n', before).count();
+    let first = source.line(remark.line.start);
     // One character for each byte keeps offsets true whatever the file's encoding; control bytes would move the caret.
     let mut text = String::with_capacity(bytes.len());
     let mut offsets = Vec::with_capacity(bytes.len() + 1);
@@ -101,6 +138,10 @@ pub fn render(sources: &Sources, remark: &Remark) -> String {
         .line_start(first)
         .annotation(AnnotationKind::Primary.span(range).label(remark.label.as_str()));
     let mut group = Group::with_level(Level::NOTE).element(snippet);
+    let trail = sources.trail(remark.line.file);
+    for step in &trail {
+        group = group.element(Level::NOTE.message(step.as_str()));
+    }
     if let Some(help) = &remark.help {
         group = group.element(Level::HELP.message(help.as_str()));
     }
@@ -117,7 +158,7 @@ mod tests {
     fn the_caret_stands_under_the_part() {
         let mut sources = Sources::default();
         let text = b"Listen 80\nServerTokens Bogus\n";
-        let file = sources.add("a.conf".into(), text.to_vec().into());
+        let file = sources.add("a.conf".into(), text.to_vec().into(), None);
         let line = Span { file, start: 10, end: 28 };
         assert_eq!(sources.bytes(line), b"ServerTokens Bogus");
         let remark = Remark { line, part: Some(23..28), label: "here".into(), help: Some("write Prod".into()) };
@@ -133,7 +174,7 @@ mod tests {
     #[test]
     fn bytes_that_are_not_text_do_not_move_the_caret() {
         let mut sources = Sources::default();
-        let file = sources.add("a.conf".into(), b"Define \xc3\xa4\t x".to_vec().into());
+        let file = sources.add("a.conf".into(), b"Define \xc3\xa4\t x".to_vec().into(), None);
         let line = Span { file, start: 0, end: 12 };
         let shown = render(&sources, &Remark { line, part: Some(11..12), label: String::new(), help: None });
         let lines: Vec<&str> = shown.lines().collect();

@@ -233,14 +233,14 @@ impl<'h> Reader<'h> {
     /// Reads a text (`-C` and `-c` lines).
     pub fn read_text(&mut self, name: &str, text: Vec<u8>) -> Result<Vec<Node>, Fault> {
         let (name, text): (Arc<str>, Arc<[u8]>) = (name.into(), text.into());
-        let id = self.sources.add(name.clone(), text.clone());
+        let id = self.sources.add(name.clone(), text.clone(), None);
         self.read_source(&mut Lines::new(name, id, text))
     }
 
     /// Reads the text of a `.htaccess` file, whose lines may not be as long.
     pub fn read_access_file(&mut self, name: &str, text: Vec<u8>) -> Result<Vec<Node>, Fault> {
         let (name, text): (Arc<str>, Arc<[u8]>) = (name.into(), text.into());
-        let id = self.sources.add(name.clone(), text.clone());
+        let id = self.sources.add(name.clone(), text.clone(), None);
         self.read_source(&mut Lines::limited(name, id, text, LONGEST_IN_ACCESS_FILE))
     }
 

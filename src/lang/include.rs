@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::expand::{Fault, Kind, MAX_DEPTH, Node, Notice, Reader, Stop, latin1};
 use super::lines::{Line, Lines};
 use super::words::merge_path;
+use crate::base::diag::Origin;
 use crate::base::fnmatch::{Fnmatch, fnmatch, is_wildcard};
 
 /// Directories in directories that an `Include` follows.
@@ -38,7 +39,7 @@ impl Reader<'_> {
         self.expand(&path, optional, &mut files)?;
         let mut nodes = Vec::new();
         for file in files {
-            match self.read_one(&file, Some(line.number)) {
+            match self.read_one(&file, Some(line)) {
                 Ok(found) => nodes.extend(found),
                 Err(Stop::Fault(fault)) => {
                     let at = Some((line.file.clone(), line.number));
@@ -132,7 +133,7 @@ impl Reader<'_> {
     }
 
     /// `line` is where the `Include` stands; the main file has none.
-    fn read_one(&mut self, path: &[u8], line: Option<u32>) -> Result<Vec<Node>, Stop> {
+    fn read_one(&mut self, path: &[u8], line: Option<&Line>) -> Result<Vec<Node>, Stop> {
         let shown = latin1(path);
         let text = match self.host.kind(path) {
             Some(Kind::File) => self
@@ -152,11 +153,11 @@ impl Reader<'_> {
             }
         };
         if let Some(dump) = &mut self.includes {
-            let at = line.map_or_else(|| "*".to_owned(), |line| line.to_string());
+            let at = line.map_or_else(|| "*".to_owned(), |line| line.number.to_string());
             dump.push_str(&format!("{}({at}) {shown}\n", " ".repeat(2 + 2 * self.depth)));
         }
         let (name, text): (Arc<str>, Arc<[u8]>) = (shown.into(), text.into());
-        let id = self.sources.add(name.clone(), text.clone());
+        let id = self.sources.add(name.clone(), text.clone(), line.map(|line| Origin::Include(line.span)));
         Ok(self.read_source(&mut Lines::new(name, id, text))?)
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::expand::{Notice, Reader, Stop, latin1};
 use super::lines::{Line, Lines};
 use super::words::{get_word, get_words};
+use crate::base::diag::Origin;
 
 /// Texts lying on top of one another while macros use macros.
 const MAX_NESTED: usize = 256;
@@ -193,7 +194,7 @@ impl Reader<'_> {
             }
         }
         let (name, text): (Arc<str>, Arc<[u8]>) = (name.into(), text.into());
-        let id = self.sources.add(name.clone(), text.clone());
+        let id = self.sources.add(name.clone(), text.clone(), Some(Origin::Macro(line.span)));
         lines.insert(name, id, text);
         Ok(())
     }
