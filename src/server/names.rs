@@ -6,7 +6,8 @@ use std::net::{IpAddr, ToSocketAddrs as _};
 use crate::config::{Server, VhostAddr, Warning, latin1};
 
 /// Gives a name to each server that has none: the main server that of the machine, with a warning; a virtual host on
-/// every address the main server's, another one the reverse name of its address.
+/// every address the main server's, another one the reverse name of its address. Its port is then that of its first
+/// address.
 pub(super) fn fix(servers: &mut [Server], program: &str, warnings: &mut Vec<Warning>) {
     let Some((main, hosts)) = servers.split_first_mut() else { return };
     if main.rec.name.is_none() {
@@ -17,6 +18,7 @@ pub(super) fn fix(servers: &mut [Server], program: &str, warnings: &mut Vec<Warn
         let explicit = |addr: &VhostAddr| addr.ip.filter(|ip| !ip.is_unspecified());
         let on_all = host.addrs.iter().any(|addr| explicit(addr).is_none());
         let ip = host.addrs.iter().find_map(explicit).filter(|_| !on_all);
+        host.rec.port = host.addrs.first().and_then(|addr| addr.port);
         host.rec.name = match ip {
             None => main.rec.name.clone(),
             Some(ip) => match reverse(ip) {
