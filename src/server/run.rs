@@ -181,9 +181,6 @@ pub(super) fn no_pid_file(path: &Path, error: &std::io::Error) {
 fn start(options: Options, generation: Arc<Generation>, pid_file: &Path) -> Result<(), Failed> {
     let root = daemon::is_root();
     let account = account(&generation);
-    if root && account.user.is_none() {
-        return Err(no_user());
-    }
     let opener = Arc::new(InProcess);
     let sockets = listen::open(&*opener, &generation.globals.listens, socket_options(&generation), threads(true), &[]);
     let listeners = sockets.map_err(|error| {
@@ -200,6 +197,9 @@ fn start(options: Options, generation: Arc<Generation>, pid_file: &Path) -> Resu
         Failed
     })?;
     main_errors(&generation, &opened);
+    if root && account.user.is_none() {
+        return Err(no_user());
+    }
     daemon::write_pid(pid_file).map_err(|error| {
         no_pid_file(pid_file, &error);
         Failed

@@ -51,9 +51,6 @@ fn flag(on: bool) -> &'static [u8] {
 fn commit(generation: &Generation, again: bool, link: &Link) -> Result<(), Failed> {
     let account = run::account(generation);
     let root = daemon::is_root();
-    if root && account.user.is_none() {
-        return Err(run::no_user());
-    }
     let count = run::threads(false).to_string();
     let planned = listen::plan(&generation.globals.listens, run::socket_options(generation));
     for (addr, options, _) in &planned {
@@ -93,6 +90,9 @@ fn commit(generation: &Generation, again: bool, link: &Link) -> Result<(), Faile
         error.report(!again);
         Failed
     })?;
+    if root && account.user.is_none() {
+        return Err(run::no_user());
+    }
     let main = generation.servers.first().and_then(|main| main.get::<ErrorLog>()).map_or(0, |log| log.sink);
     let named = match targets.get(main) {
         Some(Target::File(path)) => request(link, ask::ERRORS, &[path]),
