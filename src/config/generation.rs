@@ -179,6 +179,8 @@ pub struct Server {
 /// What belongs to no server.
 #[derive(Clone, Default)]
 pub struct Globals {
+    /// The name the program was called by, for messages.
+    pub program: String,
     /// ServerRoot.
     pub server_root: Vec<u8>,
     /// The operating system, for ServerTokens.

@@ -111,7 +111,7 @@ fn group_id(word: &[u8]) -> Option<u32> {
 /// Names that do not exist end the start.
 fn resolve(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
     let conf = post.globals.conf.get::<Unixd>().cloned().unwrap_or_default();
-    let program = program_name();
+    let program = &post.globals.program;
     let bad = |number: &str, what: &str, name: &[u8]| Fatal {
         text: format!("{number}: {program}: bad {what} name {}", latin1(name)),
         quiet: true,
@@ -127,12 +127,6 @@ fn resolve(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
         return Err(bad("AH00544", "group", &group.name));
     }
     Ok(())
-}
-
-/// The last part of the name the program was called by.
-fn program_name() -> String {
-    let first = std::env::args_os().next().unwrap_or_default();
-    std::path::Path::new(&first).file_name().unwrap_or(&first).to_string_lossy().into_owned()
 }
 
 #[cfg(test)]

@@ -91,8 +91,11 @@ impl Host for Modules {
         if found.as_ref().is_ok_and(fs::Metadata::is_dir) {
             return cannot(&format!("{full_shown}: cannot read file data: Is a directory"));
         }
-        if found.is_ok() && !is_elf(&full) {
-            return cannot(&format!("{full_shown}: invalid ELF header"));
+        if let Ok(found) = &found
+            && !is_elf(&full)
+        {
+            let what = if found.len() < ELF_HEADER { "file too short" } else { "invalid ELF header" };
+            return cannot(&format!("{full_shown}: {what}"));
         }
         let no_structure = || {
             Err(format!(
@@ -194,6 +197,9 @@ const NEEDS: &[(&str, &str, &str)] = &[
     ("session_crypto_module", "session_module", "ap_hook_session_encode"),
     ("session_dbd_module", "session_module", "ap_hook_session_save"),
 ];
+
+/// The length of a shared object's header on 64-bit systems.
+const ELF_HEADER: u64 = 64;
 
 fn is_elf(file: &[u8]) -> bool {
     use std::io::Read as _;

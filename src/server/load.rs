@@ -63,6 +63,7 @@ pub fn load(options: &Invocation, previous: Option<&Generation>) -> Result<Loade
     }
 
     let globals = Globals {
+        program: options.program.clone(),
         server_root: read.server_root,
         system: super::host::system(),
         runtime_dir: read.runtime_dir,
@@ -188,6 +189,14 @@ fn read(options: &Invocation, modules: &mut Modules, root: Vec<u8>) -> Result<(R
     }
 }
 
+/// httpd's buffer for one message: what is longer ends there.
+const LONGEST_MESSAGE: usize = 8190;
+
+fn cut(mut text: String) -> String {
+    text.truncate(LONGEST_MESSAGE);
+    text
+}
+
 fn read_error(fault: &Fault, program: &str) -> String {
     let message = match &fault.at {
         Some((file, _)) if &**file == COMMAND_LINE => {
@@ -195,11 +204,11 @@ fn read_error(fault: &Fault, program: &str) -> String {
         }
         _ => fault.positioned(),
     };
-    format!("{program}: {}\n", escape_message(&message))
+    cut(format!("{program}: {}", escape_message(&message))) + "\n"
 }
 
 fn walk_error(fault: &WalkFault) -> String {
-    let message = escape_message(&fault.message);
+    let message = cut(escape_message(&fault.message));
     format!("AH00526: Syntax error on line {} of {}:\n{message}\n", fault.at.line, fault.at.file)
 }
 
