@@ -1,79 +1,170 @@
 //! The golden files of `tests/config/`: files of a configuration, a line `---`, and what the program makes of them.
 //!
-//! In front of the line: `-- NAME` begins a file, `httpd.conf` is the one that is read; an event MPM and a ServerName
-//! come before it. Behind the line: the warnings, then the error with the second look at its line, or the virtual hosts
-//! and the tree. `BLESS=1` writes what is found into the files; read the difference before committing it.
+//! A file is one case, or several that begin with a line `== NAME`. In front of the line `---`: `-- NAME` begins a file,
+//! `httpd.conf` is the one that is read; an event MPM (where the case loads none), mod_info and a ServerName come before
+//! it. Behind the line: the warnings, then the error with the second look at its line, or the virtual hosts and the tree.
+//! `BLESS=1` writes what is found into the files; read the difference before committing it.
+//!
+//! A second test gives every case that ends in an error to the real httpd, which must say the same lines.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use tandem::server::cli::Invocation;
 use tandem::server::dumps;
-use tandem::server::load::load;
+use tandem::server::load::{Failure, Loaded, load};
 
-use crate::support::TempDir;
+use crate::support::{TempDir, skip, which};
 
-const PREAMBLE: &str = "LoadModule mpm_event_module modules/mod_mpm_event.so\nLoadModule info_module modules/mod_info.so\nServerName main.test\n";
+const MPM: &str = "LoadModule mpm_event_module modules/mod_mpm_event.so";
+const PREAMBLE: [&str; 2] = ["LoadModule info_module modules/mod_info.so", "ServerName main.test"];
 
-/// What the program says of the files.
-fn outcome(name: &str, input: &str) -> String {
-    let dir = TempDir::new(name);
+/// One configuration and what is expected of it.
+struct Case {
+    /// File and name inside it, for messages.
+    name: String,
+    /// The line that begins the case, if its file has several.
+    title: Option<String>,
+    input: String,
+    expected: String,
+}
+
+/// The cases of one file.
+fn cases(path: &Path) -> Vec<Case> {
+    let stem = path.file_stem().unwrap().to_str().unwrap();
+    let text = fs::read_to_string(path).unwrap();
+    let case = |title: Option<&str>, body: &str| {
+        let (input, expected) = body.split_once("\n---\n").unwrap_or_else(|| (body.trim_end(), ""));
+        let name = title.map_or_else(|| stem.to_owned(), |title| format!("{stem}/{title}"));
+        Case { name, title: title.map(str::to_owned), input: input.to_owned(), expected: expected.to_owned() }
+    };
+    if !text.starts_with("== ") {
+        return vec![case(None, &text)];
+    }
+    let mut found: Vec<(&str, String)> = Vec::new();
+    for line in text.split_inclusive('\n') {
+        match (line.strip_prefix("== "), found.last_mut()) {
+            (Some(title), _) => found.push((title.trim_end(), String::new())),
+            (None, Some((_, body))) => body.push_str(line),
+            (None, None) => {}
+        }
+    }
+    found.iter().map(|(title, body)| case(Some(title), body)).collect()
+}
+
+fn files() -> Vec<PathBuf> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config");
+    let mut files: Vec<_> = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "test"));
+    files.sort();
+    assert!(files.len() > 10, "only {} files in {}", files.len(), dir.display());
+    files
+}
+
+/// The files of a case on disk; the directory and the words of the command line that check it.
+fn laid_out(case: &Case) -> (TempDir, Vec<String>) {
+    let dir = TempDir::new("config");
     for sub in ["logs", "htdocs"] {
         fs::create_dir_all(dir.path().join(sub)).unwrap();
     }
-    for part in format!("\n{input}").split("\n-- ").skip(1) {
+    for part in format!("\n{}", case.input).split("\n-- ").skip(1) {
         let (file, text) = part.split_once('\n').unwrap_or((part, ""));
         let path = dir.path().join(file.trim());
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, format!("{text}\n")).unwrap();
+        let root = dir.path().to_str().unwrap();
+        fs::write(path, format!("{}\n", text.replace("@ROOT@", root))).unwrap();
     }
-    let root = dir.path().to_str().unwrap();
+    let mpm = (!case.input.contains("LoadModule mpm_")).then_some(MPM);
+    let first = mpm.into_iter().chain(PREAMBLE).flat_map(|line| ["-C", line]);
+    let words = ["-d", dir.path().to_str().unwrap(), "-f", "httpd.conf", "-t"].into_iter().chain(first);
+    let words = words.map(str::to_owned).collect();
+    (dir, words)
+}
+
+fn loaded(words: &[String]) -> (Invocation, Result<Loaded, Box<Failure>>) {
     let dumps_wanted = ["-DDUMP_VHOSTS", "-DDUMP_CONFIG"];
-    let words = ["tandem", "-d", root, "-f", "httpd.conf", "-t", "-C", PREAMBLE].into_iter().chain(dumps_wanted);
+    let words = ["tandem"].into_iter().chain(words.iter().map(String::as_str)).chain(dumps_wanted);
     let invocation = Invocation::parse(words.map(OsString::from)).unwrap();
+    let result = load(&invocation, None);
+    (invocation, result)
+}
+
+/// What the program says of the files.
+fn outcome(case: &Case) -> String {
+    let (dir, words) = laid_out(case);
     let mut out = String::new();
     let warn = |out: &mut String, warnings: &[tandem::config::Warning]| {
         for warning in warnings.iter().filter(|warning| warning.level != "debug") {
             writeln!(out, "[{}:{}] {}", warning.module, warning.level, warning.text).unwrap();
         }
     };
-    match load(&invocation, None) {
-        Ok(loaded) => {
+    match loaded(&words) {
+        (invocation, Ok(loaded)) => {
             warn(&mut out, &loaded.warnings);
             out += &dumps::all(&invocation, &loaded);
         }
-        Err(failure) => {
+        (_, Err(failure)) => {
             warn(&mut out, &failure.warnings);
             out += &failure.text;
             out += &failure.remark;
         }
     }
-    out.replace(root, "@ROOT@")
+    out.replace(dir.path().to_str().unwrap(), "@ROOT@")
 }
 
 #[test]
 fn every_golden_file_holds() {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config");
-    let mut files: Vec<_> = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "test"));
-    files.sort();
-    assert!(files.len() > 10, "only {} files in {}", files.len(), dir.display());
+    let bless = std::env::var_os("BLESS").is_some();
     let mut wrong = Vec::new();
-    for path in files {
-        let name = path.file_stem().unwrap().to_str().unwrap();
-        let text = fs::read_to_string(&path).unwrap();
-        let (input, expected) = text.split_once("\n---\n").unwrap_or_else(|| (text.trim_end(), ""));
-        let found = outcome(name, input);
-        if found == expected {
-            continue;
+    for path in files() {
+        let mut whole = String::new();
+        for case in cases(&path) {
+            let found = outcome(&case);
+            if let Some(title) = &case.title {
+                writeln!(whole, "== {title}").unwrap();
+            }
+            write!(whole, "{}\n---\n{found}", case.input).unwrap();
+            if found != case.expected && !bless {
+                wrong.push(format!("{}: expected\n{}\nfound\n{found}", case.name, case.expected));
+            }
         }
-        if std::env::var_os("BLESS").is_some() {
-            fs::write(&path, format!("{input}\n---\n{found}")).unwrap();
-        } else {
-            wrong.push(format!("{name}: expected\n{expected}\nfound\n{found}"));
+        if bless {
+            fs::write(&path, whole).unwrap();
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Longer texts are cut by both, where depends on the length of the program's name.
+const COMPARED: usize = 8000;
+
+#[test]
+fn httpd_refuses_with_the_same_lines() {
+    let Some(httpd) = which("apache2") else { return skip("config::httpd_refuses_with_the_same_lines", "apache2") };
+    let modules = ["/usr/lib/apache2/modules", "/usr/lib64/httpd/modules"].into_iter().find(|dir| Path::new(dir).is_dir());
+    let modules = modules.expect("the modules of the real httpd");
+    let mut wrong = Vec::new();
+    let mut compared = 0;
+    for case in files().iter().flat_map(|path| cases(path)) {
+        let (dir, words) = laid_out(&case);
+        std::os::unix::fs::symlink(modules, dir.path().join("modules")).unwrap();
+        let (_, Err(failure)) = loaded(&words) else { continue };
+        compared += 1;
+        let run = Command::new(&httpd)
+            .args(&words)
+            .env("LC_ALL", "C")
+            .current_dir(dir.path())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&run.stderr).replace("apache2: ", "tandem: ").replace("httpd: ", "tandem: ");
+        let (theirs, ours) = (said.len().min(COMPARED), failure.text.len().min(COMPARED));
+        if run.status.success() || !said[..theirs].ends_with(&failure.text[..ours]) {
+            wrong.push(format!("{}: httpd ({}) says\n{said}we say\n{}", case.name, run.status, failure.text));
+        }
+    }
+    assert!(compared > 10, "only {compared} cases end in an error");
+    assert!(wrong.is_empty(), "{} of {compared}:\n{}", wrong.len(), wrong.join("\n"));
 }
