@@ -131,11 +131,14 @@ fn fake(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     let value = if user.eq_ignore_ascii_case(b"off") {
         None
     } else {
-        let text = |cmd: &Cmd<'_>, what: &str, text: &[u8]| {
-            cmd.template(text)
-                .map_err(|why| format!("Could not parse fake {what} expression '{}': {why}", latin1(text)))
-        };
-        Some((text(cmd, "username", user)?, text(cmd, "password", args.opt(1).unwrap_or(b"password"))?))
+        let shown = latin1(user);
+        let name = cmd.template(user);
+        let name = name.map_err(|why| format!("Could not parse fake username expression '{shown}': {why}"))?;
+        let password = cmd.template(args.opt(1).unwrap_or(b"password"));
+        let password = password.map_err(|why| {
+            format!("Could not parse fake password expression associated to user '{shown}': {why}")
+        })?;
+        Some((name, password))
     };
     cmd.dir_conf::<BasicDir>().fake = Some(value);
     Ok(())

@@ -29,7 +29,8 @@ fn options(_: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     let word = args.text(0);
     let name = word.strip_prefix("No").unwrap_or(&word);
     let known = ["ImplicitAdd", "TranslateAllMimeTypes"].iter().any(|known| known.eq_ignore_ascii_case(name));
-    if known || word.to_ascii_lowercase().starts_with("debuglevel=") {
+    let level = word.to_ascii_lowercase().strip_prefix("debuglevel=").map(|level| level.parse::<u8>().is_ok());
+    if known || level == Some(true) {
         return Ok(());
     }
     Err(format!("Invalid CharsetOptions option: {word}"))

@@ -79,11 +79,11 @@ pub(super) fn directory(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
 /// The shared object caches of the loaded modules.
 pub(super) fn socaches(cmd: &Cmd<'_>) -> Vec<&'static str> {
     let kinds = [
+        ("default", "socache_shmcb_module"),
         ("shmcb", "socache_shmcb_module"),
         ("dbm", "socache_dbm_module"),
         ("memcache", "socache_memcache_module"),
         ("redis", "socache_redis_module"),
-        ("default", "socache_shmcb_module"),
     ];
     kinds.into_iter().filter(|(_, id)| cmd.globals.modules.contains(id)).map(|(name, _)| name).collect()
 }

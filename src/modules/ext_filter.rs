@@ -55,9 +55,6 @@ fn options(_: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
 /// `ExtFilterDefine name key=value ...`.
 fn define(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     let (name, mut rest) = get_word(args.raw);
-    if name.is_empty() {
-        return Err("Filter name not found".to_owned());
-    }
     if is_defined(cmd, &name) {
         return Err(format!("ExtFilter {} is already defined", latin1(&name)));
     }
@@ -69,6 +66,10 @@ fn define(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
             return Err(format!("Unexpected parameter: `{}'", latin1(rest)));
         };
         let value = rest.get(key.len()..).unwrap_or_default();
+        let mode = get_word(value).0;
+        if *key == "mode=" && mode != b"input" && mode != b"output" {
+            return Err(format!("Invalid mode: `{}'", latin1(&mode)));
+        }
         rest = if key.ends_with('=') { get_word(value).1 } else { value.trim_ascii_start() };
     }
     cmd.globals.conf.get_mut::<Defined>().0.push(name);

@@ -27,7 +27,7 @@ pub const DIRECTIVES: &[Directive] = &[
 /// `SessionCookieName name attributes`.
 fn name(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     let (name, _) = get_word(args.raw);
-    if name.is_empty() || name.iter().any(|byte| b"=&".contains(byte)) {
+    if name.iter().any(|byte| b"=&".contains(byte)) {
         return Err(format!("{} cannot be empty, or contain '=' or '&'.", cmd.directive.name));
     }
     Ok(())

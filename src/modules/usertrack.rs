@@ -21,7 +21,7 @@ pub const MODULE: Module = Module {
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
     row("CookieExpires", Places::FILEINFO, Shape::Take1, expires, "an expiry date code").missing(),
-    row("CookieDomain", Places::FILEINFO, Shape::Take1, |_, a| if a.word(0).first() == Some(&b'.') { Ok(()) } else { Err("CookieDomain values must begin with a dot".to_owned()) }, "domain to which this cookie applies").missing(),
+    row("CookieDomain", Places::FILEINFO, Shape::Take1, domain, "domain to which this cookie applies").missing(),
     row("CookieStyle", Places::FILEINFO, Shape::Take1, |_, a| check::one_of(a, &["Netscape", "Cookie", "RFC2109", "Cookie2", "RFC2965"], "Invalid CookieStyle keyword: '\u{1}'"), "'Netscape', 'Cookie' (RFC2109), or 'Cookie2' (RFC2965)").missing(),
     row("CookieTracking", Places::FILEINFO, Shape::Flag, accept, "whether or not to enable cookies").missing(),
     row("CookieName", Places::FILEINFO, Shape::Take1, accept, "name of the tracking cookie").missing(),
@@ -29,6 +29,15 @@ pub const DIRECTIVES: &[Directive] = &[
     row("CookieSecure", Places::FILEINFO, Shape::Flag, accept, "is cookie secure").missing(),
     row("CookieHttpOnly", Places::FILEINFO, Shape::Flag, accept, "is cookie http only").missing(),
 ];
+
+/// `CookieDomain .name.tld`.
+fn domain(_: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    match args.word(0) {
+        [b'.', rest @ ..] if rest.contains(&b'.') => Ok(()),
+        [b'.', ..] => Err("CookieDomain values must contain at least one embedded dot".to_owned()),
+        _ => Err("CookieDomain values must begin with a dot".to_owned()),
+    }
+}
 
 /// `CookieExpires seconds`, or `plus 1 month 2 days`.
 fn expires(_: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {

@@ -141,11 +141,6 @@ pub(super) fn allow_override_list(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
         cmd.warn("core", "warn", text);
     }
     let mut list = Vec::new();
-    if args.words.is_empty() {
-        return Err("AllowOverrideList requires at least one argument, Controls what individual directives can be \
-                    configured by per-directory config files"
-            .to_owned());
-    }
     for word in args.words {
         if word.eq_ignore_ascii_case(b"none") {
             if args.words.len() > 1 {
@@ -374,14 +369,14 @@ pub(super) fn file_etag(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
         let bits = match name.to_ascii_lowercase().as_slice() {
             b"none" => {
                 if sign.is_some() {
-                    return Err("FileETag None may not be used with + or -".to_owned());
+                    return Err("FileETag keyword 'None' cannot be used with '+' or '-'".to_owned());
                 }
                 set = super::conf::EtagSet { bits: etag::NONE, add: 0, remove: 0 };
                 continue;
             }
             b"all" => {
                 if sign.is_some() {
-                    return Err("FileETag All may not be used with + or -".to_owned());
+                    return Err("FileETag keyword 'All' cannot be used with '+' or '-'".to_owned());
                 }
                 set = super::conf::EtagSet { bits: etag::ALL, add: 0, remove: 0 };
                 continue;

@@ -207,9 +207,6 @@ fn addresses(cmd: &mut Cmd<'_>, word: &[u8], out: &mut Vec<VhostAddr>) -> Done {
         [host @ .., b':', b'*'] => (host, None),
         _ => {
             let parsed = crate::base::addr::HostPort::parse(word).map_err(|_| INVALID.to_owned())?;
-            if parsed.scope.is_some() {
-                return Err("Scope ids are not supported".to_owned());
-            }
             match parsed.host {
                 // Without a port it is that of the main server's name, as far as this is known by now.
                 Some(host) => (host, parsed.port.or(cmd.server.rec.port)),

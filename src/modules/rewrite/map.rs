@@ -99,6 +99,9 @@ pub(super) fn parse(cmd: &Cmd<'_>, name: &[u8], source: &[u8]) -> Result<Map, St
             },
             _ => return Err(format!("RewriteMap: bad map:{}", latin1(source))),
         };
+        if ![&b"default"[..], b"sdbm", b"gdbm", b"ndbm", b"db"].iter().any(|known| kind.eq_ignore_ascii_case(known)) {
+            return Err(format!("RewriteMap: dbm type {} is invalid", latin1(kind)));
+        }
         let path = if kind.eq_ignore_ascii_case(b"sdbm") { [path, b".dir"].concat() } else { path.to_vec() };
         file(&path)?;
         return Err(format!("RewriteMap: maps of type dbm cannot be read: {}", latin1(source)));

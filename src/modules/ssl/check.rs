@@ -185,6 +185,9 @@ pub(super) fn random_seed(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     }
     let source = args.word(1);
     if source == b"builtin" {
+        if args.opt(2).is_some() {
+            return Err("SSLRandomSeed: byte specification not allowed for builtin seed source".to_owned());
+        }
         return Ok(());
     }
     let file = [&b"file:"[..], b"exec:", b"egd:"].iter().find_map(|kind| source.strip_prefix(*kind)).unwrap_or(source);
@@ -215,6 +218,14 @@ pub(super) fn options(_: &mut Cmd<'_>, args: &Args<'_>) -> Done {
         if !is_one(option, &known) {
             return Err(format!("SSLOptions: Illegal option '{}'", latin1(option)));
         }
+    }
+    Ok(())
+}
+
+/// `SSLRenegBufferSize bytes`.
+pub(super) fn reneg_buffer_size(_: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    if check::number(args.word(0)) < 0 {
+        return Err(format!("Invalid size for SSLRenegBufferSize: {}", args.text(0)));
     }
     Ok(())
 }

@@ -82,7 +82,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("SSLOptions", Places::OPTIONS, Shape::Raw, dir::options, "Set one or more options to configure the SSL engine('[+-]option[=value] ...' - see manual)"),
     row("SSLRequireSSL", Places::AUTHCFG, Shape::Raw, dir::require_ssl, "Require the SSL protocol for the per-directory context (no arguments)"),
     row("SSLRequire", Places::AUTHCFG, Shape::Raw, dir::require, "Require a boolean expression to evaluate to true for granting access(arbitrary complex boolean expression - see manual)"),
-    row("SSLRenegBufferSize", Places::AUTHCFG, Shape::Take1, accept, "Configure the amount of memory that will be used for buffering the request body if a per-location SSL renegotiation is required due to changed access control requirements").moot(),
+    row("SSLRenegBufferSize", Places::AUTHCFG, Shape::Take1, check::reneg_buffer_size, "Configure the amount of memory that will be used for buffering the request body if a per-location SSL renegotiation is required due to changed access control requirements").moot(),
     row("SSLOCSPEnable", Places::SERVER, Shape::Raw, check::ocsp, "Enable use of OCSP to verify certificate revocation mode ('on', 'leaf', 'off')").refused(),
     row("SSLOCSPDefaultResponder", Places::SERVER, Shape::Take1, accept, "URL of the default OCSP Responder").refused(),
     row("SSLOCSPOverrideResponder", Places::SERVER, Shape::Flag, accept, "Force use of the default responder URL ('on', 'off')").refused(),
