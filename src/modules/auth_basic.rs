@@ -135,9 +135,8 @@ fn fake(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
         let name = cmd.template(user);
         let name = name.map_err(|why| format!("Could not parse fake username expression '{shown}': {why}"))?;
         let password = cmd.template(args.opt(1).unwrap_or(b"password"));
-        let password = password.map_err(|why| {
-            format!("Could not parse fake password expression associated to user '{shown}': {why}")
-        })?;
+        let password = password
+            .map_err(|why| format!("Could not parse fake password expression associated to user '{shown}': {why}"))?;
         Some((name, password))
     };
     cmd.dir_conf::<BasicDir>().fake = Some(value);

@@ -147,7 +147,8 @@ const COMPARED: usize = 8000;
 #[test]
 fn httpd_comes_to_the_same_verdicts() {
     let Some(httpd) = which("apache2") else { return skip("config::httpd_comes_to_the_same_verdicts", "apache2") };
-    let modules = ["/usr/lib/apache2/modules", "/usr/lib64/httpd/modules"].into_iter().find(|dir| Path::new(dir).is_dir());
+    let modules =
+        ["/usr/lib/apache2/modules", "/usr/lib64/httpd/modules"].into_iter().find(|dir| Path::new(dir).is_dir());
     let modules = modules.expect("the modules of the real httpd");
     let mut wrong = Vec::new();
     let mut refused = 0;
@@ -155,12 +156,7 @@ fn httpd_comes_to_the_same_verdicts() {
         let (dir, words) = laid_out(&case);
         std::os::unix::fs::symlink(modules, dir.path().join("modules")).unwrap();
         let refusal = loaded(&words).1.err().map(|failure| failure.text);
-        let run = Command::new(&httpd)
-            .args(&words)
-            .env("LC_ALL", "C")
-            .current_dir(dir.path())
-            .output()
-            .unwrap();
+        let run = Command::new(&httpd).args(&words).env("LC_ALL", "C").current_dir(dir.path()).output().unwrap();
         let said = String::from_utf8_lossy(&run.stderr).replace("apache2: ", "tandem: ").replace("httpd: ", "tandem: ");
         let agree = match &refusal {
             None => run.status.success(),
