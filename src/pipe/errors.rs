@@ -73,16 +73,12 @@ pub(super) async fn die(ex: &mut Exchange, wire: &mut dyn Wire, code: u16) -> Ou
             let last = ex.status;
             ex.status = first;
             // The page is that of the request before the redirect, with its environment.
-            if let Some(original) = &mut ex.original {
-                std::mem::swap(&mut ex.env, &mut original.env);
-            }
+            swap_original(ex);
             let done = page(ex, wire, first, first, None).await;
             // The log shows the last request, which sent nothing.
             ex.status = last;
             ex.bytes_sent = 0;
-            if let Some(original) = &mut ex.original {
-                std::mem::swap(&mut ex.env, &mut original.env);
-            }
+            swap_original(ex);
             done
         }
         None | Some(ErrorDocument::Canned) => {
@@ -93,6 +89,15 @@ pub(super) async fn die(ex: &mut Exchange, wire: &mut dyn Wire, code: u16) -> Ou
     // A client that went away is noted on its connection; there is nobody left to tell.
     drop(done);
     Outcome::Done
+}
+
+/// Changes places with the request before the first redirect, as far as a page and its fields tell of it.
+fn swap_original(ex: &mut Exchange) {
+    if let Some(original) = &mut ex.original {
+        std::mem::swap(&mut ex.env, &mut original.env);
+        std::mem::swap(&mut ex.filename, &mut original.filename);
+        std::mem::swap(&mut ex.path_info, &mut original.path_info);
+    }
 }
 
 fn expand(ex: &Exchange, text: &Text) -> Vec<u8> {

@@ -423,6 +423,7 @@ fn redirect(ex: &mut Exchange) {
             args: ex.args.clone(),
             status: ex.status,
             filename: ex.filename.clone(),
+            path_info: ex.path_info.clone(),
             handler: ex.handler.clone(),
             user: ex.response.prior.as_ref().and_then(|prior| prior.user.clone()),
             headers_in: ex.headers_in.clone(),

@@ -206,6 +206,8 @@ pub struct Snapshot {
     pub status: u16,
     /// File name.
     pub filename: Vec<u8>,
+    /// Rest of the path behind the file.
+    pub path_info: Vec<u8>,
     /// Handler.
     pub handler: Handler,
     /// User.

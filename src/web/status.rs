@@ -47,7 +47,7 @@ static TABLE: &[Status] = &[
     status(403, "Forbidden", "<p>You don't have permission to access this resource.{detail}</p>\n"),
     status(404, "Not Found", "<p>The requested URL was not found on this server.</p>\n"),
     status(405, "Method Not Allowed", "<p>The requested method {method} is not allowed for this URL.</p>\n"),
-    status(406, "Not Acceptable", "<p>An appropriate representation of the requested resource could not be found on this server.</p>\n"),
+    status(406, "Not Acceptable", "<p>An appropriate representation of the requested resource could not be found on this server.</p>\n{variants}"),
     status(407, "Proxy Authentication Required", "<p>This server could not verify that you\nare authorized to access the document\nrequested.  Either you supplied the wrong\ncredentials (e.g., bad password), or your\nbrowser doesn't understand how to supply\nthe credentials required.</p>\n"),
     status(408, "Request Timeout", "<p>Server timeout waiting for the HTTP request from the client.</p>\n"),
     status(409, "Conflict", INTERNAL),

@@ -4,6 +4,7 @@
 //! `HTTPD=/usr/sbin/apache2 BLESS=1` writes the answers of the real httpd into the files.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -31,9 +32,9 @@ fn run(name: &str) {
         fs::write(&path, format!("{setup}\n---\n{told}")).unwrap();
         return;
     }
-    for (ours, wanted) in blocks(&told).into_iter().zip(blocks(exchanges)) {
-        assert_eq!(ours, wanted, "{name}: ours on the left, httpd's on the right\n{ours}\n{wanted}");
-    }
+    let differing = blocks(&told).into_iter().zip(blocks(exchanges)).filter(|(ours, wanted)| ours != wanted);
+    let differing: Vec<String> = differing.map(|(ours, wanted)| format!("{wanted}--- ours:\n{ours}\n")).collect();
+    assert!(differing.is_empty(), "{name}: {} differ\n{}", differing.len(), differing.concat());
     assert_eq!(blocks(&told).len(), blocks(exchanges).len());
 }
 
@@ -51,7 +52,7 @@ fn blocks(text: &str) -> Vec<String> {
     blocks
 }
 
-/// `modules a b`, `file PATH TEXT` (with `\n` and `xN` behind a repeated text), `dir PATH`, then `conf` and the rest.
+/// `modules a b`, `file PATH TEXT` (with `\n` and `xN` behind a repeated text), `exec PATH TEXT` for scripts, `dir PATH`, then `conf` and the rest.
 fn prepare(site: &Site, setup: &str) {
     let (lines, conf) = setup.split_once("\nconf\n").unwrap();
     let mut modules: Vec<&str> = Vec::new();
@@ -60,13 +61,17 @@ fn prepare(site: &Site, setup: &str) {
         match word {
             "modules" => modules.extend(rest.split(' ')),
             "dir" => fs::create_dir_all(site.path(rest)).unwrap(),
-            "file" => {
+            "file" | "exec" => {
                 let (path, text) = rest.split_once(' ').unwrap_or((rest, ""));
                 let (text, times) = match text.rsplit_once(" x") {
                     Some((text, times)) if times.bytes().all(|b| b.is_ascii_digit()) => (text, times.parse().unwrap()),
                     _ => (text, 1),
                 };
-                site.write(&path.replace("%20", " "), text.replace("\\n", "\n").replace("\\r", "\r").repeat(times));
+                let path = path.replace("%20", " ");
+                site.write(&path, text.replace("\\n", "\n").replace("\\r", "\r").repeat(times));
+                if word == "exec" {
+                    fs::set_permissions(site.path(&path), fs::Permissions::from_mode(0o755)).unwrap();
+                }
             }
             other => panic!("what is {other}?"),
         }
@@ -94,14 +99,16 @@ fn age(dir: &Path) {
 fn answer(server: &Server<'_>, site: &Site, request: &str) -> String {
     let mut parts = request.split(" | ");
     let line = parts.next().unwrap();
-    let mut head = format!("{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
-    let mut body = "";
+    let mut head = "Host: localhost\r\nConnection: close\r\n".to_owned();
+    let (mut body, mut version) = ("", "HTTP/1.1");
     for part in parts {
-        match part.strip_prefix("body ") {
-            Some(text) => body = text,
-            None => head += &format!("{part}\r\n"),
+        match part.split_once(' ').unwrap_or((part, "")) {
+            ("body", text) => body = text,
+            ("HTTP/1.0", _) => version = "HTTP/1.0",
+            _ => head += &format!("{part}\r\n"),
         }
     }
+    head = format!("{line} {version}\r\n{head}");
     if !body.is_empty() {
         head += &format!("Content-Length: {}\r\n", body.len());
     }
@@ -192,6 +199,7 @@ scenarios! {
     headers
     methods
     mime
+    negotiation
     redirect
     rewrite
     rewrite_dir

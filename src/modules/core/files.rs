@@ -264,7 +264,10 @@ async fn send(ex: &mut Exchange, wire: &mut dyn Wire, file: &File, info: &Metada
     set_last_modified(ex, info);
     if tags & etag::NONE == 0 {
         match if tags & etag::DIGEST == 0 { Ok(etag_of(info, tags, ex.started_micros)) } else { sha1_tag(file) } {
-            Ok(tag) => ex.headers_out.set(b"ETag", &tag),
+            Ok(tag) => {
+                let tag = joined_tag(ex, tag);
+                ex.headers_out.set(b"ETag", &tag);
+            }
             Err(error) => return unreadable(ex, &error),
         }
     }
@@ -411,6 +414,32 @@ pub(crate) fn etag_of(info: &Metadata, bits: u8, now: i64) -> Vec<u8> {
         }
     }
     tag.push(b'"');
+    tag
+}
+
+/// The validator of the list of variants that the response was chosen from; part of its entity tag (RFC 2295 section 9.2).
+#[derive(Default)]
+struct ListValidator(Option<Vec<u8>>);
+
+/// Notes the file that lists the variants, or the folder whose names are the list.
+pub(crate) fn set_list_validator(ex: &mut Exchange, info: Option<&Metadata>) {
+    let tags = ex.dir::<CoreDir>().map_or(etag::DEFAULT, |dir| dir.etag.effective());
+    let tags = if info.is_some_and(Metadata::is_dir) { etag::MTIME } else { tags };
+    let tag = info.map(|info| joined_tag(ex, etag_of(info, tags, ex.started_micros)));
+    ex.ext.get_mut::<ListValidator>().0 = tag;
+}
+
+/// An entity tag joined with that of the list of variants, if there was one. httpd leaves the closing quote out.
+fn joined_tag(ex: &Exchange, mut tag: Vec<u8>) -> Vec<u8> {
+    if let Some(list) = ex.ext.get::<ListValidator>().and_then(|list| list.0.as_deref()) {
+        let (weak, list) = list.strip_prefix(b"W/").map_or((false, list), |list| (true, list));
+        tag.pop();
+        tag.push(b';');
+        tag.extend_from_slice(list.get(1..list.len().saturating_sub(1)).unwrap_or_default());
+        if weak && !tag.starts_with(b"W/") {
+            tag.splice(0..0, *b"W/");
+        }
+    }
     tag
 }
 

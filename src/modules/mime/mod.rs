@@ -144,7 +144,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("AddOutputFilter", Places::FILEINFO, Shape::Iterate2, add_output_filter, "output filter name (or ; delimited names) followed by one or more file extensions"),
     row("AddType", Places::FILEINFO, Shape::Iterate2, add_type, "a mime type followed by one or more file extensions"),
     row("DefaultLanguage", Places::FILEINFO, Shape::Take1, default_language, "language to use for documents with no other language file extension"),
-    row("MultiviewsMatch", Places::FILEINFO, Shape::Iterate, multiviews_match, "NegotiatedOnly (default), Handlers and/or Filters, or Any").missing(),
+    row("MultiviewsMatch", Places::FILEINFO, Shape::Iterate, multiviews_match, "NegotiatedOnly (default), Handlers and/or Filters, or Any"),
     row("RemoveCharset", Places::FILEINFO, Shape::Iterate, remove_charset, "one or more file extensions"),
     row("RemoveEncoding", Places::FILEINFO, Shape::Iterate, remove_encoding, "one or more file extensions"),
     row("RemoveHandler", Places::FILEINFO, Shape::Iterate, remove_handler, "one or more file extensions"),
@@ -402,6 +402,46 @@ fn apply_extensions(ex: &mut Exchange, name: &[u8], dir: Option<&MimeDir>, types
         }
         None => {}
     }
+}
+
+/// The parts of a file's name that say nothing of its content, its base name first: whoever is served that file by
+/// content negotiation has to have named them. `None` if no part says anything.
+pub(super) fn unknown_parts(ex: &Exchange) -> Option<Vec<&[u8]>> {
+    use multiviews::{ANY, FILTERS, HANDLERS};
+    let dir = ex.dir::<MimeDir>();
+    let types = ex.live.generation.globals.conf.get::<MimeProcess>().map(|process| &*process.types);
+    let matching = dir.and_then(|dir| dir.multiviews).unwrap_or(0);
+    let last = memchr::memrchr(b'/', &ex.filename).map_or(0, |at| at + 1);
+    let name = ex.filename.get(last..)?;
+    let dots = name.iter().take_while(|byte| **byte == b'.').count();
+    let base = memchr::memchr(b'.', name.get(dots..)?).map_or(name.len(), |at| dots + at);
+    let mut unknown = vec![name.get(..base)?];
+    let mut known = false;
+    for extension in name.get(base + 1..).unwrap_or_default().split(|byte| *byte == b'.') {
+        if extension.is_empty() {
+            continue;
+        }
+        let lower = extension.to_ascii_lowercase();
+        let own = dir.and_then(|dir| dir.extensions.get(&lower));
+        let forced = own.and_then(|own| own.media.as_ref());
+        let media = match forced {
+            Some(media) => !media.text.is_empty(),
+            None => types.is_some_and(|types| types.contains_key(&lower)),
+        };
+        let says = media
+            || matching & ANY != 0
+            || own.is_some_and(|own| {
+                let handler = own.handler.is_some() && matching & HANDLERS != 0;
+                let filters = own.input_filters.is_some() || own.output_filters.is_some();
+                let described = own.charset.is_some() || own.language.is_some() || own.encoding.is_some();
+                described || handler || (filters && matching & FILTERS != 0)
+            });
+        known |= says;
+        if !says {
+            unknown.push(extension);
+        }
+    }
+    known.then_some(unknown)
 }
 
 #[cfg(test)]
