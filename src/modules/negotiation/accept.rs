@@ -157,7 +157,8 @@ mod tests {
 
     #[test]
     fn qualities_are_thousandths_and_tolerant() {
-        let all: Vec<f32> = ["0.5", ".25", "1", "0", "0.0019", "2", "", "x", "0.x"].map(|q| quality(q.as_bytes())).into();
+        let all: Vec<f32> =
+            ["0.5", ".25", "1", "0", "0.0019", "2", "", "x", "0.x"].map(|q| quality(q.as_bytes())).into();
         assert_eq!(all, [0.5, 0.25, 1.0, 0.0, 0.001, 1.0, 1.0, 1.0, 0.0]);
     }
 

@@ -32,7 +32,8 @@ pub(super) fn complete(accepts: &mut Accepts, prefer_scripts: bool, remote: bool
 
 /// The best variant, and whether it is clear enough to be sent.
 pub(super) fn best(terms: &Terms<'_>, variants: &mut [Variant], prefer: Option<&[u8]>) -> (Option<usize>, bool) {
-    let plain = if !terms.strict && variants.iter().any(|variant| !variant.languages.is_empty()) { 0.0001 } else { 1.0 };
+    let plain =
+        if !terms.strict && variants.iter().any(|variant| !variant.languages.is_empty()) { 0.0001 } else { 1.0 };
     let mut prefer = prefer;
     loop {
         let mut best: Option<usize> = None;

@@ -148,7 +148,8 @@ fn multi_views(ex: &mut Exchange) -> Waiting<'_> {
         if variants.is_empty() {
             return Outcome::Declined;
         }
-        let prefer_scripts = !matches!(ex.method.as_slice(), b"GET" | b"HEAD") || ex.args.is_some() || !ex.path_info.is_empty();
+        let prefer_scripts =
+            !matches!(ex.method.as_slice(), b"GET" | b"HEAD") || ex.args.is_some() || !ex.path_info.is_empty();
         let best = match negotiate(ex, &mut variants, multi, prefer_scripts).await {
             Ok(best) => best,
             Err(status) => return Outcome::Status(status),
@@ -286,7 +287,8 @@ fn say(ex: &mut Exchange, variants: &mut [Variant], dir: &[u8], manner: Manner, 
         }
         ex.err_headers_out.merge(b"Alternates", &all);
     }
-    let differs = |of: fn(&Variant) -> Vec<u8>| variants.windows(2).any(|pair| matches!(pair, [a, b] if of(a) != of(b)));
+    let differs =
+        |of: fn(&Variant) -> Vec<u8>| variants.windows(2).any(|pair| matches!(pair, [a, b] if of(a) != of(b)));
     let mut vary: Vec<&[u8]> = Vec::new();
     if manner.transparent {
         vary.push(b"negotiate");

@@ -160,14 +160,7 @@ pub(super) async fn files(ex: &Exchange) -> Found {
     }
     if any && variants.is_empty() {
         let text = "AH00687: Negotiation: discovered file(s) matching request:";
-        logs::error!(
-            ex,
-            Level::Error,
-            "negotiation",
-            "{} {} (None could be negotiated).",
-            text,
-            Bytes(&ex.filename)
-        );
+        logs::error!(ex, Level::Error, "negotiation", "{} {} (None could be negotiated).", text, Bytes(&ex.filename));
         return Found::Status(404);
     }
     variants.sort_by(|a, b| b.source.total_cmp(&a.source));
@@ -237,7 +230,15 @@ pub(super) fn map(ex: &Exchange, map: &Exchange) -> Result<(Vec<Variant>, Vec<u8
             let Some((start, end, next)) = body(&text, at, tag) else {
                 let (tag, name) = (Bytes(tag), Bytes(&map.filename));
                 let text = "AH00685: Syntax error in type map, no end tag";
-                logs::error!(ex, Level::Error, "negotiation", "{} '{}' found in {} for Body: content.", text, tag, name);
+                logs::error!(
+                    ex,
+                    Level::Error,
+                    "negotiation",
+                    "{} '{}' found in {} for Body: content.",
+                    text,
+                    tag,
+                    name
+                );
                 return Ok((variants, Vec::new()));
             };
             at = next;
@@ -256,13 +257,7 @@ fn read(name: &[u8]) -> std::io::Result<Vec<u8>> {
 }
 
 /// A field of a variant's description; says whether it describes content, `None` if it cannot be read.
-fn set_field(
-    ex: &Exchange,
-    map: &[u8],
-    variant: &mut Variant,
-    field: &[u8],
-    value: &[u8],
-) -> Option<bool> {
+fn set_field(ex: &Exchange, map: &[u8], variant: &mut Variant, field: &[u8], value: &[u8]) -> Option<bool> {
     match field {
         b"content-type" => variant.set_type(accept::item(value).0),
         b"content-length" => {
@@ -302,7 +297,15 @@ fn field<'a>(ex: &Exchange, map: &[u8], line: &'a [u8]) -> Option<(Vec<u8>, &'a 
     let Some(colon) = memchr::memchr(b':', line) else {
         let map = Bytes(map);
         let text = "AH00681: Syntax error in type map, no ':' in";
-        logs::error!(ex, Level::Error, "negotiation", "{} {} for header {}", text, map, Bytes(&line.to_ascii_lowercase()));
+        logs::error!(
+            ex,
+            Level::Error,
+            "negotiation",
+            "{} {} for header {}",
+            text,
+            map,
+            Bytes(&line.to_ascii_lowercase())
+        );
         return None;
     };
     let (name, value) = line.split_at(colon);
