@@ -276,6 +276,8 @@ pub struct PostConfig<'a> {
     pub warnings: &'a mut Vec<Warning>,
     /// Only checking (`-t`): do nothing that touches the world.
     pub check_only: bool,
+    /// Preparing what a server that runs will read as well, and say what is to be said in its log.
+    pub reloading: bool,
 }
 
 /// What the configuration needs to know of a module.

@@ -125,6 +125,11 @@ impl Targets {
         Ok(())
     }
 
+    /// The target of this index, opened once more, where it is a file.
+    pub fn file_of(&self, index: usize) -> Option<Arc<dyn LineSink>> {
+        self.get(index).filter(|target| matches!(target, Target::File(_)))?.open(&InProcess).ok()
+    }
+
     /// The target of this index.
     pub fn get(&self, index: usize) -> Option<&Target> {
         self.list.get(index).map(|(target, _)| target)

@@ -82,10 +82,6 @@ pub mod md;
 pub mod mime;
 pub mod mime_magic;
 pub mod mpm;
-pub mod mpm_event;
-pub mod mpm_limits;
-pub mod mpm_prefork;
-pub mod mpm_worker;
 pub mod negotiation;
 pub mod proxy;
 pub mod proxy_ajp;
@@ -234,9 +230,9 @@ pub static ALL: &[&Module] = &[
     &md::MODULE,
     &mime::MODULE,
     &mime_magic::MODULE,
-    &mpm_event::MODULE,
-    &mpm_prefork::MODULE,
-    &mpm_worker::MODULE,
+    &mpm::EVENT,
+    &mpm::PREFORK,
+    &mpm::WORKER,
     &negotiation::MODULE,
     &proxy::MODULE,
     &proxy_ajp::MODULE,

@@ -30,8 +30,8 @@ pub enum PidFile {
     Running(i32),
     /// It names a process that does not run (or not any more).
     Stale(i32),
-    /// It cannot be read as a number.
-    Corrupt,
+    /// It cannot be read, for this error number, or not as a number.
+    Corrupt(Option<i32>),
 }
 
 /// Reads a pid file.
@@ -40,17 +40,15 @@ pub fn read_pid(path: &Path) -> PidFile {
     let file = match fs::File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return PidFile::Absent,
-        Err(_) => return PidFile::Corrupt,
+        Err(error) => return PidFile::Corrupt(error.raw_os_error()),
     };
-    if file.take(64).read_to_string(&mut text).is_err() {
-        return PidFile::Corrupt;
+    if let Err(error) = file.take(64).read_to_string(&mut text) {
+        return PidFile::Corrupt(error.raw_os_error());
     }
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let number = text.get(..digits).and_then(|digits| digits.parse().ok()).filter(|pid| *pid > 0);
-    let rest = text.get(digits..).unwrap_or_default();
     match number {
-        Some(_) if !rest.is_empty() && !rest.starts_with(|c: char| c.is_ascii_whitespace()) => PidFile::Corrupt,
-        None => PidFile::Corrupt,
+        None => PidFile::Corrupt(None),
         // A pid file of our own number is left over from before a restart of the machine.
         Some(pid) if pid == nix::unistd::getpid().as_raw() => PidFile::Stale(pid),
         Some(pid) => match kill(Pid::from_raw(pid), None) {
@@ -125,8 +123,11 @@ mod tests {
             fs::write(&path, text).unwrap();
             read_pid(&path)
         };
-        assert_eq!(said("x"), PidFile::Corrupt);
-        assert_eq!(said(""), PidFile::Corrupt);
+        assert_eq!(said("x"), PidFile::Corrupt(None));
+        assert_eq!(said(""), PidFile::Corrupt(None));
+        // httpd signals its whole group for this one.
+        assert_eq!(said("0"), PidFile::Corrupt(None));
+        assert_eq!(said("2147483647x"), PidFile::Stale(i32::MAX));
         assert_eq!(said("1\n"), PidFile::Running(1));
         assert_eq!(said(&std::process::id().to_string()), PidFile::Stale(std::process::id() as i32));
         assert_eq!(said("2147483647\n"), PidFile::Stale(i32::MAX));

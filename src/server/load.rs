@@ -94,8 +94,14 @@ pub fn load(options: &Invocation, previous: Option<&Generation>) -> Result<Loade
     let mut servers = compile(servers);
     names::fix(&mut servers, &options.program, &mut warnings);
     for module in modules.loaded() {
-        let mut checks =
-            PostConfig { servers: &mut servers, globals: &mut globals, previous, warnings: &mut warnings, check_only };
+        let mut checks = PostConfig {
+            servers: &mut servers,
+            globals: &mut globals,
+            previous,
+            warnings: &mut warnings,
+            check_only,
+            reloading: options.reloading,
+        };
         if let Err(fatal) = (module.row.post_config)(&mut checks) {
             let mut text = fatal.text;
             if !text.is_empty() && !text.ends_with('\n') {

@@ -164,10 +164,15 @@ fn reload(invocation: &Invocation, previous: &Generation) -> Option<Arc<Generati
     }
 }
 
-/// The words as the log shows them: options apart from their values.
+/// The words as the log shows them: options apart from their values, and without `-k`.
 fn command_line(invocation: &Invocation) -> String {
     let mut out = String::new();
+    let is_signal = |word: Option<&Vec<u8>>| word.is_some_and(|word| word == b"-k");
     for (at, word) in invocation.words.iter().enumerate() {
+        let of_signal = at.checked_sub(1).is_some_and(|before| is_signal(invocation.words.get(before)));
+        if at > 0 && (word.starts_with(b"-k") || of_signal) {
+            continue;
+        }
         let word = String::from_utf8_lossy(word);
         if at > 0 {
             out.push(' ');

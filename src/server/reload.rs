@@ -28,10 +28,19 @@ pub(super) enum Driver {
     Steward(Steward),
 }
 
+/// A signal that asks for a reload.
+#[derive(Clone, Copy)]
+pub(super) enum Received {
+    /// SIGHUP.
+    Restart,
+    /// SIGUSR1.
+    Graceful,
+}
+
 /// What is to be done.
 pub(super) enum Ask {
     /// Say in the log that this came.
-    Note(&'static str),
+    Note(Received),
     /// Read the configuration and go over to it.
     GoOver,
     /// There was nothing to go over to.
@@ -87,7 +96,14 @@ pub(super) async fn obey(mut state: State) -> std::io::Result<()> {
     state.report(true);
     while let Some(ask) = asked.recv().await {
         match ask {
-            Ask::Note(text) => logs::error!(Process, Level::Notice, state.mpm(), "{text}"),
+            Ask::Note(received) => {
+                let mpm = state.mpm();
+                let text = match received {
+                    Received::Restart => mpm.restart,
+                    Received::Graceful => mpm.graceful,
+                };
+                logs::error!(Process, Level::Notice, mpm.log, "{text}");
+            }
             Ask::GoOver => {
                 let serves = state.reload().await;
                 state.report(serves);
@@ -100,13 +116,13 @@ pub(super) async fn obey(mut state: State) -> std::io::Result<()> {
             }
             Ask::Terminate { removed } => {
                 note_removed(removed.as_deref());
-                logs::error!(Process, Level::Notice, state.mpm(), "AH00491: caught SIGTERM, shutting down");
+                logs::error!(Process, Level::Notice, state.mpm().log, "{}", state.mpm().stop);
                 state.drain(&mut asked, Some(LAST_REQUESTS)).await;
                 break;
             }
             Ask::Drain { removed } => {
                 note_removed(removed.as_deref());
-                logs::error!(Process, Level::Notice, state.mpm(), "AH00492: caught SIGWINCH, shutting down gracefully");
+                logs::error!(Process, Level::Notice, state.mpm().log, "{}", state.mpm().graceful_stop);
                 let generation = state.shared.current.load().generation.clone();
                 let most = mpm::of(&generation.globals).graceful_timeout.filter(|seconds| *seconds > 0);
                 let most = most.map(|seconds| Duration::from_secs(seconds.min(u64::from(u32::MAX))));
@@ -141,11 +157,11 @@ fn listen_to(driver: &Driver, asks: UnboundedSender<Ask>) -> std::io::Result<()>
                 Some(()) = came(&mut interrupt, &pid_file) => Ask::Terminate { removed: remove() },
                 Some(()) = came(&mut stop, &pid_file) => Ask::Drain { removed: remove() },
                 Some(()) = came(&mut restart, &pid_file) => {
-                    let _ = asks.send(Ask::Note("AH00494: SIGHUP received.  Attempting to restart"));
+                    let _ = asks.send(Ask::Note(Received::Restart));
                     Ask::GoOver
                 }
                 Some(()) = came(&mut graceful, &pid_file) => {
-                    let _ = asks.send(Ask::Note("AH00493: SIGUSR1 received.  Doing graceful restart"));
+                    let _ = asks.send(Ask::Note(Received::Graceful));
                     Ask::GoOver
                 }
             };
@@ -176,9 +192,9 @@ fn note_removed(path: Option<&Path>) {
 }
 
 impl State {
-    /// The name under which the MPM logs.
-    fn mpm(&self) -> &'static str {
-        super::run::mpm_name(&self.shared.current.load().generation)
+    /// The MPM whose words are said.
+    fn mpm(&self) -> &'static mpm::Kind {
+        mpm::kind(&self.shared.current.load().generation.globals)
     }
 
     /// Has the threads listen where `listeners` says and nowhere else; over when they do.

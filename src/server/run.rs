@@ -66,7 +66,7 @@ pub(super) struct Failed;
 /// checked.
 pub fn run(options: Options, signal: Signal, generation: Arc<Generation>) -> ExitCode {
     let pid_file = pid_file(&generation);
-    if let Some(code) = obey_signal(signal, &pid_file) {
+    if let Some(code) = obey_signal(signal, &generation) {
         return code;
     }
     match start(options, generation, &pid_file) {
@@ -77,20 +77,25 @@ pub fn run(options: Options, signal: Signal, generation: Arc<Generation>) -> Exi
 
 /// The pid file.
 pub(super) fn pid_file(generation: &Generation) -> PathBuf {
-    let globals = &generation.globals;
-    let written = globals.conf.get::<CoreProcess>().and_then(|core| core.pid_file.as_deref()).unwrap_or(PID_FILE);
-    PathBuf::from(OsStr::from_bytes(&globals.rooted(written)))
+    PathBuf::from(OsStr::from_bytes(&generation.globals.rooted(written_pid_file(generation))))
+}
+
+/// The pid file as the configuration writes it.
+fn written_pid_file(generation: &Generation) -> &[u8] {
+    let core = generation.globals.conf.get::<CoreProcess>();
+    core.and_then(|core| core.pid_file.as_deref()).unwrap_or(PID_FILE)
 }
 
 /// What `-k` asks of a server that runs, or says of one that does not; `None`: go on and start.
-pub(super) fn obey_signal(signal: Signal, path: &Path) -> Option<ExitCode> {
-    let found = daemon::read_pid(path);
+pub(super) fn obey_signal(signal: Signal, generation: &Generation) -> Option<ExitCode> {
+    let found = daemon::read_pid(&pid_file(generation));
     let say = |text: String| {
         // Nobody is left to tell when standard output is gone.
         let _ = writeln!(std::io::stdout(), "{text}");
     };
-    if found == PidFile::Corrupt {
-        complain(&format!("AH00058: Error retrieving pid file {}", path.display()));
+    if let PidFile::Corrupt(errno) = found {
+        let path = String::from_utf8_lossy(written_pid_file(generation));
+        complain(&format!("{}: AH00058: Error retrieving pid file {path}", errno.map_or(Errno::GENERAL, Errno)));
         complain("AH00059: Remove it before continuing if it is corrupted.");
         return Some(ExitCode::FAILURE);
     }
@@ -171,9 +176,23 @@ pub(super) fn no_user() -> Failed {
     Failed
 }
 
-/// The pid file cannot be written.
+/// Says that a pid file is there already.
+pub(super) fn note_overwritten(path: &Path) {
+    if path.exists() {
+        let path = path.display();
+        logs::error!(
+            Process,
+            Level::Warn,
+            "core",
+            "AH00098: pid file {path} overwritten -- Unclean shutdown of previous Apache run?"
+        );
+    }
+}
+
+/// The pid file cannot be written: for the log, and for whoever waits for the start.
 pub(super) fn no_pid_file(path: &Path, error: &std::io::Error) {
     let path = path.display();
+    fail(error, &format!("AH00099: could not create {path}"));
     logs::error!(Process, Level::Error, "core", Errno::from(error) => "AH00099: could not create {path}");
     logs::error!(Process, Level::Error, "core", "AH00100: httpd: could not log pid to file {path}");
 }
@@ -200,6 +219,7 @@ fn start(options: Options, generation: Arc<Generation>, pid_file: &Path) -> Resu
     if root && account.user.is_none() {
         return Err(no_user());
     }
+    note_overwritten(pid_file);
     daemon::write_pid(pid_file).map_err(|error| {
         no_pid_file(pid_file, &error);
         Failed
@@ -318,22 +338,11 @@ pub(super) fn main_errors(generation: &Generation, opened: &Opened) -> bool {
     opened.take_stderr(index).unwrap_or(false)
 }
 
-/// The name under which the configured MPM logs.
-pub(super) fn mpm_name(generation: &Generation) -> &'static str {
-    let loaded = |name| generation.globals.modules.contains(&name);
-    if loaded("mpm_worker_module") {
-        "mpm_worker"
-    } else if loaded("mpm_prefork_module") {
-        "mpm_prefork"
-    } else {
-        "mpm_event"
-    }
-}
-
 /// The lines of a server that is ready.
 pub(super) fn announce(generation: &Generation, options: &Options) {
-    let (mpm, banner) = (mpm_name(generation), concat!("Apache/2.4.71 (Tandem/", env!("CARGO_PKG_VERSION"), ")"));
+    let (mpm, banner) =
+        (mpm::kind(&generation.globals), concat!("Apache/2.4.71 (Tandem/", env!("CARGO_PKG_VERSION"), ")"));
     let line = &options.command_line;
-    logs::error!(Process, Level::Notice, mpm, "AH00489: {banner} configured -- resuming normal operations");
+    logs::error!(Process, Level::Notice, mpm.log, "{}: {banner} configured -- resuming normal operations", mpm.ready);
     logs::error!(Process, Level::Notice, "core", "AH00094: Command line: '{line}'");
 }

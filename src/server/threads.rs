@@ -22,7 +22,7 @@ use super::http1::Session;
 use super::socket::Socket;
 use crate::config::Generation;
 use crate::logs::{self, Errno, Level, Opened, Process};
-use crate::modules::mpm_limits;
+use crate::modules::mpm;
 use crate::net::listen::Listener;
 use crate::web::Live;
 
@@ -62,7 +62,7 @@ impl Shared {
     pub(super) fn new(serving: Serving, threads: usize) -> Self {
         Self {
             most: {
-                let (busy, open) = mpm_limits::most(&serving.generation.globals);
+                let (busy, open) = mpm::limits::most(&serving.generation.globals);
                 (AtomicUsize::new(busy), AtomicUsize::new(open))
             },
             current: ArcSwap::from_pointee(serving),
@@ -75,7 +75,7 @@ impl Shared {
 
     /// Serves something else from here on.
     pub(super) fn go_over(&self, serving: Serving) {
-        let (busy, open) = mpm_limits::most(&serving.generation.globals);
+        let (busy, open) = mpm::limits::most(&serving.generation.globals);
         self.most.0.store(busy, Ordering::Relaxed);
         self.most.1.store(open, Ordering::Relaxed);
         self.current.store(Arc::new(serving));
@@ -353,13 +353,9 @@ const ROOM: Duration = Duration::from_millis(5);
 /// Over when there is room for another connection.
 async fn room(shared: &Shared) {
     if !shared.full_said.swap(true, Ordering::Relaxed) {
-        let (mpm, number) = match super::run::mpm_name(&shared.current.load().generation) {
-            mpm @ "mpm_prefork" => (mpm, "AH00161"),
-            mpm @ "mpm_worker" => (mpm, "AH00286"),
-            mpm => (mpm, "AH00484"),
-        };
+        let mpm = mpm::kind(&shared.current.load().generation.globals);
         let text = "server reached MaxRequestWorkers setting, consider raising the MaxRequestWorkers setting";
-        logs::error!(Process, Level::Error, mpm, "{number}: {text}");
+        logs::error!(Process, Level::Error, mpm.log, "{}: {text}", mpm.full);
     }
     while shared.is_full() {
         tokio::time::sleep(ROOM).await;

@@ -73,7 +73,14 @@ mod tests {
         let mut globals = Globals { server_root: b"/tmp".to_vec(), ..Globals::default() };
         let check = |servers: &mut Vec<Server>, globals: &mut Globals| {
             let warnings = &mut Vec::new();
-            error_logs(&mut PostConfig { servers, globals, previous: None, warnings, check_only: false })
+            error_logs(&mut PostConfig {
+                servers,
+                globals,
+                previous: None,
+                warnings,
+                check_only: false,
+                reloading: false,
+            })
         };
         assert_eq!(check(&mut servers, &mut globals), Ok(()));
         let sinks: Vec<usize> = servers.iter().map(|server| server.get::<ErrorLog>().expect("was set").sink).collect();

@@ -521,6 +521,7 @@ mod tests {
             previous: None,
             warnings,
             check_only: false,
+            reloading: false,
         };
         prepare(pc).unwrap();
         let lines = |at: usize| -> Vec<String> {

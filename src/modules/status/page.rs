@@ -10,7 +10,7 @@ use super::text::{bytes, general, kilobytes, uptime};
 use crate::base::clock::{Clock, SystemClock, push_strftime};
 use crate::base::path::escape_html;
 use crate::config::latin1;
-use crate::modules::mpm_limits;
+use crate::modules::mpm;
 use crate::net::daemon;
 use crate::net::scoreboard::{self, Seen};
 use crate::pipe::names;
@@ -72,7 +72,6 @@ impl Figures {
     pub(super) fn take(ex: &Exchange) -> Self {
         let places = scoreboard::places();
         let sum = |of: &dyn Fn(&scoreboard::Place) -> u64| places.iter().map(|place| of(place)).sum::<u64>();
-        let loaded = |name| ex.live.generation.globals.modules.contains(&name);
         Self {
             now: SystemClock.wall(),
             started: scoreboard::started(),
@@ -85,12 +84,8 @@ impl Figures {
             rows: places.iter().flat_map(|place| place.rows()).collect(),
             cpu: cpu(),
             load: load(),
-            shape: mpm_limits::shape(&ex.live.generation.globals),
-            mpm: match () {
-                () if loaded("mpm_worker_module") => "worker",
-                () if loaded("mpm_prefork_module") => "prefork",
-                () => "event",
-            },
+            shape: mpm::limits::shape(&ex.live.generation.globals),
+            mpm: mpm::kind(&ex.live.generation.globals).name,
         }
     }
 

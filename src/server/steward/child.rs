@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::super::reload::Ask;
+use super::super::reload::{Ask, Received};
 use super::{say, tell};
 use crate::net::files;
 use crate::net::link::{Link, Message};
@@ -62,8 +62,8 @@ impl Steward {
                         let removed =
                             message.words.get(1).map(|path| PathBuf::from(std::ffi::OsString::from_vec(path.clone())));
                         match message.word(0) {
-                            b"HUP" => Ask::Note("AH00494: SIGHUP received.  Attempting to restart"),
-                            b"USR1" => Ask::Note("AH00493: SIGUSR1 received.  Doing graceful restart"),
+                            b"HUP" => Ask::Note(Received::Restart),
+                            b"USR1" => Ask::Note(Received::Graceful),
                             b"WINCH" => Ask::Drain { removed },
                             _ => Ask::Terminate { removed },
                         }

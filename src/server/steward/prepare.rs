@@ -19,8 +19,7 @@ pub(super) fn run(invocation: &Invocation, again: bool, link: &Link) -> ExitCode
     files::note();
     let Some(mut messages) = Messages::open(invocation) else { return ExitCode::FAILURE };
     let Some(generation) = accepted(invocation, &mut messages) else { return ExitCode::FAILURE };
-    let pid_file = run::pid_file(&generation);
-    if !again && let Some(code) = run::obey_signal(invocation.signal.unwrap_or_default(), &pid_file) {
+    if !again && let Some(code) = run::obey_signal(invocation.signal.unwrap_or_default(), &generation) {
         return code;
     }
     match commit(&generation, again, link) {
@@ -102,7 +101,11 @@ fn commit(generation: &Generation, again: bool, link: &Link) -> Result<(), Faile
     let lost = |_: io::Error| Failed;
     named.map_err(lost)?;
     if !again {
+        if let (Some(sink), Some(first)) = (targets.file_of(main), generation.servers.first()) {
+            logs::set_process_log(sink, first);
+        }
         let pid_file = run::pid_file(generation);
+        run::note_overwritten(&pid_file);
         request(link, ask::PID_FILE, &[pid_file.as_os_str().as_bytes()]).map_err(|error| {
             run::no_pid_file(&pid_file, &error);
             Failed

@@ -8,7 +8,7 @@ use super::super::status::{escaped, method_name, size};
 use super::super::table::Table;
 use super::{Backends, Chosen, members};
 use crate::config::latin1;
-use crate::modules::{mpm_limits, proxy_hcheck};
+use crate::modules::{mpm, proxy_hcheck};
 use crate::net::daemon;
 use crate::pipe::names;
 use crate::upstream::spec::{BalancerSpec, CheckMethod, FlushPackets, Scheme, WorkerSpec, status};
@@ -108,7 +108,7 @@ impl View<'_> {
 
     fn push_xml_worker(&self, worker: &Worker, out: &mut String) {
         let (spec, state) = (&worker.spec, &worker.state);
-        let threads = mpm_limits::shape(&self.ex.live.generation.globals).2;
+        let threads = mpm::limits::shape(&self.ex.live.generation.globals).2;
         let threads = u32::try_from(threads).unwrap_or(u32::MAX);
         let max = if spec.max == 0 { threads } else { spec.max };
         out.push_str("        <httpd:worker>\n");

@@ -1,5 +1,7 @@
 //! The life of the processes: who holds which rights, who starts whom again, what a reload keeps.
 
+mod actions;
+
 use std::fs;
 use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,8 @@
-//! What the three MPMs share: listeners, buffers, shutdown. Their process model has no counterpart here.
+//! `event.c`, `worker.c`, `prefork.c`: listeners, buffers, limits, shutdown. Their process model has no counterpart here.
+
+mod kinds;
+pub mod limits;
+mod rows;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs};
 
@@ -6,6 +10,8 @@ use crate::base::addr::HostPort;
 use crate::base::clock::leading_integer;
 use crate::config::{Args, Cmd, Conf, Globals, Listen, latin1};
 use crate::modules::slot;
+
+pub use kinds::{EVENT, Kind, PREFORK, WORKER, kind};
 
 /// Values of the process that the run path needs.
 #[derive(Clone, Debug, Default)]
@@ -145,11 +151,6 @@ pub(super) fn graceful_timeout(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(),
     cmd.global_only()?;
     conf(cmd).graceful_timeout = Some(u64::try_from(number(args.word(0))).unwrap_or(0));
     Ok(())
-}
-
-/// Directives of the process model, which is one process with a thread for each core here.
-pub(super) fn process_model(cmd: &mut Cmd<'_>, _: &Args<'_>) -> Result<(), String> {
-    cmd.global_only()
 }
 
 /// `AsyncRequestWorkerFactor`.
