@@ -1,7 +1,5 @@
 //! What is in a certificate, as OpenSSL and mod_ssl show it.
 
-use std::net::IpAddr;
-
 use base64::Engine as _;
 use x509_parser::asn1_rs::{Any, Tag};
 use x509_parser::extensions::{GeneralName, ParsedExtension};
@@ -13,6 +11,12 @@ use x509_parser::x509::{SubjectPublicKeyInfo, X509Name};
 pub fn public_key(cert: &[u8]) -> Option<Vec<u8>> {
     let (_, cert) = X509Certificate::from_der(cert).ok()?;
     Some(cert.public_key().subject_public_key.data.to_vec())
+}
+
+/// The key of a certificate of an earlier version than the third, as SubjectPublicKeyInfo; `None` for others.
+pub fn key_info_of_old(cert: &[u8]) -> Option<Vec<u8>> {
+    let (_, cert) = X509Certificate::from_der(cert).ok()?;
+    (cert.version().0 < 2).then(|| cert.public_key().raw.to_vec())
 }
 
 /// Whether a SubjectPublicKeyInfo holds these bits.
@@ -36,19 +40,52 @@ pub fn subject(cert: &[u8]) -> Option<Vec<u8>> {
     Some(cert.subject().as_raw().to_vec())
 }
 
-/// The names a certificate is for: DNS names and addresses, or the common names where there are none.
+/// The issuer of a certificate in DER.
+pub fn issuer(cert: &[u8]) -> Option<Vec<u8>> {
+    let (_, cert) = X509Certificate::from_der(cert).ok()?;
+    Some(cert.issuer().as_raw().to_vec())
+}
+
+/// The first common name of a certificate's subject.
+pub fn common_name(cert: &[u8]) -> Option<Vec<u8>> {
+    let (_, cert) = X509Certificate::from_der(cert).ok()?;
+    values(cert.subject(), "2.5.4.3").into_iter().next()
+}
+
+/// Whether a certificate is valid then, in seconds since 1970.
+pub fn is_valid_at(cert: &[u8], when: u64) -> bool {
+    let when = i64::try_from(when).unwrap_or(i64::MAX);
+    X509Certificate::from_der(cert).is_ok_and(|(_, cert)| {
+        let validity = cert.validity();
+        validity.not_before.timestamp() <= when && when <= validity.not_after.timestamp()
+    })
+}
+
+/// A certificate as mod_ssl's messages show it: ` [subject: … / issuer: … / serial: … / notbefore: … / notafter: …]`.
+pub fn described(cert: &[u8]) -> String {
+    let Ok((_, cert)) = X509Certificate::from_der(cert) else { return " [certificate: -not available-]".to_owned() };
+    let mut out = b" [subject: ".to_vec();
+    push_name(cert.subject(), &mut out);
+    out.extend_from_slice(b" / issuer: ");
+    push_name(cert.issuer(), &mut out);
+    out.extend_from_slice(b" / serial: ");
+    push_serial(cert.raw_serial(), &mut out);
+    out.extend_from_slice(b" / notbefore: ");
+    push_time(&cert.validity().not_before, &mut out);
+    out.extend_from_slice(b" / notafter: ");
+    push_time(&cert.validity().not_after, &mut out);
+    out.push(b']');
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// The names a certificate is for, as mod_ssl compares them with hosts: DNS names, and the common names. Addresses
+/// are not among them.
 pub fn identities(cert: &[u8]) -> Vec<Vec<u8>> {
     let Ok((_, cert)) = X509Certificate::from_der(cert) else { return Vec::new() };
     let mut names: Vec<Vec<u8>> = Vec::new();
     for name in alternative_names(&cert) {
-        match name {
-            GeneralName::DNSName(name) => names.push(name.as_bytes().to_vec()),
-            GeneralName::IPAddress(bytes) => {
-                let v4 = <[u8; 4]>::try_from(*bytes).map(IpAddr::from);
-                let ip = v4.or_else(|_| <[u8; 16]>::try_from(*bytes).map(IpAddr::from));
-                names.extend(ip.ok().map(|ip| ip.to_string().into_bytes()));
-            }
-            _ => {}
+        if let GeneralName::DNSName(name) = name {
+            names.push(name.as_bytes().to_vec());
         }
     }
     let common = values(cert.subject(), "2.5.4.3");

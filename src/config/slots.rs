@@ -34,6 +34,8 @@ pub mod shared_slot {
     pub const ERROR_LOG: usize = 1001;
     /// How names in certificates are written (`pipe::tls::Names`).
     pub const TLS_NAMES: usize = 1003;
+    /// TLS towards backends (`net::client::BackendTls`), per directory.
+    pub const BACKEND_TLS: usize = 1004;
     /// All log targets of the process (`logs::Targets`).
     pub const LOG_TARGETS: usize = 1002;
 }

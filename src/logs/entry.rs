@@ -1,6 +1,7 @@
 //! One entry of the error log, and the line it becomes when there is no ErrorLogFormat.
 
 use std::fmt::{self, Write};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::errno::Errno;
@@ -72,6 +73,8 @@ pub struct Subject<'a> {
     pub conn: Option<&'a Conn>,
     /// The request, if any.
     pub request: Option<&'a Exchange>,
+    /// The backend that a connection leads to, if it is about one.
+    pub remote: Option<SocketAddr>,
 }
 
 /// One entry.
@@ -121,6 +124,9 @@ impl Entry<'_> {
             out.extend_from_slice(b"[client ");
             self.push_client(out);
             out.extend_from_slice(b"] ");
+        }
+        if let Some(remote) = self.subject.remote {
+            out.extend_from_slice(format!("[remote {remote}] ").as_bytes());
         }
         self.push_text(out);
         if let Some(referer) = self.subject.request.and_then(|request| request.headers_in.get(b"referer")) {
@@ -180,7 +186,7 @@ mod tests {
 
     #[test]
     fn long_lines_are_cut_where_httpd_cuts_them() {
-        let subject = Subject { live: None, server: 0, conn: None, request: None };
+        let subject = Subject { live: None, server: 0, conn: None, request: None, remote: None };
         let long = "x".repeat(10_000);
         let entry = Entry {
             level: Level::Error,

@@ -2,6 +2,7 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -52,7 +53,7 @@ impl Source for Exchange {
     }
 
     fn subject(&self) -> Subject<'_> {
-        Subject { live: Some(&self.live), server: self.server, conn: Some(&self.conn), request: Some(self) }
+        Subject { live: Some(&self.live), server: self.server, conn: Some(&self.conn), request: Some(self), remote: None }
     }
 }
 
@@ -66,7 +67,7 @@ impl Source for OfConn<'_> {
     }
 
     fn subject(&self) -> Subject<'_> {
-        Subject { live: Some(self.0), server: self.1.default_server.get(), conn: Some(self.1), request: None }
+        Subject { live: Some(self.0), server: self.1.default_server.get(), conn: Some(self.1), request: None, remote: None }
     }
 }
 
@@ -86,7 +87,21 @@ impl Source for OfServer<'_> {
     }
 
     fn subject(&self) -> Subject<'_> {
-        Subject { live: Some(self.0), server: self.1, conn: None, request: None }
+        Subject { live: Some(self.0), server: self.1, conn: None, request: None, remote: None }
+    }
+}
+
+/// A connection to a backend, for a server by its index.
+#[derive(Clone, Copy)]
+pub struct OfRemote<'a>(pub &'a Live, pub usize, pub Option<SocketAddr>);
+
+impl Source for OfRemote<'_> {
+    fn enabled(&self, level: Level, module: &'static str) -> bool {
+        OfServer(self.0, self.1).enabled(level, module)
+    }
+
+    fn subject(&self) -> Subject<'_> {
+        Subject { live: Some(self.0), server: self.1, conn: None, request: None, remote: self.2 }
     }
 }
 
@@ -132,7 +147,7 @@ impl Source for Process {
     }
 
     fn subject(&self) -> Subject<'_> {
-        Subject { live: None, server: 0, conn: None, request: None }
+        Subject { live: None, server: 0, conn: None, request: None, remote: None }
     }
 }
 

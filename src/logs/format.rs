@@ -306,7 +306,7 @@ mod tests {
 
     fn line(format: &str, level: Level) -> String {
         let format = Format::parse(format.as_bytes()).expect("a valid format");
-        let subject = Subject { live: None, server: 0, conn: None, request: None };
+        let subject = Subject { live: None, server: 0, conn: None, request: None, remote: None };
         let mut out = Vec::new();
         // 2026-11-22 08:10:10.000005 UTC
         let wall = 1_795_335_010_000_005;

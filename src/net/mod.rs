@@ -5,11 +5,13 @@
 //! - [`daemon`]: pid file, account.
 //! - [`scoreboard`]: who is doing what.
 //! - [`tls`]: certificates and what a TLS endpoint is; [`ciphers`]: OpenSSL's lists; [`secured`]: a session over a socket.
+//! - [`client`]: TLS towards backends.
 //! - [`link`]: messages with descriptors between our processes.
 //! - [`notify`]: what a service manager is told, and hands over.
 //! - [`files`]: files of the configuration, read by one process for another.
 
 pub mod ciphers;
+pub mod client;
 pub mod daemon;
 pub mod files;
 pub mod link;

@@ -95,6 +95,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Secured<S> {
             .is_ok_and(|state| state.plaintext_bytes_to_read() > 0 || state.peer_has_closed())
     }
 
+    /// Reads what an idle session gets: true if there is something for whoever is above, false at the end.
+    pub fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        loop {
+            if self.has_plaintext() {
+                return Poll::Ready(Ok(true));
+            }
+            if ready!(self.poll_records(cx))? == 0 {
+                return Poll::Ready(Ok(false));
+            }
+        }
+    }
+
     /// Goes on with the handshake. An error of the protocol holds a [`rustls::Error`]; its alert has been sent.
     pub fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {

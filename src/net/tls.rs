@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::pem::{PemObject as _, SectionKind};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, ServerSessionMemoryCache};
-use rustls::sign::CertifiedKey;
+use rustls::sign::{CertifiedKey, SigningKey};
 use rustls::{ServerConfig, SignatureAlgorithm, SignatureScheme, SupportedCipherSuite, SupportedProtocolVersion};
+
+use crate::codec::x509;
 
 /// Versions of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,6 +175,63 @@ pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String>
     }
 }
 
+/// The certificates with their keys of one file, in which each stands beside its own; `chain` is what may go with them.
+///
+/// # Errors
+/// The file cannot be read, a key is encrypted, or one is not its certificate's.
+pub fn identities_of(file: &Path, chain: &[CertificateDer<'static>]) -> Result<Vec<Arc<CertifiedKey>>, IdentityError> {
+    let text = super::files::read(file).map_err(|error| IdentityError::Certificate(error.to_string()))?;
+    if memchr::memmem::find(&text, b"ENCRYPTED").is_some() {
+        return Err(IdentityError::Encrypted);
+    }
+    let (mut all, mut cert, mut key) = (Vec::new(), None, None);
+    for block in <(SectionKind, Vec<u8>)>::pem_slice_iter(&text) {
+        let (kind, der) = block.map_err(|error| IdentityError::Certificate(error.to_string()))?;
+        match PrivateKeyDer::from_pem(kind, der.clone()) {
+            _ if kind == SectionKind::Certificate => {
+                cert = Some(CertificateDer::from(der));
+            }
+            Some(found) => key = Some(found),
+            None => continue,
+        }
+        if cert.is_some() && key.is_some() {
+            all.extend(cert.take().zip(key.take()));
+        }
+    }
+    if key.is_some() {
+        return Err(IdentityError::Mismatch);
+    }
+    all.into_iter()
+        .map(|(cert, key)| {
+            let key = signing(&key, &cert)?;
+            let mut sent = vec![cert];
+            lengthen(&mut sent, chain);
+            Ok(Arc::new(CertifiedKey::new(sent, key)))
+        })
+        .collect()
+}
+
+/// The certificate in a list that has signed another, by its name.
+fn issuer_of(cert: &CertificateDer<'_>, list: &[CertificateDer<'static>]) -> Option<CertificateDer<'static>> {
+    let issuer = x509::issuer(cert)?;
+    list.iter().find(|other| x509::subject(other).as_ref() == Some(&issuer)).cloned()
+}
+
+/// Adds those of a list that have signed the last certificate of a chain, and so on.
+pub fn lengthen(chain: &mut Vec<CertificateDer<'static>>, list: &[CertificateDer<'static>]) {
+    while let Some(next) = chain.last().and_then(|last| issuer_of(last, list)).filter(|next| !chain.contains(next)) {
+        chain.push(next);
+    }
+}
+
+/// A key that can sign, of this certificate.
+fn signing(key: &PrivateKeyDer<'_>, cert: &CertificateDer<'_>) -> Result<Arc<dyn SigningKey>, IdentityError> {
+    let key = aws_lc_rs::sign::any_supported_type(key).map_err(|error| IdentityError::Key(error.to_string()))?;
+    let both = x509::public_key(cert).zip(key.public_key());
+    let fits = both.is_none_or(|(of_cert, of_key)| x509::is_key(&of_key, &of_cert));
+    if fits { Ok(key) } else { Err(IdentityError::Mismatch) }
+}
+
 /// A certificate with its key and what is sent along.
 ///
 /// # Errors
@@ -187,12 +246,8 @@ pub fn identity(file: &Path, key_file: &Path, chain: Option<&PathBuf>) -> Result
     if memchr::memmem::find(&text, b"Proc-Type: 4,ENCRYPTED").is_some() {
         return Err(IdentityError::Encrypted);
     }
-    let key = aws_lc_rs::sign::any_supported_type(&key).map_err(|error| IdentityError::Key(error.to_string()))?;
-    let fits = certs.first().and_then(|cert| crate::codec::x509::public_key(cert)).zip(key.public_key());
-    let fits = fits.is_none_or(|(of_cert, of_key)| crate::codec::x509::is_key(&of_key, &of_cert));
-    if !fits {
-        return Err(IdentityError::Mismatch);
-    }
+    let leaf = certs.first().ok_or_else(|| IdentityError::Certificate("no certificate".to_owned()))?;
+    let key = signing(&key, leaf)?;
     if let Some(chain) = chain {
         let more = certificates(chain).map_err(IdentityError::Chain)?;
         // What the certificate's own file holds behind it is sent in the first place.

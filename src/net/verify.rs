@@ -1,7 +1,8 @@
 //! Whether a certificate is believed: chains, purposes, revocation, depth.
 
+use std::ffi::OsString;
 use std::fmt;
-use std::fs;
+use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use webpki::{
     RevocationOptionsBuilder, UnknownStatusPolicy,
 };
 
+use super::files;
 use super::tls::certificates;
 use crate::codec::x509;
 
@@ -35,6 +37,8 @@ pub enum Revocation {
 #[derive(Default)]
 pub struct Trust {
     anchors: Vec<TrustAnchor<'static>>,
+    /// The certificates that the anchors are of.
+    roots: Vec<CertificateDer<'static>>,
     /// Certificates of authorities that others have signed: links of chains, never their end, as OpenSSL has it.
     links: Vec<CertificateDer<'static>>,
     lists: Vec<CertRevocationList<'static>>,
@@ -52,10 +56,13 @@ impl fmt::Debug for Trust {
 }
 
 /// The files of a directory that OpenSSL would look into: eight digits of a hash, `middle`, and a number.
-fn hashed(dir: &Path, middle: &str) -> Result<Vec<std::path::PathBuf>, String> {
+///
+/// # Errors
+/// What is wrong with the directory.
+pub fn hashed(dir: &Path, middle: &str) -> Result<Vec<std::path::PathBuf>, String> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(dir).map_err(|error| format!("{}: {error}", dir.display()))? {
-        let path = entry.map_err(|error| error.to_string())?.path();
+    for name in files::list(dir).map_err(|error| format!("{}: {error}", dir.display()))? {
+        let path = dir.join(OsString::from_vec(name));
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let (hash, rest) = name.split_at_checked(8).unwrap_or(("", ""));
         let number = rest.strip_prefix(middle).unwrap_or_default();
@@ -88,6 +95,7 @@ impl Trust {
                     Ok(anchor) => self.anchors.push(anchor.to_owned()),
                     Err(error) => return Err(format!("{}: {error}", path.display())),
                 }
+                self.roots.push(cert);
             } else {
                 self.links.push(cert);
             }
@@ -109,13 +117,14 @@ impl Trust {
     /// What is wrong with the file.
     pub fn add_lists(&mut self, path: &Path) -> Result<(), String> {
         let wrong = |error: &dyn fmt::Display| format!("{}: {error}", path.display());
-        let text = fs::read(path).map_err(|error| wrong(&error))?;
+        let text = files::read(path).map_err(|error| wrong(&error))?;
+        let before = self.lists.len();
         for list in CertificateRevocationListDer::pem_slice_iter(&text) {
             let list = list.map_err(|error| wrong(&error))?;
             let list = OwnedCertRevocationList::from_der(&list).map_err(|error| wrong(&error))?;
             self.lists.push(list.into());
         }
-        Ok(())
+        if self.lists.len() == before { Err(wrong(&"no certificate or crl found")) } else { Ok(()) }
     }
 
     /// Takes the revocation lists of a directory.
@@ -152,6 +161,11 @@ impl Trust {
         now: UnixTime,
         usage: KeyUsage,
     ) -> Result<(), CertificateError> {
+        if self.roots.contains(cert) {
+            // Known itself: nobody need have signed it.
+            let valid = x509::is_valid_at(cert, now.as_secs());
+            return if valid { Ok(()) } else { Err(CertificateError::Expired) };
+        }
         let leaf = EndEntityCert::try_from(cert).map_err(reason)?;
         let links: Vec<CertificateDer<'_>> =
             came.iter().chain(&self.links).map(|link| CertificateDer::from(link.as_ref())).collect();
@@ -199,7 +213,8 @@ fn reason(error: webpki::Error) -> CertificateError {
         Wrong::CertNotValidYet { .. } => CertificateError::NotValidYet,
         Wrong::CertRevoked => CertificateError::Revoked,
         Wrong::CrlExpired { .. } => CertificateError::ExpiredRevocationList,
-        Wrong::UnknownIssuer | Wrong::CaUsedAsEndEntity => CertificateError::UnknownIssuer,
+        // Certificates of the first version are not read, so nobody known can have signed them.
+        Wrong::UnknownIssuer | Wrong::CaUsedAsEndEntity | Wrong::UnsupportedCertVersion => CertificateError::UnknownIssuer,
         Wrong::UnknownRevocationStatus => CertificateError::UnknownRevocationStatus,
         Wrong::RequiredEkuNotFoundContext(_) | Wrong::EmptyEkuExtension => CertificateError::InvalidPurpose,
         Wrong::InvalidSignatureForPublicKey | Wrong::InvalidCrlSignatureForPublicKey => CertificateError::BadSignature,
@@ -233,6 +248,25 @@ pub fn openssl_words(error: &CertificateError) -> (u32, String) {
         other => return (1, other.to_string()),
     };
     (number, words.to_owned())
+}
+
+/// The same, told apart by what came along, and the certificate that is to blame.
+pub fn openssl_error<'c>(
+    error: &CertificateError,
+    cert: &'c CertificateDer<'c>,
+    came: &'c [CertificateDer<'c>],
+) -> (u32, String, &'c [u8]) {
+    let (number, words) = openssl_words(error);
+    if *error != CertificateError::UnknownIssuer {
+        return (number, words, cert);
+    }
+    if x509::is_self_issued(cert) {
+        return (18, "self-signed certificate".to_owned(), cert);
+    }
+    match came.iter().find(|link| x509::is_self_issued(link)) {
+        Some(root) => (19, "self-signed certificate in certificate chain".to_owned(), root),
+        None => (number, words, came.last().unwrap_or(cert)),
+    }
 }
 
 /// Asks clients for certificates.

@@ -177,11 +177,11 @@ async fn attempt_once(
     outgoing: &mut Option<Outgoing>,
 ) -> Outcome {
     match attempt.worker.spec.scheme {
-        Scheme::Http => http1::exchange(ex, wire, attempt, outgoing).await,
+        Scheme::Http | Scheme::Https => http1::exchange(ex, wire, attempt, outgoing).await,
         // An http member has begun to read the body, which AJP would take from the client.
         Scheme::Ajp if outgoing.as_ref().is_some_and(Outgoing::is_begun) => Outcome::Status(503),
         Scheme::Ajp => ajp::exchange(ex, wire, attempt).await,
-        Scheme::Https | Scheme::Other => {
+        Scheme::Other => {
             let (url, scheme) = (Bytes(&ex.uri), &attempt.worker.spec.scheme_text);
             logs::error!(
                 ex,

@@ -16,8 +16,9 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::current::Current;
 use super::dial::{self, DialError, Setup, Tried};
-use super::spec::{CheckMethod, HealthSpec, WorkerSpec, status};
+use super::spec::{CheckMethod, HealthSpec, Scheme, WorkerSpec, status};
 use super::stream::Stream;
+use super::tls::{self, Wish};
 use super::worker::Worker;
 use crate::base::clock::{Clock, SystemClock};
 use crate::codec::ajp::push_cping;
@@ -26,6 +27,7 @@ use crate::codec::http1::{
 };
 use crate::expr::{EvalError, FileTest, Lookup, Scratch, Var, Vars};
 use crate::logs::{self, Errno, Level, OfServer};
+use crate::net::client::BackendTls;
 use crate::web::Live;
 
 /// What is kept of a body for `hc('body')`.
@@ -166,6 +168,16 @@ impl Checks {
                 return false;
             }
         };
+        if worker.spec.scheme == Scheme::Https && !matches!(method, CheckMethod::Tcp | CheckMethod::None) {
+            // What stands in sections is not asked for, nor are names.
+            let side = BackendTls::get(server.and_then(|server| server.dir.get()));
+            let (live, server, host) = (&self.live, worker.spec.server, worker.spec.host.as_str());
+            let wish = Wish { live, server, scheme: "HCOH", host, name: None, timeout: patience };
+            stream = match tls::secure(&wish, side, stream).await {
+                Ok(stream) => stream,
+                Err(_) => return false,
+            };
+        }
         match method {
             CheckMethod::Tcp | CheckMethod::None => true,
             CheckMethod::Cping => self.ping(worker, &mut stream, patience).await,
@@ -271,7 +283,7 @@ async fn write_all(stream: &mut Stream, mut data: &[u8]) -> io::Result<()> {
             n => data = data.get(n..).unwrap_or_default(),
         }
     }
-    Ok(())
+    std::future::poll_fn(|cx| stream.poll_flush(cx)).await
 }
 
 /// The request of a check: as httpd, the worker's path and the check's joined by a slash, and nothing where there is

@@ -14,6 +14,7 @@ use tokio::time::Sleep;
 use super::stream::{Idle, Stream};
 use super::worker::WorkerState;
 use crate::codec::http1::ResponseHead;
+use crate::net::client::ClientSide;
 
 /// What one read takes at most, unless a head needs more room.
 const ROOM: usize = 64 * 1024;
@@ -138,6 +139,8 @@ pub struct Link {
     deadline: Option<Instant>,
     timeout: Duration,
     lane: Option<Box<Lane>>,
+    /// What TLS was made with, and the name that was asked for.
+    pub(super) secured: Option<(Arc<ClientSide>, Option<Box<str>>)>,
     /// Requests it has served.
     pub(super) served: u32,
     /// When it was given back.
@@ -157,6 +160,7 @@ impl Link {
             deadline: None,
             timeout: Duration::from_secs(60),
             lane: Some(Lane::take()),
+            secured: None,
             served: 0,
             since: now,
             dirty: false,
@@ -193,7 +197,7 @@ impl Link {
         }
     }
 
-    pub(super) fn idle(&self, certain: bool) -> Idle {
+    pub(super) fn idle(&mut self, certain: bool) -> Idle {
         if self.dirty {
             return Idle::Unread;
         }
@@ -305,7 +309,10 @@ impl Link {
                 let n = ready!(self.poll_write_parts(cx, rest))?;
                 io::IoSlice::advance_slices(&mut rest, n);
             }
-            Poll::Ready(Ok(()))
+            match self.stream.poll_flush(cx) {
+                Poll::Pending => self.poll_timer(cx).map(Err),
+                flushed => flushed,
+            }
         })
         .await
     }
@@ -364,7 +371,7 @@ impl Link {
     }
 
     /// Whether the peer has closed or sent something, as far as is known without asking the system.
-    pub fn has_news(&self) -> bool {
+    pub fn has_news(&mut self) -> bool {
         self.stream.idle(false) != Idle::Quiet
     }
 

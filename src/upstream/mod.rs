@@ -23,6 +23,7 @@ pub mod respond;
 pub mod spec;
 mod sticky;
 mod stream;
+mod tls;
 mod tunnel;
 mod worker;
 

@@ -11,6 +11,7 @@
 //! Once a second a keeper closes what is older than `ttl`, what its peer closed, and what belongs to a worker that is
 //! no longer configured.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError, Weak};
@@ -19,11 +20,13 @@ use std::time::{Duration, Instant};
 use super::dial::{self, DialError, Setup, Tried};
 use super::link::Slot;
 pub use super::link::{Input, Lane, Link};
-use super::spec::{Endpoint, Policy, status};
-use super::stream::Idle;
+use super::spec::{Endpoint, Policy, Scheme, status};
+use super::stream::{Idle, Stream};
+use super::tls::{self, NoTls, Wish};
 use super::worker::{Worker, WorkerState};
 use crate::base::clock::{Clock, SystemClock};
 use crate::logs::{self, Errno, Level, OfServer};
+use crate::net::client::{BackendTls, ClientSide};
 use crate::web::Exchange;
 
 /// Idle connections in one stack.
@@ -44,6 +47,12 @@ pub enum LendError {
     /// The name has no address: 500.
     #[error("DNS lookup failure for: {0}")]
     Resolve(String),
+    /// TLS is not on: 500.
+    #[error("TLS is not enabled")]
+    NoTls,
+    /// TLS could not be begun: 500.
+    #[error("error during SSL Handshake with remote server")]
+    Handshake,
     /// It cannot be connected to: 503.
     #[error("failed to make connection to backend")]
     Connect {
@@ -156,30 +165,66 @@ pub fn io_timeout(ex: &Exchange, worker: &Worker, policy: &Policy) -> Duration {
 pub async fn lend(ex: &Exchange, worker: &Worker, policy: &Policy, wanted: Wanted) -> Result<Link, LendError> {
     let timeout = io_timeout(ex, worker, policy);
     let home = home();
-    let mut link = match idle(ex, worker, wanted, home) {
-        Some(link) => link,
-        None => {
-            let slot = match Slot::reserve(&worker.state, worker.spec.max) {
-                Some(slot) => Ok(slot),
-                None => wait(worker, home).await,
-            };
-            match slot {
-                Ok(slot) => connect(ex, worker, policy, wanted, timeout, slot).await?,
-                Err(Some(link)) => link,
-                Err(None) => {
-                    let (host, port) = (&worker.spec.host, worker.spec.port);
-                    let server = OfServer(&ex.live, ex.server);
-                    let scheme = wanted.scheme;
-                    logs::error!(server, Level::Error, "proxy", Errno::TIMEUP =>
-                        "AH00941: {scheme}: failed to acquire connection for ({host}:{port})");
-                    return Err(LendError::Acquire);
-                }
+    let secure = Secure::of(ex, worker, policy);
+    let mut link = loop {
+        if let Some(link) = idle(ex, worker, wanted, home, &secure) {
+            break link;
+        }
+        let slot = match Slot::reserve(&worker.state, worker.spec.max) {
+            Some(slot) => Ok(slot),
+            None => wait(worker, home).await,
+        };
+        match slot {
+            Ok(slot) => break connect(ex, worker, policy, wanted, timeout, slot, &secure).await?,
+            Err(Some(link)) if secure.suits(&link) => break link,
+            // Made for others: closed, so that there is a place.
+            Err(Some(_)) => {}
+            Err(None) => {
+                let (host, port) = (&worker.spec.host, worker.spec.port);
+                let server = OfServer(&ex.live, ex.server);
+                let scheme = wanted.scheme;
+                logs::error!(server, Level::Error, "proxy", Errno::TIMEUP =>
+                    "AH00941: {scheme}: failed to acquire connection for ({host}:{port})");
+                return Err(LendError::Acquire);
             }
         }
     };
     link.wake();
     link.set_timeout(timeout);
     Ok(link)
+}
+
+/// The TLS that a request wants towards a worker.
+#[derive(Default)]
+struct Secure<'a> {
+    /// It wants any.
+    on: bool,
+    side: Option<&'a Arc<ClientSide>>,
+    /// Whom the backend is taken for.
+    name: Option<Cow<'a, str>>,
+}
+
+impl<'a> Secure<'a> {
+    fn of(ex: &'a Exchange, worker: &'a Worker, policy: &Policy) -> Self {
+        if worker.spec.scheme != Scheme::Https {
+            return Self::default();
+        }
+        let name = if policy.preserve_host {
+            Some(String::from_utf8_lossy(&ex.hostname)).filter(|name| !name.is_empty())
+        } else {
+            Some(Cow::Borrowed(worker.spec.host.as_str()))
+        };
+        Self { on: true, side: BackendTls::get(ex.dir()), name }
+    }
+
+    /// Whether a connection was made just so.
+    fn suits(&self, link: &Link) -> bool {
+        match (&link.secured, self.side) {
+            (None, _) => !self.on,
+            (Some((side, name)), Some(wanted)) => Arc::ptr_eq(side, wanted) && name.as_deref() == self.name.as_deref(),
+            (Some(_), None) => false,
+        }
+    }
 }
 
 /// Resolves the worker's host if that is due, so that its failure is found before anything else is done.
@@ -191,12 +236,15 @@ pub async fn resolve(worker: &Worker) -> Result<(), LendError> {
 }
 
 /// An idle connection that is still good; the others found on the way are closed.
-fn idle(ex: &Exchange, worker: &Worker, wanted: Wanted, home: usize) -> Option<Link> {
+fn idle(ex: &Exchange, worker: &Worker, wanted: Wanted, home: usize, secure: &Secure<'_>) -> Option<Link> {
     let pool = worker.state.pool.get()?;
     loop {
-        let (link, moved) = pool.take(home, false)?;
+        let (mut link, moved) = pool.take(home, false)?;
         if wanted.fresh {
             return None;
+        }
+        if !secure.suits(&link) {
+            continue;
         }
         if worker.spec.ttl.is_some_and(|ttl| link.since.elapsed() > ttl) {
             continue;
@@ -238,7 +286,7 @@ async fn wait(worker: &Worker, home: usize) -> Result<Slot, Option<Link>> {
         let freed = state.freed.notified();
         tokio::pin!(freed);
         freed.as_mut().enable();
-        while let Some((link, _)) = state.pool.get().and_then(|pool| pool.take(home, true)) {
+        while let Some((mut link, _)) = state.pool.get().and_then(|pool| pool.take(home, true)) {
             if link.idle(true) == Idle::Quiet {
                 return Err(Some(link));
             }
@@ -262,11 +310,15 @@ async fn connect(
     wanted: Wanted,
     timeout: Duration,
     slot: Slot,
+    secure: &Secure<'_>,
 ) -> Result<Link, LendError> {
     let spec = &worker.spec;
     let errors = match dial::dial(worker, Setup::new(spec, policy, timeout)).await {
         Ok(stream) => {
             worker.state.connected();
+            if secure.on {
+                return begin_tls(ex, worker, wanted, timeout, slot, secure, stream).await;
+            }
             return Ok(Link::new(stream, home(), slot));
         }
         Err(DialError::Resolve(host)) => return Err(LendError::Resolve(host)),
@@ -298,6 +350,28 @@ async fn connect(
         );
     }
     Err(LendError::Connect { timed_out })
+}
+
+async fn begin_tls(
+    ex: &Exchange,
+    worker: &Worker,
+    wanted: Wanted,
+    timeout: Duration,
+    slot: Slot,
+    secure: &Secure<'_>,
+    stream: Stream,
+) -> Result<Link, LendError> {
+    let name = secure.name.as_deref();
+    let (scheme, host) = (wanted.scheme, worker.spec.host.as_str());
+    let wish = Wish { live: &ex.live, server: ex.server, scheme, host, name, timeout };
+    let stream = match tls::secure(&wish, secure.side, stream).await {
+        Ok(stream) => stream,
+        Err(NoTls::Off) => return Err(LendError::NoTls),
+        Err(NoTls::Refused) => return Err(LendError::Handshake),
+    };
+    let mut link = Link::new(stream, home(), slot);
+    link.secured = secure.side.map(|side| (side.clone(), name.map(Box::from)));
+    Ok(link)
 }
 
 impl Link {

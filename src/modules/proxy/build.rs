@@ -153,8 +153,6 @@ pub(super) fn post_config(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
 /// from starting: `ProxyRequests On` above all is never half done.
 fn unsupported(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
     const SCHEMES: &[(&str, &str)] = &[
-        ("https", "ssl_module"),
-        ("wss", "ssl_module"),
         ("fcgi", "proxy_fcgi_module"),
         ("scgi", "proxy_scgi_module"),
         ("uwsgi", "proxy_uwsgi_module"),

@@ -24,6 +24,7 @@ use crate::web::{Chain, Exchange, Live, ProxyKind, Wire};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Handlers {
     http: bool,
+    tls: bool,
     websocket: bool,
     ajp: bool,
     balancer: bool,
@@ -34,6 +35,7 @@ impl Handlers {
     pub(super) fn loaded(modules: &[&'static str]) -> Self {
         Self {
             http: modules.contains(&"proxy_http_module"),
+            tls: modules.contains(&"ssl_module"),
             websocket: modules.contains(&"proxy_wstunnel_module"),
             ajp: modules.contains(&"proxy_ajp_module"),
             balancer: modules.contains(&"proxy_balancer_module"),
@@ -45,8 +47,8 @@ impl Handlers {
         match scheme {
             Scheme::Http => self.http || (self.websocket && text == "ws"),
             Scheme::Ajp => self.ajp,
-            // No TLS to backends yet: as httpd without an SSL module.
-            Scheme::Https | Scheme::Other => false,
+            Scheme::Https => self.tls && (self.http || (self.websocket && text == "wss")),
+            Scheme::Other => false,
         }
     }
 }

@@ -1,21 +1,24 @@
 //! From files to servers that speak TLS, when a server starts or reads its configuration again.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use rustls::sign::CertifiedKey;
 
 use super::conf::{Run, SslProcess, SslServer, Verify};
 use super::dir::SslDir;
+use super::proxy;
 use crate::codec::x509;
 use crate::config::{Fatal, PostConfig, Section, Server, Warning, latin1};
 use crate::net::ciphers;
-use crate::net::tls::{IdentityError, ServerSpec, Versions, certificates, identity};
-use crate::net::verify::{Clients, Revocation, Trust};
+use crate::net::tls::{IdentityError, ServerSpec, Versions, certificates, identity, lengthen};
+use crate::net::verify::{Clients, Revocation, Trust, hashed};
 
 /// How many sessions a server keeps for clients without tickets.
 const SESSIONS: usize = 1024;
 
 /// Entries of the log that stop the start: level and text.
-type Lines = Vec<(&'static str, String)>;
+pub(super) type Lines = Vec<(&'static str, String)>;
 
 /// Makes what the servers need to speak TLS.
 pub(super) fn post_config(checks: &mut PostConfig<'_>) -> Result<(), Fatal> {
@@ -28,6 +31,7 @@ pub(super) fn post_config(checks: &mut PostConfig<'_>) -> Result<(), Fatal> {
             format!("tandem: not built in, and the server does not start with it: {}", process.refused.join("; "));
         return Err(Fatal { text, quiet: true });
     }
+    proxy::post_config(checks)?;
     let enabled: Vec<usize> = (0..checks.servers.len()).filter(|at| speaks(checks, *at)).collect();
     if enabled.is_empty() {
         return Ok(());
@@ -64,18 +68,21 @@ pub(super) fn post_config(checks: &mut PostConfig<'_>) -> Result<(), Fatal> {
                     server.conf.get_mut::<SslServer>().run = Some(Arc::new(run));
                 }
             }
-            Err(lines) => {
-                for (level, text) in lines {
-                    say(checks, level, text);
-                }
-                return Err(Fatal { text: "AH00016: Configuration Failed".to_owned(), quiet: true });
-            }
+            Err(lines) => return Err(fail(checks, lines)),
         }
     }
     Ok(())
 }
 
-fn say(checks: &mut PostConfig<'_>, level: &'static str, text: String) {
+/// Says why there is no start.
+pub(super) fn fail(checks: &mut PostConfig<'_>, lines: Lines) -> Fatal {
+    for (level, text) in lines {
+        say(checks, level, text);
+    }
+    Fatal { text: "AH00016: Configuration Failed".to_owned(), quiet: true }
+}
+
+pub(super) fn say(checks: &mut PostConfig<'_>, level: &'static str, text: String) {
     checks.warnings.push(Warning { module: "ssl", level, text, bare: false });
 }
 
@@ -114,7 +121,8 @@ fn build(server: &Server, cache: bool, notes: &mut Lines) -> Result<Run, Lines> 
     if !versions.v12 && !versions.v13 {
         return Err(vec![("emerg", "AH02231: No SSL protocols available [hint: SSLProtocol]".to_owned()), fatal()]);
     }
-    let suites = suites(conf, notes)?;
+    let (list, list13) = (conf.auth.ciphers.as_deref(), conf.auth.suites13.as_deref());
+    let suites = suites("SSLCipherSuite", list, list13, notes)?;
     if conf.certs.is_empty() {
         return Err(vec![
             ("emerg", format!("AH02572: Failed to configure at least one certificate and key for {id}")),
@@ -128,6 +136,9 @@ fn build(server: &Server, cache: bool, notes: &mut Lines) -> Result<Run, Lines> 
         let (cert, key, name) = (cert.clone(), key.clone(), format!("{id}:{nth}"));
         identities
             .push(identity(&cert, &key, conf.chain.as_ref()).map_err(|error| wrong(&error, &name, &cert, &key, conf))?);
+        if let Some(last) = identities.last_mut() {
+            complete(last, conf);
+        }
         let leaf = identities.last().and_then(|identity| identity.cert.first());
         if let Some(leaf) = leaf {
             if x509::is_ca(leaf) {
@@ -167,6 +178,69 @@ fn build(server: &Server, cache: bool, notes: &mut Lines) -> Result<Run, Lines> 
     Ok(Run { config, nameless: Arc::new(nameless), clients, own })
 }
 
+/// Where no chain is configured, OpenSSL sends what it finds among the authorities for clients.
+fn complete(identity: &mut Arc<CertifiedKey>, conf: &SslServer) {
+    if identity.cert.len() > 1 {
+        return;
+    }
+    let mut known = conf.auth.ca_file.as_deref().and_then(|file| certificates(file).ok()).unwrap_or_default();
+    for path in conf.auth.ca_path.iter().filter_map(|dir| hashed(dir, ".").ok()).flatten() {
+        known.extend(certificates(&path).unwrap_or_default());
+    }
+    let mut chain = identity.cert.clone();
+    lengthen(&mut chain, &known);
+    if chain.len() > 1 {
+        *identity = Arc::new(CertifiedKey::new(chain, identity.key.clone()));
+    }
+}
+
+/// Said where certificates are asked for and nobody is believed.
+pub(super) const NO_AUTHORITIES: &str = "AH01897: Init: Oops, you want to request client authentication, but no CAs \
+                                         are known for verification!?  [Hint: SSLCACertificate*]";
+
+/// Whom to believe, and whom no more.
+pub(super) struct Files<'a> {
+    pub(super) ca_file: Option<&'a PathBuf>,
+    pub(super) ca_path: Option<&'a PathBuf>,
+    pub(super) crl_file: Option<&'a PathBuf>,
+    pub(super) crl_path: Option<&'a PathBuf>,
+    /// What the directives of revocation lists begin with.
+    pub(super) prefix: &'static str,
+}
+
+fn failed(line: String) -> impl FnOnce(String) -> Lines {
+    move |why| vec![("emerg", line), ("emerg", format!("SSL Library Error: {why}")), fatal()]
+}
+
+/// Reads authorities and revocation lists.
+pub(super) fn fill(trust: &mut Trust, files: &Files<'_>, id: &str) -> Result<(), Lines> {
+    let verification = || "AH01895: Unable to configure verify locations for client authentication".to_owned();
+    if let Some(file) = files.ca_file {
+        trust.add_file(file).map_err(failed(verification()))?;
+    }
+    if let Some(dir) = files.ca_path {
+        trust.add_dir(dir).map_err(failed(verification()))?;
+    }
+    if trust.revocation == Revocation::None {
+        return Ok(());
+    }
+    let prefix = files.prefix;
+    if files.crl_file.is_none() && files.crl_path.is_none() {
+        let text = format!(
+            "AH01899: Host {id}: CRL checking has been enabled, but neither {prefix}File nor {prefix}Path is configured"
+        );
+        return Err(vec![("emerg", text), fatal()]);
+    }
+    let lists = || format!("AH01901: Host {id}: unable to configure X.509 CRL storage for certificate revocation");
+    if let Some(file) = files.crl_file {
+        trust.add_lists(file).map_err(failed(lists()))?;
+    }
+    if let Some(dir) = files.crl_path {
+        trust.add_list_dir(dir).map_err(failed(lists()))?;
+    }
+    Ok(())
+}
+
 /// Who asks clients for certificates, if anybody does.
 fn clients(conf: &SslServer, id: &str, notes: &mut Lines) -> Result<Option<Arc<Clients>>, Lines> {
     let auth = &conf.auth;
@@ -175,37 +249,18 @@ fn clients(conf: &SslServer, id: &str, notes: &mut Lines) -> Result<Option<Arc<C
         return Ok(None);
     }
     let mut trust = Trust::new(auth.depth.unwrap_or(1), auth.revocation.unwrap_or_default());
-    let failed = |number: &str, what: &str| {
-        let line = format!("{number}: {what}");
-        move |why: String| vec![("emerg", line), ("emerg", format!("SSL Library Error: {why}")), fatal()]
+    let files = Files {
+        ca_file: auth.ca_file.as_ref(),
+        ca_path: auth.ca_path.as_ref(),
+        crl_file: auth.crl_file.as_ref(),
+        crl_path: auth.crl_path.as_ref(),
+        prefix: "SSLCARevocation",
     };
-    let verification = "Unable to configure verify locations for client authentication";
-    if let Some(file) = &auth.ca_file {
-        trust.add_file(file).map_err(failed("AH01895", verification))?;
-    }
-    if let Some(dir) = &auth.ca_path {
-        trust.add_dir(dir).map_err(failed("AH01895", verification))?;
-    }
-    let lists = "Unable to configure X.509 CRL storage for certificate revocation";
-    if let Some(file) = &auth.crl_file {
-        trust.add_lists(file).map_err(failed("AH01900", &format!("Host {id}: {lists}")))?;
-    }
-    if let Some(dir) = &auth.crl_path {
-        trust.add_list_dir(dir).map_err(failed("AH01900", &format!("Host {id}: {lists}")))?;
-    }
-    if trust.revocation != Revocation::None && auth.crl_file.is_none() && auth.crl_path.is_none() {
-        let text = format!(
-            "AH01899: Host {id}: CRL checking has been enabled, but neither SSLCARevocationFile nor \
-             SSLCARevocationPath is configured"
-        );
-        return Err(vec![("emerg", text), fatal()]);
-    }
+    fill(&mut trust, &files, id)?;
     let mut names = Vec::new();
     if let Some(file) = &auth.names_file {
-        names.extend(certificates(file).map_err(failed(
-            "AH01896",
-            "Unable to determine list of acceptable CA certificates for client authentication",
-        ))?);
+        let text = "AH01896: Unable to determine list of acceptable CA certificates for client authentication";
+        names.extend(certificates(file).map_err(failed(text.to_owned()))?);
     }
     for entry in auth.names_path.iter().filter_map(|dir| std::fs::read_dir(dir).ok()).flatten().flatten() {
         // What is no certificate names nobody.
@@ -215,9 +270,7 @@ fn clients(conf: &SslServer, id: &str, notes: &mut Lines) -> Result<Option<Arc<C
         trust.set_names(&names);
     }
     if trust.is_empty() {
-        let text = "AH01897: Init: Oops, you want to request client authentication, but no CAs are known for \
-                    verification!?  [Hint: SSLCACertificate*]";
-        notes.push(("warn", text.to_owned()));
+        notes.push(("warn", NO_AUTHORITIES.to_owned()));
     }
     let (required, generous) = (verify == Verify::Require, verify == Verify::OptionalNoCa);
     Ok(Some(Arc::new(Clients { trust, required, generous })))
@@ -251,14 +304,19 @@ fn unasked(server: &Server) -> Vec<String> {
     found
 }
 
-fn fatal() -> (&'static str, String) {
+pub(super) fn fatal() -> (&'static str, String) {
     ("emerg", "AH02312: Fatal error initialising mod_ssl, exiting.".to_owned())
 }
 
 /// The suites of both versions; those that are not here are named.
-fn suites(conf: &SslServer, notes: &mut Lines) -> Result<Vec<rustls::SupportedCipherSuite>, Lines> {
+pub(super) fn suites(
+    directive: &str,
+    list: Option<&str>,
+    list13: Option<&str>,
+    notes: &mut Lines,
+) -> Result<Vec<rustls::SupportedCipherSuite>, Lines> {
     let mut unknown = Vec::new();
-    let mut suites = match &conf.auth.suites13 {
+    let mut suites = match list13 {
         None => ciphers::all13(),
         Some(list) => match ciphers::parse13(list) {
             Ok(chosen) if !chosen.suites.is_empty() => {
@@ -273,10 +331,10 @@ fn suites(conf: &SslServer, notes: &mut Lines) -> Result<Vec<rustls::SupportedCi
             }
         },
     };
-    let chosen = ciphers::parse(conf.auth.ciphers.as_deref().unwrap_or("DEFAULT"));
+    let chosen = ciphers::parse(list.unwrap_or("DEFAULT"));
     unknown.extend(chosen.unknown);
     if !unknown.is_empty() {
-        let text = format!("SSLCipherSuite: suites that are not spoken here: {}", unknown.join(" "));
+        let text = format!("{directive}: suites that are not spoken here: {}", unknown.join(" "));
         notes.push(("warn", text));
     }
     if chosen.suites.is_empty() {

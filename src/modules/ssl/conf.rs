@@ -313,7 +313,7 @@ pub(super) fn revocation(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     Ok(())
 }
 
-fn revocation_of(text: &[u8]) -> Revocation {
+pub(super) fn revocation_of(text: &[u8]) -> Revocation {
     let words = get_words(text);
     let lenient = words.len() > 1;
     match words.first().map(|word| word.to_ascii_lowercase()).as_deref() {
@@ -345,7 +345,8 @@ pub(super) fn protocol(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     Ok(())
 }
 
-fn versions(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<Versions, String> {
+/// What there is of the versions that the words of `SSLProtocol` leave.
+pub(super) fn versions(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<Versions, String> {
     check::protocols(cmd, args)?;
     let mut left = Versions { v12: false, v13: false };
     let mut absent = Vec::new();

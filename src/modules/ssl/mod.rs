@@ -11,6 +11,7 @@ mod check;
 mod conf;
 mod dir;
 mod hooks;
+mod proxy;
 
 pub use access::{require_ssl, require_verified};
 pub use build::id_of;
@@ -63,22 +64,22 @@ pub const DIRECTIVES: &[Directive] = &[
     row("SSLStrictSNIVHostCheck", Places::SERVER, Shape::Flag, conf::strict_sni, "Strict SNI virtual host checking"),
     row("SSLSRPVerifierFile", Places::SERVER, Shape::Take1, words::file, "SRP verifier file ('/path/to/file' - created by srptool)").refused(),
     row("SSLSRPUnknownUserSeed", Places::SERVER, Shape::Take1, accept, "SRP seed for unknown users (to avoid leaking a user's existence) ('some secret text')").refused(),
-    row("SSLProxyEngine", Places::SERVER.or(Places(2048)), Shape::Flag, accept, "SSL switch for the proxy protocol engine ('on', 'off')").refused(),
-    row("SSLProxyProtocol", Places::SERVER.or(Places(2048)), Shape::Raw, check::protocols, "SSL Proxy: enable or disable SSL protocol flavors ('[+-][TLSv1|TLSv1.1|TLSv1.2] ...' - see manual)").refused(),
-    row("SSLProxyCipherSuite", Places::SERVER.or(Places(2048)), Shape::Take12, check::ciphers, "SSL Proxy: colon-delimited list of permitted SSL ciphers , optionally preceded by protocol specifier ('XXX:...:XXX' - see manual)").refused(),
-    row("SSLProxyVerify", Places::SERVER.or(Places(2048)), Shape::Take1, check::verify, "SSL Proxy: whether to verify the remote certificate ('on' or 'off')").refused(),
-    row("SSLProxyVerifyDepth", Places::SERVER.or(Places(2048)), Shape::Take1, check::depth, "SSL Proxy: maximum certificate verification depth ('N' - number of intermediate certificates)").refused(),
-    row("SSLProxyCACertificateFile", Places::SERVER.or(Places(2048)), Shape::Take1, words::file, "SSL Proxy: file containing server certificates ('/path/to/file' - PEM encoded certificates)").refused(),
-    row("SSLProxyCACertificatePath", Places::SERVER.or(Places(2048)), Shape::Take1, words::directory, "SSL Proxy: directory containing server certificates ('/path/to/dir' - contains PEM encoded certificates)").refused(),
-    row("SSLProxyCARevocationPath", Places::SERVER.or(Places(2048)), Shape::Take1, words::directory, "SSL Proxy: CA Certificate Revocation List (CRL) path ('/path/to/dir' - contains PEM encoded files)").refused(),
-    row("SSLProxyCARevocationFile", Places::SERVER.or(Places(2048)), Shape::Take1, words::file, "SSL Proxy: CA Certificate Revocation List (CRL) file ('/path/to/file' - PEM encoded)").refused(),
-    row("SSLProxyCARevocationCheck", Places::SERVER.or(Places(2048)), Shape::Raw, check::revocation, "SSL Proxy: CA Certificate Revocation List (CRL) checking mode").refused(),
-    row("SSLProxyMachineCertificateFile", Places::SERVER.or(Places(2048)), Shape::Take1, words::file, "SSL Proxy: file containing client certificates ('/path/to/file' - PEM encoded certificates)").refused(),
-    row("SSLProxyMachineCertificatePath", Places::SERVER.or(Places(2048)), Shape::Take1, words::directory, "SSL Proxy: directory containing client certificates ('/path/to/dir' - contains PEM encoded certificates)").refused(),
-    row("SSLProxyMachineCertificateChainFile", Places::SERVER.or(Places(2048)), Shape::Take1, words::file, "SSL Proxy: file containing issuing certificates of the client certificate (`/path/to/file' - PEM encoded certificates)").refused(),
-    row("SSLProxyCheckPeerExpire", Places::SERVER.or(Places(2048)), Shape::Flag, accept, "SSL Proxy: check the peer certificate's expiration date").refused(),
-    row("SSLProxyCheckPeerCN", Places::SERVER.or(Places(2048)), Shape::Flag, accept, "SSL Proxy: check the peer certificate's CN").refused(),
-    row("SSLProxyCheckPeerName", Places::SERVER.or(Places(2048)), Shape::Flag, accept, "SSL Proxy: check the peer certificate's name (must be present in subjectAltName extension or CN").refused(),
+    row("SSLProxyEngine", Places::SERVER.or(Places(2048)), Shape::Flag, proxy::engine, "SSL switch for the proxy protocol engine ('on', 'off')"),
+    row("SSLProxyProtocol", Places::SERVER.or(Places(2048)), Shape::Raw, proxy::protocol, "SSL Proxy: enable or disable SSL protocol flavors ('[+-][TLSv1|TLSv1.1|TLSv1.2] ...' - see manual)"),
+    row("SSLProxyCipherSuite", Places::SERVER.or(Places(2048)), Shape::Take12, proxy::ciphers, "SSL Proxy: colon-delimited list of permitted SSL ciphers , optionally preceded by protocol specifier ('XXX:...:XXX' - see manual)"),
+    row("SSLProxyVerify", Places::SERVER.or(Places(2048)), Shape::Take1, proxy::verify, "SSL Proxy: whether to verify the remote certificate ('on' or 'off')"),
+    row("SSLProxyVerifyDepth", Places::SERVER.or(Places(2048)), Shape::Take1, proxy::depth, "SSL Proxy: maximum certificate verification depth ('N' - number of intermediate certificates)"),
+    row("SSLProxyCACertificateFile", Places::SERVER.or(Places(2048)), Shape::Take1, proxy::ca_file, "SSL Proxy: file containing server certificates ('/path/to/file' - PEM encoded certificates)"),
+    row("SSLProxyCACertificatePath", Places::SERVER.or(Places(2048)), Shape::Take1, proxy::ca_path, "SSL Proxy: directory containing server certificates ('/path/to/dir' - contains PEM encoded certificates)"),
+    row("SSLProxyCARevocationPath", Places::SERVER.or(Places(2048)), Shape::Take1, proxy::crl_path, "SSL Proxy: CA Certificate Revocation List (CRL) path ('/path/to/dir' - contains PEM encoded files)"),
+    row("SSLProxyCARevocationFile", Places::SERVER.or(Places(2048)), Shape::Take1, proxy::crl_file, "SSL Proxy: CA Certificate Revocation List (CRL) file ('/path/to/file' - PEM encoded)"),
+    row("SSLProxyCARevocationCheck", Places::SERVER.or(Places(2048)), Shape::Raw, proxy::revocation, "SSL Proxy: CA Certificate Revocation List (CRL) checking mode"),
+    row("SSLProxyMachineCertificateFile", Places::SERVER.or(Places(2048)), Shape::Take1, proxy::machine_file, "SSL Proxy: file containing client certificates ('/path/to/file' - PEM encoded certificates)"),
+    row("SSLProxyMachineCertificatePath", Places::SERVER.or(Places(2048)), Shape::Take1, proxy::machine_path, "SSL Proxy: directory containing client certificates ('/path/to/dir' - contains PEM encoded certificates)"),
+    row("SSLProxyMachineCertificateChainFile", Places::SERVER.or(Places(2048)), Shape::Take1, proxy::machine_chain, "SSL Proxy: file containing issuing certificates of the client certificate (`/path/to/file' - PEM encoded certificates)"),
+    row("SSLProxyCheckPeerExpire", Places::SERVER.or(Places(2048)), Shape::Flag, proxy::check_expire, "SSL Proxy: check the peer certificate's expiration date"),
+    row("SSLProxyCheckPeerCN", Places::SERVER.or(Places(2048)), Shape::Flag, proxy::check_common_name, "SSL Proxy: check the peer certificate's CN"),
+    row("SSLProxyCheckPeerName", Places::SERVER.or(Places(2048)), Shape::Flag, proxy::check_name, "SSL Proxy: check the peer certificate's name (must be present in subjectAltName extension or CN"),
     row("SSLOptions", Places::OPTIONS, Shape::Raw, dir::options, "Set one or more options to configure the SSL engine('[+-]option[=value] ...' - see manual)"),
     row("SSLRequireSSL", Places::AUTHCFG, Shape::Raw, dir::require_ssl, "Require the SSL protocol for the per-directory context (no arguments)"),
     row("SSLRequire", Places::AUTHCFG, Shape::Raw, dir::require, "Require a boolean expression to evaluate to true for granting access(arbitrary complex boolean expression - see manual)"),

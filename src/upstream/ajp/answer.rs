@@ -173,7 +173,7 @@ async fn packets(
 ) -> Outcome {
     let mut first = true;
     loop {
-        if progress.unflushed >= FLUSH_AT && receive::must_wait(&link, max) {
+        if progress.unflushed >= FLUSH_AT && receive::must_wait(&mut link, max) {
             progress.unflushed = 0;
             if pipe::flush(ex, wire).await.is_err() {
                 return gone(ex, wire);

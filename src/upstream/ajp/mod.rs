@@ -78,6 +78,8 @@ fn not_connected(ex: &mut Exchange, worker: &Worker, error: &LendError) -> Outco
     match error {
         LendError::Resolve(host) => respond::dns_failure(ex, host),
         LendError::Acquire => Outcome::Status(503),
+        // Never asked for.
+        LendError::NoTls | LendError::Handshake => Outcome::Status(500),
         LendError::Connect { .. } => {
             let host = &worker.spec.host;
             logs::error!(ex, Level::Error, MODULE, "AH00896: failed to make connection to backend: {host}");

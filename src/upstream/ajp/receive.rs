@@ -70,7 +70,7 @@ pub(super) async fn packet(ex: &Exchange, link: &mut Link, max: usize) -> Result
 }
 
 /// Whether the next packet would have to be waited for, as far as is known without asking the system.
-pub(super) fn must_wait(link: &Link, max: usize) -> bool {
+pub(super) fn must_wait(link: &mut Link, max: usize) -> bool {
     matches!(split(link.input(), max, Sender::Container), Ok(None)) && !link.has_news()
 }
 

@@ -15,6 +15,7 @@ use std::io;
 use super::link::Link;
 use super::pool::{self, LendError, Wanted};
 use super::respond::{self, proxy_error};
+use super::spec::Scheme;
 use super::{Attempt, spec};
 use crate::codec::http1::{BadHeader, ResponseError, Status, parse_response};
 use crate::logs::{self, Bytes, Errno, Level};
@@ -87,7 +88,8 @@ pub(super) async fn exchange(
     let manner = Manner { body: outgoing.announced(), expect, close, http10, upgrade };
     let talk = Talk { attempt, manner, client_expects };
     loop {
-        let wanted = Wanted { scheme: "http", fresh, certain: !may_repeat(&ex.method) };
+        let scheme = if worker.spec.scheme == Scheme::Https { "https" } else { "http" };
+        let wanted = Wanted { scheme, fresh, certain: !may_repeat(&ex.method) };
         let mut link = match connect(ex, attempt, wanted).await {
             Ok(link) => link,
             Err(outcome) => return outcome,
@@ -120,6 +122,21 @@ async fn connect(ex: &mut Exchange, attempt: &Attempt<'_>, wanted: Wanted) -> Re
     match pool::lend(ex, worker, attempt.policy, wanted).await {
         Ok(link) => Ok(link),
         Err(LendError::Acquire) => Err(Outcome::Status(503)),
+        Err(LendError::NoTls) => Err(Outcome::Status(500)),
+        Err(LendError::Handshake) => {
+            let (peer, host) = (Shown(attempt), &worker.spec.host);
+            logs::error!(ex, Level::Error, "proxy", Errno::GENERAL =>
+                "AH01084: pass request body failed to {peer} ({host})");
+            let outcome = proxy_error(ex, 500, "Error during SSL Handshake with remote server");
+            let client = Bytes(&ex.client_ip);
+            logs::error!(
+                ex,
+                Level::Error,
+                "proxy_http",
+                "AH01097: pass request body failed to {peer} ({host}) from {client} ()"
+            );
+            Err(outcome)
+        }
         Err(LendError::Resolve(host)) => Err(respond::dns_failure(ex, &host)),
         Err(LendError::Connect { .. }) => {
             let host = &worker.spec.host;

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::super::Attempt;
-use super::super::spec::{Endpoint, Via, WorkerSpec};
+use super::super::spec::{Endpoint, Scheme, Via, WorkerSpec};
 use crate::codec::http1::write::{push_decimal, push_request_line};
 use crate::config::Server;
 use crate::logs::{self, Bytes, Level};
@@ -210,7 +210,9 @@ fn push_authority(spec: &WorkerSpec, out: &mut Vec<u8>) {
     if brackets {
         out.push(b']');
     }
-    if spec.port != 80 && !(spec.port == 0 && matches!(spec.endpoint, Endpoint::Unix(_))) {
+    let usual = if spec.scheme == Scheme::Https { 443 } else { 80 };
+    // Written out, httpd leaves 80 away whatever the scheme.
+    if spec.port != usual && spec.port != 80 && !(spec.port == 0 && matches!(spec.endpoint, Endpoint::Unix(_))) {
         out.push(b':');
         push_decimal(out, u64::from(spec.port));
     }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+mod backends;
 mod clients;
 
 use super::support::{Peer, Server, Site, real_httpd, skip, which};
