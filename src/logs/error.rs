@@ -53,7 +53,13 @@ impl Source for Exchange {
     }
 
     fn subject(&self) -> Subject<'_> {
-        Subject { live: Some(&self.live), server: self.server, conn: Some(&self.conn), request: Some(self), remote: None }
+        Subject {
+            live: Some(&self.live),
+            server: self.server,
+            conn: Some(&self.conn),
+            request: Some(self),
+            remote: None,
+        }
     }
 }
 
@@ -67,7 +73,13 @@ impl Source for OfConn<'_> {
     }
 
     fn subject(&self) -> Subject<'_> {
-        Subject { live: Some(self.0), server: self.1.default_server.get(), conn: Some(self.1), request: None, remote: None }
+        Subject {
+            live: Some(self.0),
+            server: self.1.default_server.get(),
+            conn: Some(self.1),
+            request: None,
+            remote: None,
+        }
     }
 }
 

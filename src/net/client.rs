@@ -304,7 +304,8 @@ fn verify_old(
         let older =
             [SignatureScheme::RSA_PKCS1_SHA256, SignatureScheme::RSA_PKCS1_SHA384, SignatureScheme::RSA_PKCS1_SHA512];
         let allowed = !thirteen || !older.contains(&signed.scheme);
-        let good = allowed && tried.any(|algorithm| key.verify_signature(*algorithm, message, signed.signature()).is_ok());
+        let good =
+            allowed && tried.any(|algorithm| key.verify_signature(*algorithm, message, signed.signature()).is_ok());
         if good { Ok(HandshakeSignatureValid::assertion()) } else { Err(CertificateError::BadSignature.into()) }
     });
     Some(checked)

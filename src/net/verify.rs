@@ -214,7 +214,9 @@ fn reason(error: webpki::Error) -> CertificateError {
         Wrong::CertRevoked => CertificateError::Revoked,
         Wrong::CrlExpired { .. } => CertificateError::ExpiredRevocationList,
         // Certificates of the first version are not read, so nobody known can have signed them.
-        Wrong::UnknownIssuer | Wrong::CaUsedAsEndEntity | Wrong::UnsupportedCertVersion => CertificateError::UnknownIssuer,
+        Wrong::UnknownIssuer | Wrong::CaUsedAsEndEntity | Wrong::UnsupportedCertVersion => {
+            CertificateError::UnknownIssuer
+        }
         Wrong::UnknownRevocationStatus => CertificateError::UnknownRevocationStatus,
         Wrong::RequiredEkuNotFoundContext(_) | Wrong::EmptyEkuExtension => CertificateError::InvalidPurpose,
         Wrong::InvalidSignatureForPublicKey | Wrong::InvalidCrlSignatureForPublicKey => CertificateError::BadSignature,

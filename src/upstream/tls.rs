@@ -39,10 +39,20 @@ pub(super) async fn secure(wish: &Wish<'_>, side: Option<&Arc<ClientSide>>, stre
     let remote = stream.peer();
     let from = OfRemote(wish.live, wish.server, remote);
     let Some(side) = side else {
-        logs::error!(from, Level::Error, "core", "AH01961:  failed to enable ssl support [Hint: if using mod_ssl, see SSLProxyEngine]");
+        logs::error!(
+            from,
+            Level::Error,
+            "core",
+            "AH01961:  failed to enable ssl support [Hint: if using mod_ssl, see SSLProxyEngine]"
+        );
         let (scheme, host, at) = (wish.scheme, wish.host, Address(remote));
         let server = OfRemote(wish.live, wish.server, None);
-        logs::error!(server, Level::Error, "proxy", "AH00961: {scheme}: failed to enable ssl support for {at} ({host})");
+        logs::error!(
+            server,
+            Level::Error,
+            "proxy",
+            "AH00961: {scheme}: failed to enable ssl support for {at} ({host})"
+        );
         return Err(NoTls::Off);
     };
     let shaken = tokio::time::timeout(wish.timeout, side.shake_hands(stream, wish.name)).await;

@@ -226,7 +226,10 @@ fn run(checks: &mut PostConfig<'_>, conf: &SslProxy, id: &str) -> Result<Backend
 fn side(conf: &SslProxy, id: &str, notes: &mut Lines) -> Result<ClientSide, Lines> {
     let versions = conf.versions.unwrap_or(Versions::ALL);
     if !versions.v12 && !versions.v13 {
-        return Err(vec![("emerg", "AH02231: No SSL protocols available [hint: SSLProtocol]".to_owned()), build::fatal()]);
+        return Err(vec![
+            ("emerg", "AH02231: No SSL protocols available [hint: SSLProtocol]".to_owned()),
+            build::fatal(),
+        ]);
     }
     let demand = match conf.verify.unwrap_or_default() {
         Verify::None => Demand::Nothing,
@@ -278,7 +281,8 @@ fn machines(conf: &SslProxy, notes: &mut Lines) -> Result<Vec<Arc<rustls::sign::
         match identities_of(&path, &chain) {
             Ok(found) => all.extend(found),
             Err(IdentityError::Encrypted) => {
-                let text = "AH02252: incomplete client cert configured for SSL proxy (missing or encrypted private key?)";
+                let text =
+                    "AH02252: incomplete client cert configured for SSL proxy (missing or encrypted private key?)";
                 return Err(vec![("emerg", text.to_owned()), build::fatal()]);
             }
             Err(IdentityError::Mismatch) => {

@@ -52,7 +52,8 @@ impl Lab {
     fn write(&self, cert: &str, front: &str) {
         let (back, port) = (self.back, self.site.port);
         let front = front.replace("@B@", &back.to_string());
-        let seen = "%{SSL_TLS_SNI}s %{SSL_PROTOCOL}s %{SSL_CLIENT_S_DN_CN}s %{host}e %{SSL_SESSION_RESUMED}s %{serial}e";
+        let seen =
+            "%{SSL_TLS_SNI}s %{SSL_PROTOCOL}s %{SSL_CLIENT_S_DN_CN}s %{host}e %{SSL_SESSION_RESUMED}s %{serial}e";
         let modules: Vec<&str> = MODULES
             .iter()
             .chain(&[
@@ -103,13 +104,28 @@ fn backends_are_believed_as_the_configuration_says() {
     let crl = "SSLProxyCARevocationFile certs/crl.pem\nSSLProxyCARevocationCheck leaf\n";
     let to_ip = "ProxyPass / https://127.0.0.1:@B@/\n";
     let cases: Vec<(&str, String, u16, &str)> = vec![
-        ("local", PASS.to_owned(), 500, "AH01961:  failed to enable ssl support [Hint: if using mod_ssl, see SSLProxyEngine]"),
+        (
+            "local",
+            PASS.to_owned(),
+            500,
+            "AH01961:  failed to enable ssl support [Hint: if using mod_ssl, see SSLProxyEngine]",
+        ),
         ("local", format!("{ON}{PASS}"), 200, ""),
         ("old", format!("{ON}{PASS}"), 200, ""),
-        ("local", format!("{ON}{to_ip}"), 500, "AH02411: SSL Proxy: Peer certificate does not match for hostname 127.0.0.1"),
+        (
+            "local",
+            format!("{ON}{to_ip}"),
+            500,
+            "AH02411: SSL Proxy: Peer certificate does not match for hostname 127.0.0.1",
+        ),
         // An address among the names of a certificate is not looked at; a common name is.
         ("other", format!("{ON}{to_ip}"), 200, ""),
-        ("other", format!("{ON}{PASS}"), 500, "AH02411: SSL Proxy: Peer certificate does not match for hostname localhost"),
+        (
+            "other",
+            format!("{ON}{PASS}"),
+            500,
+            "AH02411: SSL Proxy: Peer certificate does not match for hostname localhost",
+        ),
         ("other", format!("{ON}SSLProxyCheckPeerCN off\n{PASS}"), 200, ""),
         ("other", format!("{ON}SSLProxyCheckPeerName off\n{PASS}"), 200, ""),
         (
@@ -121,16 +137,56 @@ fn backends_are_believed_as_the_configuration_says() {
         ("past", format!("{ON}{PASS}"), 500, "AH02004: SSL Proxy: Peer certificate is expired"),
         ("past", format!("{ON}SSLProxyCheckPeerExpire off\n{PASS}"), 200, ""),
         ("local", format!("{ON}{ca}{PASS}"), 200, ""),
-        ("past", format!("{ON}{ca}{PASS}"), 500, "AH02276: Certificate Verification: Error (10): certificate has expired [subject: CN=localhost / "),
-        ("self", format!("{ON}{ca}{PASS}"), 500, "AH02276: Certificate Verification: Error (18): self-signed certificate [subject: CN=localhost / "),
+        (
+            "past",
+            format!("{ON}{ca}{PASS}"),
+            500,
+            "AH02276: Certificate Verification: Error (10): certificate has expired [subject: CN=localhost / ",
+        ),
+        (
+            "self",
+            format!("{ON}{ca}{PASS}"),
+            500,
+            "AH02276: Certificate Verification: Error (18): self-signed certificate [subject: CN=localhost / ",
+        ),
         ("self", format!("{ON}SSLProxyVerify require\nSSLProxyCACertificateFile certs/self.pem\n{PASS}"), 200, ""),
-        ("local", format!("{ON}SSLProxyVerify require\nSSLProxyCACertificateFile certs/self.pem\n{PASS}"), 500, "Error (20): unable to get local issuer certificate [subject: CN=localhost,O=Lab / issuer: CN=Lab CA,O=Lab,C=DE / serial: "),
-        ("local", format!("{ON}SSLProxyVerify optional_no_ca\nSSLProxyCACertificateFile certs/self.pem\n{PASS}"), 200, ""),
-        ("local", format!("{ON}SSLProxyVerify optional\nSSLProxyCACertificateFile certs/self.pem\n{PASS}"), 500, "AH02003: SSL Proxy connect failed"),
+        (
+            "local",
+            format!("{ON}SSLProxyVerify require\nSSLProxyCACertificateFile certs/self.pem\n{PASS}"),
+            500,
+            "Error (20): unable to get local issuer certificate [subject: CN=localhost,O=Lab / issuer: CN=Lab CA,O=Lab,C=DE / serial: ",
+        ),
+        (
+            "local",
+            format!("{ON}SSLProxyVerify optional_no_ca\nSSLProxyCACertificateFile certs/self.pem\n{PASS}"),
+            200,
+            "",
+        ),
+        (
+            "local",
+            format!("{ON}SSLProxyVerify optional\nSSLProxyCACertificateFile certs/self.pem\n{PASS}"),
+            500,
+            "AH02003: SSL Proxy connect failed",
+        ),
         ("local", format!("{ON}{ca}SSLProxyVerifyDepth 0\n{PASS}"), 500, "AH02003: SSL Proxy connect failed"),
-        ("local", format!("{ON}{ca}{crl}{PASS}"), 500, "AH02276: Certificate Verification: Error (23): certificate revoked [subject: CN=localhost,O=Lab / "),
-        ("local", format!("{ON}SSLProxyProtocol TLSv1.2\nSSLProxyCipherSuite ECDHE-RSA-AES128-GCM-SHA256\n{PASS}"), 500, "AH02003: SSL Proxy connect failed"),
-        ("local", format!("{ON}ProxyPass / https://localhost:{}/\n", lab.site.port), 500, "AH01997: SSL handshake failed: sending 502"),
+        (
+            "local",
+            format!("{ON}{ca}{crl}{PASS}"),
+            500,
+            "AH02276: Certificate Verification: Error (23): certificate revoked [subject: CN=localhost,O=Lab / ",
+        ),
+        (
+            "local",
+            format!("{ON}SSLProxyProtocol TLSv1.2\nSSLProxyCipherSuite ECDHE-RSA-AES128-GCM-SHA256\n{PASS}"),
+            500,
+            "AH02003: SSL Proxy connect failed",
+        ),
+        (
+            "local",
+            format!("{ON}ProxyPass / https://localhost:{}/\n", lab.site.port),
+            500,
+            "AH01997: SSL handshake failed: sending 502",
+        ),
     ];
     for (cert, front, status, line) in cases {
         let server = lab.start(cert, &front);
@@ -142,9 +198,11 @@ fn backends_are_believed_as_the_configuration_says() {
             assert_eq!(said, enabled, "{}", answer.text());
             server.log("logs/error_log", |text| text.contains(line));
             let more: &[&str] = match enabled {
-                true => &["] AH01998: Connection closed to child 0 with abortive shutdown (server front.test:80)",
+                true => &[
+                    "] AH01998: Connection closed to child 0 with abortive shutdown (server front.test:80)",
                     "AH00898: Error during SSL Handshake with remote server returned by /index.html",
-                    "(20014)Internal error (specific information not available): [client 127.0.0.1:"],
+                    "(20014)Internal error (specific information not available): [client 127.0.0.1:",
+                ],
                 false => &["AH00961: https: failed to enable ssl support for 127.0.0.1:"],
             };
             for line in more {
@@ -244,7 +302,8 @@ fn members_over_tls_are_checked_over_tls() {
     let server = lab.start("other", &format!("{ON}{member}"));
     server.log("logs/back", |text| text.contains("- 0 /index.html 200\n"));
     drop(server);
-    let server = lab.start("other", &format!("{ON}SSLProxyVerify require\nSSLProxyCACertificateFile certs/self.pem\n{member}"));
+    let server =
+        lab.start("other", &format!("{ON}SSLProxyVerify require\nSSLProxyCACertificateFile certs/self.pem\n{member}"));
     for line in ["AH02276: Certificate Verification: Error (20)", "Health check DISABLING https://localhost:"] {
         server.log("logs/error_log", |text| text.contains(line));
     }
