@@ -27,7 +27,7 @@ pub(super) fn error_logs(pc: &mut PostConfig<'_>) -> Result<(), Fatal> {
         }
         if let Target::File(path) = &target
             && (at == 0 || main.as_ref() != Some(&target))
-            && let Err((dir, errno)) = see_folder(path)
+            && let Err((dir, errno)) = see_folder(path, pc.globals.reloading)
         {
             let whose = describe(server);
             faults.push_str(&format!("{errno}: AH02291: Cannot access directory '{dir}' for {whose}\n"));
@@ -46,12 +46,15 @@ fn describe(server: &Server) -> String {
 }
 
 /// Whether the folder that holds `path` is one; else its name with a slash behind it and httpd's words for why not.
-pub(crate) fn see_folder(path: &[u8]) -> Result<(), (String, String)> {
+///
+/// `again`: somebody with the rights to open it has looked already, who may be somebody else than this process.
+pub(crate) fn see_folder(path: &[u8], again: bool) -> Result<(), (String, String)> {
     let end = memchr::memrchr(b'/', path).map_or(path.len(), |at| at + 1);
     let dir = path.get(..end).unwrap_or(path);
     let error = match std::fs::metadata(OsStr::from_bytes(dir)) {
         Ok(found) if found.is_dir() => return Ok(()),
         Ok(_) => io::Error::from_raw_os_error(nix::errno::Errno::ENOTDIR as i32),
+        Err(error) if again && error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
         Err(error) => error,
     };
     Err((latin1(dir), Errno::from(&error).to_string()))

@@ -217,7 +217,7 @@ fn prepare(pc: &mut PostConfig<'_>) -> Result<(), Fatal> {
         let logs = server.get::<LogConfig>().into_iter().flat_map(|conf| conf.logs.iter());
         for log in logs.filter(|log| log.target.first() != Some(&b'|')) {
             let path = crate::config::merge_path(&root, &log.target);
-            if let Err((dir, errno)) = see_folder(&path) {
+            if let Err((dir, errno)) = see_folder(&path, pc.globals.reloading) {
                 let (log, at) = (latin1(&log.target), &log.at);
                 let text = format!(
                     "{errno}: AH02297: Cannot access directory '{dir}' for log file '{log}' defined at {}:{}\n",
