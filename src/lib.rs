@@ -16,10 +16,13 @@
 //!
 //! * [`tribes`]: Tomcat's group communication.
 //! * [`node`]: server.xml, connectors, applications, sessions.
+//!
+//! Above both, [`demo`] runs two nodes and the proxy in front of them.
 
 pub mod base;
 pub mod codec;
 pub mod config;
+pub mod demo;
 pub mod expr;
 pub mod lang;
 pub mod logs;

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    tandem::server::main(std::env::args_os())
+    tandem::demo::main(std::env::args_os())
 }

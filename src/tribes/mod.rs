@@ -47,6 +47,7 @@ mod tests;
 
 pub use channel::{Channel, Event, Events, Log, Message, OpenError, SendError, Sending, To};
 pub use config::Config;
+pub use reactor::multicast_works;
 pub use stack::{Cause, Failed};
 
 pub use crate::codec::tribes::{Member, Options, UniqueId};

@@ -14,6 +14,7 @@ const FLOORS: &[&[&str]] = &[
     &["upstream", "node"],
     &["modules"],
     &["server"],
+    &["demo"],
 ];
 
 fn floor(room: &str) -> Option<usize> {

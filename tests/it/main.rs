@@ -15,6 +15,7 @@ mod anonymous;
 mod cluster;
 mod conf;
 mod config;
+mod demo;
 mod explain;
 mod files;
 mod filters;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -104,10 +105,31 @@ pub(super) fn one_datagram(to: SocketAddr, bytes: &[u8]) -> io::Result<()> {
 /// The membership's socket, which has joined its group.
 pub(super) fn group(config: &McastConfig, address: IpAddr) -> Result<mio::net::UdpSocket, OpenError> {
     let group = SocketAddr::new(config.address, config.port);
-    join(group, config, address).map_err(|source| OpenError::Multicast { group, source })
+    let joined = join(group, config, address).map_err(|source| OpenError::Multicast { group, source })?;
+    Ok(mio::net::UdpSocket::from_std(joined.into()))
 }
 
-fn join(group: SocketAddr, config: &McastConfig, address: IpAddr) -> io::Result<mio::net::UdpSocket> {
+/// How long a datagram to oneself may take.
+const ECHO: Duration = Duration::from_millis(500);
+
+/// Whether a member with these settings hears what it says: there are machines without multicast, or not on every
+/// interface.
+pub fn multicast_works(config: &McastConfig, address: IpAddr) -> bool {
+    let group = SocketAddr::new(config.address, config.port);
+    let heard = || -> io::Result<bool> {
+        let socket = UdpSocket::from(join(group, config, address)?);
+        socket.set_nonblocking(false)?;
+        socket.set_read_timeout(Some(ECHO))?;
+        let mut said = [0; 16];
+        getrandom::fill(&mut said).map_err(|error| io::Error::other(error.to_string()))?;
+        socket.send_to(&said, group)?;
+        let mut heard = [0; 16];
+        Ok(socket.recv(&mut heard)? == said.len() && heard == said)
+    };
+    heard().unwrap_or(false)
+}
+
+fn join(group: SocketAddr, config: &McastConfig, address: IpAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(group), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;
@@ -141,5 +163,5 @@ fn join(group: SocketAddr, config: &McastConfig, address: IpAddr) -> io::Result<
             }
         }
     }
-    Ok(mio::net::UdpSocket::from_std(socket.into()))
+    Ok(socket)
 }

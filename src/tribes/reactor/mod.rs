@@ -23,6 +23,7 @@ use super::config::{Config, MembershipConfig, start};
 use super::core::{Action, Core, Input};
 use super::stack::{Failed, Now};
 use super::{Level, Member};
+pub use bind::multicast_works;
 use conns::Conns;
 
 const SOURCE: &str = "org.apache.catalina.tribes.transport.nio.NioReceiver";
