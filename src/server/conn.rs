@@ -5,8 +5,9 @@
 //! last response is not lost to a reset).
 
 use std::cell::Cell;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use tokio::time::Instant;
 use super::link::{Link, Stream};
 use super::socket::Socket;
 use super::threads::Thread;
-use super::{http1, proxied, tls};
+use super::{http1, http2, proxied, tls};
 use crate::net::scoreboard::Open;
 use crate::web::Conn;
 
@@ -32,6 +33,8 @@ pub(super) enum After {
     Linger,
     /// It is over.
     Close,
+    /// It goes on in HTTP/2, with what the link was told to keep.
+    Http2,
 }
 
 enum Woken {
@@ -41,7 +44,7 @@ enum Woken {
 }
 
 /// The connection's place in its thread, given back in whatever way the connection ends.
-struct Place<'a> {
+pub(super) struct Place<'a> {
     thread: &'a Thread,
     index: usize,
     /// It waits for another request.
@@ -49,7 +52,13 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn wait(&self, waits: bool) {
+    /// Its number.
+    pub(super) fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Whether the connection waits for another request from here on.
+    pub(super) fn wait(&self, waits: bool) {
         if self.waits.replace(waits) != waits {
             self.thread.waits(waits);
         }
@@ -86,6 +95,9 @@ pub(super) async fn serve(thread: Rc<Thread>, socket: Socket, local: SocketAddr,
         Some(Link::new(Stream::Tcp(socket)))
     };
     let Some(mut link) = begun else { return };
+    if conn.tls.get().is_some_and(|tls| tls.alpn.as_deref() == Some(b"h2")) {
+        return second(&thread, link, &conn, &place, open).await;
+    }
     let after = loop {
         link.wait_for(wait);
         match poll_fn(|cx| idle(&mut link, &place, cx)).await {
@@ -108,6 +120,7 @@ pub(super) async fn serve(thread: Rc<Thread>, socket: Socket, local: SocketAddr,
                 place.wait(true);
                 wait = time;
             }
+            After::Http2 => return second(&thread, link, &conn, &place, open).await,
             after => break after,
         }
     };
@@ -116,6 +129,23 @@ pub(super) async fn serve(thread: Rc<Thread>, socket: Socket, local: SocketAddr,
         let _closing = open.closing();
         linger(&mut link).await;
     }
+}
+
+/// A connection that speaks HTTP/2. Apart, as what it holds would make every idle connection larger.
+fn second<'a>(
+    thread: &'a Rc<Thread>,
+    mut link: Link,
+    conn: &'a Rc<Conn>,
+    place: &'a Place<'a>,
+    open: Open,
+) -> Pin<Box<dyn Future<Output = ()> + 'a>> {
+    Box::pin(async move {
+        let ahead = link.take_ahead();
+        if let Some(mut link) = http2::serve(thread, link, conn, place, ahead).await {
+            let _closing = open.closing();
+            linger(&mut link).await;
+        }
+    })
 }
 
 /// What comes in front of requests: a PROXY header, a handshake. `None`: there is nobody to serve.

@@ -9,6 +9,7 @@ use crate::codec::http1::head::is_known_method;
 use crate::codec::http1::{Limits, Rules};
 use crate::config::core::{CoreProcess, CoreServer};
 use crate::config::{Globals, Server};
+use crate::modules::http2::Settings;
 use crate::modules::remoteip;
 use crate::modules::reqtimeout::{self, Rate};
 use crate::modules::ssl::{Run, SslServer};
@@ -32,6 +33,10 @@ pub(super) struct Front {
     methods: Option<Vec<Vec<u8>>>,
     /// RequestReadTimeout for heads and bodies, if its module is loaded.
     pub(super) rates: Option<(Rate, Rate)>,
+    /// HTTP/2, where it is spoken: under TLS, and without.
+    pub(super) http2: (bool, bool),
+    /// How it is spoken.
+    pub(super) settings: Settings,
     /// TLS, where it is spoken.
     pub(super) tls: Option<Arc<Run>>,
     /// How long each half of a handshake may take.
@@ -75,7 +80,14 @@ impl Front {
         let known: fn(&[u8]) -> bool = is_known_method;
         let registered = flag(|core| core.registered_methods).unwrap_or(false);
         let more = globals.conf.get::<CoreProcess>().map(|core| core.methods.clone()).unwrap_or_default();
+        let loaded = globals.modules.contains(&"http2_module");
+        let speaks = |name: &[u8]| {
+            let list = core.and_then(|core| core.protocols.as_ref());
+            loaded && list.is_some_and(|list| list.iter().any(|protocol| protocol == name))
+        };
         Self {
+            http2: (speaks(b"h2"), speaks(b"h2c")),
+            settings: Settings::of(server),
             limits: Limits {
                 line: rec.limit_line.unwrap_or(default.line),
                 field_size: rec.limit_field_size.unwrap_or(default.field_size),

@@ -9,6 +9,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use super::conn::After;
+use super::http2;
 use super::front::{Front, Fronts};
 use super::incoming::{Expect, IN_SIZE, Incoming, Trouble};
 use super::link::Link;
@@ -109,6 +110,10 @@ async fn sessions(thread: Rc<Thread>, desk: Rc<RefCell<Desk>>) {
         let (mut link, conn) = asked.await;
         let mut wire = Http1::new(&mut link, buffer, out);
         let after = requests(&thread, &mut wire, &conn, &mut head, &mut kept).await;
+        if after == After::Http2 {
+            wire.link.unread(wire.input.bytes());
+            wire.input.start = wire.input.end;
+        }
         (buffer, out) = (wire.input.buf, wire.out);
         kept = kept.filter(|ex| Rc::ptr_eq(&ex.live, &thread.fronts().live));
         if let Some(ex) = &mut kept {
@@ -183,6 +188,9 @@ async fn request(
         }
         return Some(After::Idle(first_wait(front)));
     }
+    if conn.keepalives.get() == 0 && http2::is_preface(wire.input.bytes(), front, conn.secure) {
+        return Some(After::Http2);
+    }
     ex.reset(pipe::idle_chain(&fronts.live, server));
     ex.started_micros = SystemClock.wall();
     ex.started = Instant::now();
@@ -231,7 +239,7 @@ async fn request(
             true
         }
     };
-    log_trouble(ex, wire);
+    log_trouble(ex, wire.trouble.take(), wire.limit);
     if wire.gone {
         conn.aborted.set(true);
         return Some(After::Close);
@@ -448,8 +456,8 @@ fn log_refusal(ex: &Exchange, error: &RequestError, head: &RequestHead, buf: &[u
 }
 
 /// Says why the body could not be read.
-fn log_trouble(ex: &Exchange, wire: &mut Http1<'_>) {
-    match wire.trouble.take() {
+pub(super) fn log_trouble(ex: &Exchange, trouble: Option<Trouble>, limit: u64) {
+    match trouble {
         None => {}
         Some(Trouble::Chunk(BodyError::TooLarge)) => {
             logs::error!(ex, Level::Info, "http", Errno(28) => "AH01590: Error reading/parsing chunk (overflow) ");
@@ -458,7 +466,6 @@ fn log_trouble(ex: &Exchange, wire: &mut Http1<'_>) {
             logs::error!(ex, Level::Info, "http", Errno(22) => "AH01590: Error reading/parsing chunk  ");
         }
         Some(Trouble::Announced(length)) => {
-            let limit = wire.limit;
             logs::error!(
                 ex,
                 Level::Info,
@@ -467,7 +474,6 @@ fn log_trouble(ex: &Exchange, wire: &mut Http1<'_>) {
             );
         }
         Some(Trouble::Came(length)) => {
-            let limit = wire.limit;
             logs::error!(
                 ex,
                 Level::Info,

@@ -25,11 +25,13 @@ pub(super) struct Link {
     stream: Stream,
     heard: bool,
     timer: Timer,
+    /// What was read for a protocol that another one follows.
+    ahead: Option<Box<[u8]>>,
 }
 
 impl Link {
     pub(super) fn new(stream: Stream) -> Self {
-        Self { stream, heard: false, timer: Timer { sleep: None, deadline: None } }
+        Self { stream, heard: false, timer: Timer { sleep: None, deadline: None }, ahead: None }
     }
 
     /// The bare socket, where there is one.
@@ -70,6 +72,16 @@ impl Link {
         };
         self.heard |= matches!(read, Poll::Ready(Ok(1..)));
         read
+    }
+
+    /// Keeps what was read and is for whoever takes the link over.
+    pub(super) fn unread(&mut self, bytes: &[u8]) {
+        self.ahead = Some(bytes.into());
+    }
+
+    /// What [`Link::unread`] kept.
+    pub(super) fn take_ahead(&mut self) -> Vec<u8> {
+        self.ahead.take().map(Vec::from).unwrap_or_default()
     }
 
     /// Whether the client has sent anything yet.

@@ -6,6 +6,7 @@ pub mod dumps;
 mod front;
 mod host;
 mod http1;
+mod http2;
 mod incoming;
 mod link;
 mod lint;

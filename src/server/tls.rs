@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io::{self, Read};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -117,10 +118,8 @@ pub(super) async fn shake_hands(thread: &Thread, mut tcp: TcpStream, conn: &Conn
         let Some(run) = named_run.or_else(|| fronts.of(default).tls.clone()) else {
             return Err(Failure::Socket(io::ErrorKind::NotConnected.into()));
         };
-        let ours = &run.config.alpn_protocols;
-        let common = hello.alpn().is_none_or(|mut theirs| theirs.any(|name| ours.iter().any(|own| own == name)));
-        let config = if common { &run.config } else { &run.nameless };
-        let session = match accepted.into_connection(config.clone()) {
+        let config = run.for_offer(hello.alpn()).clone();
+        let session = match accepted.into_connection(config) {
             Ok(session) => session,
             Err((error, mut alert)) => {
                 send(&mut tcp, |to| alert.write_all(to)).await;
@@ -150,7 +149,7 @@ pub(super) async fn shake_hands(thread: &Thread, mut tcp: TcpStream, conn: &Conn
         let setup = setup.and_then(|conf| conf.setup.clone());
         let secure = Secure { setup: setup.map(|setup| setup as _), ..seen(session, sni, &run) };
         // Nobody else sets it.
-        let _ = conn.tls.set(Box::new(secure));
+        let _ = conn.tls.set(Rc::new(secure));
     }
     Shaken::Done(secured)
 }

@@ -141,7 +141,7 @@ pub struct Conn {
     /// TLS is spoken on it.
     pub secure: bool,
     /// What the handshake came to, once it did.
-    pub tls: OnceCell<Box<Secure>>,
+    pub tls: OnceCell<Rc<Secure>>,
     /// The client went away.
     pub aborted: Cell<bool>,
     /// It ends with the current request, of which the client is told.
@@ -166,6 +166,26 @@ impl Conn {
             keepalives: Cell::new(0),
             secure: false,
             tls: OnceCell::new(),
+            aborted: Cell::new(false),
+            ending: Cell::new(false),
+            log_id: OnceCell::new(),
+        }
+    }
+    /// One of the streams of this connection, as a connection of its own: what happens to it happens to no other.
+    #[must_use]
+    pub fn stream(&self) -> Self {
+        Self {
+            id: self.id,
+            local: self.local,
+            peer: self.peer,
+            peer_ip: self.peer_ip.clone(),
+            local_ip: self.local_ip.clone(),
+            forwarded: self.forwarded.clone(),
+            default_server: self.default_server.clone(),
+            generation: self.generation.clone(),
+            keepalives: Cell::new(0),
+            secure: self.secure,
+            tls: self.tls.clone(),
             aborted: Cell::new(false),
             ending: Cell::new(false),
             log_id: OnceCell::new(),

@@ -21,6 +21,7 @@ mod files;
 mod filters;
 mod front;
 mod health;
+mod http2;
 mod layering;
 mod lifecycle;
 mod logfiles;

@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::ServerConfig;
 use rustls::sign::CertifiedKey;
 
 use super::conf::{Run, SslProcess, SslServer, Verify};
 use super::dir::SslDir;
 use super::proxy;
 use crate::codec::x509;
+use crate::config::core::CoreServer;
 use crate::config::{Fatal, PostConfig, Section, Server, Warning, latin1};
 use crate::net::ciphers;
 use crate::net::tls::{IdentityError, ServerSpec, Versions, certificates, identity, lengthen};
@@ -58,7 +60,8 @@ pub(super) fn post_config(checks: &mut PostConfig<'_>) -> Result<(), Fatal> {
     for at in main.into_iter().chain(hosts.into_iter().rev()) {
         let Some(server) = checks.servers.get(at) else { continue };
         let mut notes = Vec::new();
-        let built = build(server, process.cache.unwrap_or(false), &mut notes);
+        let http2 = checks.globals.modules.contains(&"http2_module");
+        let built = build(server, process.cache.unwrap_or(false), http2, &mut notes);
         for (level, text) in notes {
             say(checks, level, text);
         }
@@ -112,7 +115,7 @@ pub fn id_of(server: &Server) -> String {
     format!("{}:{port}", latin1(server.rec.name.as_deref().unwrap_or_default()))
 }
 
-fn build(server: &Server, cache: bool, notes: &mut Lines) -> Result<Run, Lines> {
+fn build(server: &Server, cache: bool, http2: bool, notes: &mut Lines) -> Result<Run, Lines> {
     let none = SslServer::default();
     let conf = server.get::<SslServer>().unwrap_or(&none);
     let id = id_of(server);
@@ -170,12 +173,28 @@ fn build(server: &Server, cache: bool, notes: &mut Lines) -> Result<Run, Lines> 
         tickets: conf.tickets.unwrap_or(true),
         sessions: if cache { SESSIONS } else { 0 },
         verifier: clients.clone().map(|clients| clients as _),
-        alpn: vec![b"http/1.1".to_vec()],
+        alpn: protocols(server, http2),
     };
     let config = spec.build().map_err(|error| vec![("emerg", format!("SSL Library Error: {error}")), fatal()])?;
     let mut nameless = (*config).clone();
     nameless.alpn_protocols.clear();
-    Ok(Run { config, nameless: Arc::new(nameless), clients, own })
+    let honest = server.get::<CoreServer>().and_then(|core| core.protocols_honor_order).unwrap_or(true);
+    let named = config.alpn_protocols.iter().filter(|_| !honest);
+    let single = named.map(|name| {
+        let mut one: ServerConfig = (*config).clone();
+        one.alpn_protocols = vec![name.clone()];
+        Arc::new(one)
+    });
+    let single = single.collect();
+    Ok(Run { config, nameless: Arc::new(nameless), single, clients, own })
+}
+
+/// What is spoken under TLS, as `Protocols` orders it.
+fn protocols(server: &Server, http2: bool) -> Vec<Vec<u8>> {
+    let list = server.get::<CoreServer>().and_then(|core| core.protocols.as_deref()).unwrap_or_default();
+    let spoken = list.iter().filter(|name| *name == b"http/1.1" || (http2 && *name == b"h2"));
+    let spoken: Vec<Vec<u8>> = spoken.cloned().collect();
+    if spoken.is_empty() { vec![b"http/1.1".to_vec()] } else { spoken }
 }
 
 /// Where no chain is configured, OpenSSL sends what it finds among the authorities for clients.

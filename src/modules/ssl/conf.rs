@@ -113,10 +113,24 @@ pub struct Run {
     pub config: Arc<ServerConfig>,
     /// The same without names of protocols, for clients that know none of ours.
     pub nameless: Arc<ServerConfig>,
+    /// The same for one protocol each, where the client's order of them counts (ProtocolsHonorOrder off).
+    pub single: Vec<Arc<ServerConfig>>,
     /// Who asks clients for certificates.
     pub clients: Option<Arc<Clients>>,
     /// Our certificate, for variables: that of the first kind of key.
     pub own: Option<Arc<[u8]>>,
+}
+
+impl Run {
+    /// What a handshake is made with, given the protocols that the client offers.
+    pub fn for_offer<'a>(&self, offer: Option<impl Iterator<Item = &'a [u8]>>) -> &Arc<ServerConfig> {
+        let Some(mut offer) = offer else { return &self.config };
+        let speaks = |config: &ServerConfig, name: &[u8]| config.alpn_protocols.iter().any(|own| own == name);
+        match offer.find(|name| speaks(&self.config, name)) {
+            Some(name) => self.single.iter().find(|single| speaks(single, name)).unwrap_or(&self.config),
+            None => &self.nameless,
+        }
+    }
 }
 
 /// Values per server.

@@ -1,0 +1,62 @@
+//! What requests may know of the stream they came on, and hints in front of their responses.
+
+use crate::config::core::CoreServer;
+use crate::config::{Server, Slots};
+use crate::modules::http2::Http2Dir;
+use crate::pipe::{Hook, Outcome, Phase, Run, Waiting, declined, interim};
+use crate::web::{Exchange, Table, Wire};
+
+/// The stream of a request; the front puts it into [`Exchange::ext`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stream {
+    /// Its number.
+    pub id: u32,
+    /// 103 may be sent.
+    pub early_hints: bool,
+}
+
+pub(super) const HOOKS: &[Hook] = &[
+    Hook { phase: Phase::Fixups, order: -10, wants: speaks, run: Run::Now(describe) },
+    Hook { phase: Phase::Handler, order: -20, wants: hints, run: Run::Handle(hint) },
+];
+
+/// Whether a server speaks HTTP/2 at all.
+fn speaks(server: &Server, _: &Slots) -> bool {
+    let list = server.get::<CoreServer>().and_then(|core| core.protocols.as_ref());
+    list.is_some_and(|list| list.iter().any(|name| matches!(name.as_slice(), b"h2" | b"h2c")))
+}
+
+fn hints(server: &Server, dir: &Slots) -> bool {
+    speaks(server, dir) && dir.get::<Http2Dir>().is_some_and(|dir| !dir.hints.is_empty())
+}
+
+/// The variables of mod_http2. Nothing is pushed here, so those about that say so.
+fn describe(ex: &mut Exchange) -> Outcome {
+    let Some(stream) = ex.ext.get::<Stream>().copied() else { return Outcome::Declined };
+    let id = stream.id.to_string();
+    let tag = format!("{}-{}-{id}", std::process::id(), ex.conn.id);
+    for (name, value) in [
+        ("HTTP2", "on"),
+        ("H2_PUSH", "off"),
+        ("H2_PUSHED", ""),
+        ("H2_PUSHED_ON", ""),
+        ("H2_STREAM_ID", &id),
+        ("H2_STREAM_TAG", &tag),
+        ("H2PUSH", "off"),
+    ] {
+        ex.env.set(name.as_bytes(), value.as_bytes());
+    }
+    Outcome::Ok
+}
+
+/// H2EarlyHint: once a request, in front of whoever answers it.
+fn hint<'a>(ex: &'a mut Exchange, wire: &'a mut dyn Wire) -> Waiting<'a> {
+    if ex.redirects == 0 && ex.ext.get::<Stream>().is_some_and(|stream| stream.early_hints) {
+        let mut fields = Table::default();
+        for (name, value) in ex.dir::<Http2Dir>().map(|dir| dir.hints.as_slice()).unwrap_or_default() {
+            fields.add(name, value);
+        }
+        interim(ex, wire, 103, b"Early Hints", &fields);
+    }
+    declined()
+}

@@ -1,0 +1,282 @@
+//! The HTTP/2 front: one task a connection drives the protocol, one task a stream serves a request.
+//!
+//! A connection begins where a TLS handshake agreed on `h2`, where the first bytes are the client's preface, or behind
+//! an upgrade. It ends when the client ends it, when it was idle for KeepAliveTimeout, when the thread drains (streams
+//! that are open come to their end), or over its [`budget`]. Streams are requests like all others: each has an exchange
+//! and a [`wire`]; what it waits for, it waits for alone.
+//!
+//! Bounds: open streams (H2MaxSessionStreams, of what is being served, also when the client has taken it back), bytes
+//! of heads ([`head::list_size`]), of bodies in (the windows) and out (H2StreamMaxMemSize), cheap frames ([`budget`]),
+//! time ([`wire`]: Timeout for each piece; here: for the socket).
+
+mod budget;
+mod head;
+mod stream;
+mod tap;
+mod wire;
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::{Reason, server};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use self::tap::Tap;
+use super::conn::Place;
+use super::front::Front;
+use super::http1::first_wait;
+use super::link::{Link, far};
+use super::threads::Thread;
+use crate::logs::{self, Level, OfConn};
+use crate::modules::http2::Settings;
+use crate::web::{Conn, Exchange};
+
+/// What the connection's window is opened to: the streams' own windows bound what a client may send.
+const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
+
+/// How long a client may take to hear that the connection ends.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Exchanges kept for the next streams.
+const KEPT: usize = 16;
+
+/// What the streams of a connection share.
+struct Session {
+    thread: Rc<Thread>,
+    conn: Rc<Conn>,
+    settings: Settings,
+    tap: Tap,
+    /// Streams that are served.
+    live: Cell<u32>,
+    /// Streams whose client gave them no room.
+    stalls: Cell<u32>,
+    /// The task that drives the connection.
+    driver: RefCell<Option<Waker>>,
+    #[expect(clippy::vec_box, reason = "they come and go as they are, and are large")]
+    spare: RefCell<Vec<Box<Exchange>>>,
+}
+
+impl Session {
+    fn wake(&self) {
+        if let Some(waker) = self.driver.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    /// A stream waited in vain for its client.
+    fn stalled(&self) {
+        self.stalls.set(self.stalls.get().saturating_add(1));
+        if self.stalls.get() > self.settings.most_errors {
+            self.tap.exceed("streams that their client does not read");
+            self.wake();
+        }
+    }
+}
+
+/// Whether these first bytes of a connection are the client's preface; the rest of it may still be on its way.
+pub(super) fn is_preface(bytes: &[u8], front: &Front, secure: bool) -> bool {
+    let direct = front.settings.direct.unwrap_or(!secure);
+    let spoken = if secure { front.http2.0 } else { front.http2.1 };
+    // The end of a head of HTTP/1; nothing else begins like this.
+    direct && spoken && bytes.starts_with(b"PRI * HTTP/2.0\r\n\r\n")
+}
+
+/// Speaks HTTP/2 on a connection from which `ahead` was read already, until it ends. What is left of it, to be closed in
+/// order.
+pub(super) async fn serve(
+    thread: &Rc<Thread>,
+    link: Link,
+    conn: &Rc<Conn>,
+    place: &Place<'_>,
+    ahead: Vec<u8>,
+) -> Option<Link> {
+    let fronts = thread.fronts();
+    let front = fronts.of(conn.default_server.get());
+    let session = Rc::new(Session {
+        thread: thread.clone(),
+        conn: conn.clone(),
+        settings: front.settings.clone(),
+        tap: Tap::new(link, ahead),
+        live: Cell::new(0),
+        stalls: Cell::new(0),
+        driver: RefCell::default(),
+        spare: RefCell::default(),
+    });
+    let shaken = tokio::time::timeout(first_wait(front), builder(front).handshake(session.tap.clone())).await;
+    drop(fronts);
+    match shaken {
+        Ok(Ok(protocol)) => drive(protocol, &session, place).await,
+        Ok(Err(_)) | Err(_) => {
+            farewell(&session.tap, Reason::PROTOCOL_ERROR).await;
+        }
+    }
+    session.tap.end();
+    let tap = session.tap.clone();
+    drop(session);
+    tap.into_link()
+}
+
+fn builder(front: &Front) -> server::Builder {
+    let settings = &front.settings;
+    let mut builder = server::Builder::new();
+    builder
+        .max_concurrent_streams(settings.most_streams)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_header_list_size(head::list_size(&front.limits))
+        .max_send_buffer_size(settings.stream_memory)
+        .max_concurrent_reset_streams(64)
+        .max_local_error_reset_streams(Some(128))
+        .max_pending_accept_reset_streams(64);
+    if let Some(window) = settings.window {
+        builder.initial_window_size(window);
+    }
+    builder
+}
+
+/// Why a connection is ended from here.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// It goes on.
+    No,
+    /// Streams that are open come to their end.
+    Drains,
+    /// No stream is, or none matters.
+    Now,
+}
+
+type Protocol = server::Connection<Tap, Bytes>;
+
+/// Drives the protocol until the connection is over.
+async fn drive(mut protocol: Protocol, session: &Rc<Session>, place: &Place<'_>) {
+    let mut timer = pin!(sleep_until(Instant::now()));
+    let mut ending = Ending::No;
+    let mut served = false;
+    let mut idle_since = Instant::now();
+    loop {
+        let woken = poll_fn(|cx| {
+            session.driver.replace(Some(cx.waker().clone()));
+            let polled = poll_protocol(&mut protocol, session, &mut served, cx);
+            if let Poll::Ready(end) = polled {
+                return Poll::Ready(Woken::Over(end));
+            }
+            if let Some(what) = session.tap.over() {
+                return Poll::Ready(Woken::TooMuch(what));
+            }
+            if ending == Ending::No && (session.thread.draining() || session.tap.leaving()) {
+                return Poll::Ready(Woken::Drain);
+            }
+            session.thread.wake_to_drain(place.index(), cx.waker());
+            let idle = session.live.get() == 0;
+            if !idle {
+                idle_since = Instant::now();
+            }
+            place.wait(idle && served);
+            poll_deadline(timer.as_mut(), deadline(session, ending, idle.then_some(idle_since), served), cx)
+                .map(|()| Woken::Late)
+        });
+        match woken.await {
+            Woken::Over(end) => return report(session, end),
+            Woken::TooMuch(what) => {
+                logs::error!(
+                    OfConn(&session.thread.fronts().live, &session.conn),
+                    Level::Info,
+                    "http2",
+                    "connection ended with ENHANCE_YOUR_CALM: too many {what}"
+                );
+                drop(protocol);
+                return farewell(&session.tap, Reason::ENHANCE_YOUR_CALM).await;
+            }
+            Woken::Drain => {
+                ending = Ending::Drains;
+                idle_since = Instant::now();
+                protocol.graceful_shutdown();
+            }
+            Woken::Late if ending == Ending::No && session.tap.blocked().is_none() => {
+                ending = Ending::Now;
+                idle_since = Instant::now();
+                protocol.abrupt_shutdown(Reason::NO_ERROR);
+            }
+            Woken::Late => return,
+        }
+    }
+}
+
+enum Woken {
+    Over(Option<h2::Error>),
+    TooMuch(&'static str),
+    Drain,
+    Late,
+}
+
+/// When there is no point in waiting any longer, as things stand.
+fn deadline(session: &Session, ending: Ending, idle: Option<Instant>, served: bool) -> Option<Instant> {
+    let fronts = session.thread.fronts();
+    let front = fronts.of(session.conn.default_server.get());
+    if let Some(since) = session.tap.blocked() {
+        return Some(far(since, front.timeout));
+    }
+    let since = idle?;
+    let time = match ending {
+        Ending::No if served => front.keep_alive_timeout,
+        Ending::No => first_wait(front),
+        Ending::Drains | Ending::Now => FAREWELL,
+    };
+    Some(far(since, time))
+}
+
+fn poll_deadline(mut timer: Pin<&mut Sleep>, deadline: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
+    let Some(deadline) = deadline else { return Poll::Pending };
+    if timer.deadline() != deadline {
+        timer.as_mut().reset(deadline);
+    }
+    timer.poll(cx)
+}
+
+/// Lets the protocol work, and starts what it brings. Ready when the connection is over.
+fn poll_protocol(
+    protocol: &mut Protocol,
+    session: &Rc<Session>,
+    served: &mut bool,
+    cx: &mut Context<'_>,
+) -> Poll<Option<h2::Error>> {
+    loop {
+        // Those that the client took back are served all the same: no more than it may have open.
+        if session.live.get() >= session.settings.most_streams {
+            return protocol.poll_closed(cx).map(Result::err);
+        }
+        match protocol.poll_accept(cx) {
+            Poll::Ready(Some(Ok((request, respond)))) => {
+                *served = true;
+                session.live.set(session.live.get() + 1);
+                session.tap.open(respond.stream_id().as_u32());
+                tokio::task::spawn_local(stream::serve(session.clone(), request, respond));
+            }
+            Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(error)),
+            Poll::Ready(None) => return Poll::Ready(None),
+            Poll::Pending => return Poll::Pending,
+        }
+    }
+}
+
+/// Says why a connection ended, if that was our doing.
+fn report(session: &Session, end: Option<h2::Error>) {
+    let Some(error) = end.filter(|error| !error.is_remote() && !error.is_io()) else { return };
+    logs::error!(
+        OfConn(&session.thread.fronts().live, &session.conn),
+        Level::Info,
+        "http2",
+        "connection ended with {:?}: {}",
+        error.reason().unwrap_or(Reason::NO_ERROR),
+        error
+    );
+}
+
+/// Tells the client why the connection ends, where the protocol's library does not.
+async fn farewell(tap: &Tap, reason: Reason) {
+    let _ = tokio::time::timeout(FAREWELL, poll_fn(|cx| tap.poll_goaway(cx, reason))).await;
+}

@@ -1,0 +1,395 @@
+//! The bytes between a client's socket and the protocol: counted by stream, and watched for floods.
+//!
+//! The protocol's library neither tells what frames pass nor gives its socket back. So it is lent this one, which both
+//! keep a hand on.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+
+use h2::Reason;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+use super::super::link::Link;
+use super::budget::{Budget, Kind};
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
+const END_STREAM: u8 = 1;
+
+/// The client's preface.
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// With so many, streams that are not served are forgotten.
+const MOST_FLOWS: usize = 1024;
+
+/// The header of a frame.
+struct Head {
+    len: usize,
+    kind: u8,
+    flags: u8,
+    stream: u32,
+}
+
+/// Finds frames in a sequence of bytes.
+struct Frames {
+    /// Bytes before the next header: the preface, then payloads.
+    skip: usize,
+    head: [u8; 9],
+    have: usize,
+}
+
+impl Frames {
+    fn new(skip: usize) -> Self {
+        Self { skip, head: [0; 9], have: 0 }
+    }
+
+    /// Whether a frame has just ended.
+    fn is_between(&self) -> bool {
+        self.skip == 0 && self.have == 0
+    }
+
+    /// Tells of every frame whose header ends in these bytes.
+    fn pass(&mut self, mut bytes: &[u8], mut each: impl FnMut(&Head)) {
+        loop {
+            let skipped = self.skip.min(bytes.len());
+            self.skip -= skipped;
+            bytes = bytes.get(skipped..).unwrap_or_default();
+            let Some((first, rest)) = bytes.split_first() else { return };
+            if let Some(place) = self.head.get_mut(self.have) {
+                *place = *first;
+                self.have += 1;
+            }
+            bytes = rest;
+            if self.have == self.head.len() {
+                self.have = 0;
+                let [a, b, c, kind, flags, s @ ..] = self.head;
+                let head = Head {
+                    len: u32::from_be_bytes([0, a, b, c]) as usize,
+                    kind,
+                    flags,
+                    stream: u32::from_be_bytes(s) & 0x7fff_ffff,
+                };
+                self.skip = head.len;
+                each(&head);
+            }
+        }
+    }
+}
+
+/// What passed of one stream.
+#[derive(Default)]
+struct Flow {
+    received: u64,
+    sent: u64,
+    /// Our end is on its way: END_STREAM, or a reset.
+    ended: bool,
+    /// The client took the stream back.
+    reset: bool,
+    /// It is served; else it may be one that never is.
+    open: bool,
+    waker: Option<Waker>,
+}
+
+struct State {
+    link: Link,
+    /// What was read before the protocol was known.
+    ahead: Vec<u8>,
+    inbound: Frames,
+    outbound: Frames,
+    budget: Budget,
+    flows: HashMap<u32, Flow, foldhash::fast::FixedState>,
+    over: Option<&'static str>,
+    /// Since when the socket takes nothing.
+    blocked: Option<Instant>,
+    /// The client has said that it opens no more streams.
+    leaving: bool,
+    /// The newest stream.
+    last_stream: u32,
+    /// GOAWAY was queued here.
+    said: bool,
+    farewell: Vec<u8>,
+}
+
+/// A client's socket, shared.
+#[derive(Clone)]
+pub(super) struct Tap(Rc<RefCell<State>>);
+
+impl Tap {
+    /// Over a socket from which `ahead` was read already.
+    pub(super) fn new(link: Link, ahead: Vec<u8>) -> Self {
+        Self(Rc::new(RefCell::new(State {
+            link,
+            ahead,
+            inbound: Frames::new(PREFACE.len()),
+            outbound: Frames::new(0),
+            budget: Budget::new(),
+            flows: HashMap::default(),
+            over: None,
+            blocked: None,
+            leaving: false,
+            last_stream: 0,
+            said: false,
+            farewell: Vec::new(),
+        })))
+    }
+
+    /// What there was too much of.
+    pub(super) fn over(&self) -> Option<&'static str> {
+        self.0.borrow().over
+    }
+
+    /// There is too much of something that frames do not show.
+    pub(super) fn exceed(&self, what: &'static str) {
+        self.0.borrow_mut().over.get_or_insert(what);
+    }
+
+    /// Since when nothing can be written.
+    pub(super) fn blocked(&self) -> Option<Instant> {
+        self.0.borrow().blocked
+    }
+
+    /// Whether the client ends the connection.
+    pub(super) fn leaving(&self) -> bool {
+        self.0.borrow().leaving
+    }
+
+    /// Begins to count for a stream; what came of it so far is counted.
+    pub(super) fn open(&self, stream: u32) {
+        self.0.borrow_mut().flows.entry(stream).or_default().open = true;
+    }
+
+    /// Forgets a stream.
+    pub(super) fn close(&self, stream: u32) {
+        self.0.borrow_mut().flows.remove(&stream);
+    }
+
+    /// Bytes of a stream in and out.
+    pub(super) fn counts(&self, stream: u32) -> (u64, u64) {
+        self.0.borrow().flows.get(&stream).map_or((0, 0), |flow| (flow.received, flow.sent))
+    }
+
+    /// Whether the client took the stream back.
+    pub(super) fn is_reset(&self, stream: u32) -> bool {
+        self.0.borrow().flows.get(&stream).is_none_or(|flow| flow.reset)
+    }
+
+    /// Ready when our end of the stream is with the system, or the client has taken the stream back.
+    pub(super) fn poll_ended(&self, cx: &mut Context<'_>, stream: u32) -> Poll<()> {
+        let mut state = self.0.borrow_mut();
+        let Some(flow) = state.flows.get_mut(&stream) else { return Poll::Ready(()) };
+        if flow.ended || flow.reset {
+            return Poll::Ready(());
+        }
+        flow.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// The connection is over: nothing more happens to its streams.
+    pub(super) fn end(&self) {
+        let mut state = self.0.borrow_mut();
+        for flow in state.flows.values_mut() {
+            flow.reset |= !flow.ended;
+            if let Some(waker) = flow.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    /// Writes a GOAWAY frame and the end behind it, where a frame has just ended; else only the end.
+    pub(super) fn poll_goaway(&self, cx: &mut Context<'_>, reason: Reason) -> Poll<()> {
+        let mut state = self.0.borrow_mut();
+        if !std::mem::replace(&mut state.said, true) && state.outbound.is_between() {
+            state.farewell.extend_from_slice(&[0, 0, 8, GOAWAY, 0, 0, 0, 0, 0]);
+            let last = state.last_stream;
+            state.farewell.extend_from_slice(&last.to_be_bytes());
+            state.farewell.extend_from_slice(&u32::from(reason).to_be_bytes());
+        }
+        let State { link, farewell, .. } = &mut *state;
+        while !farewell.is_empty() {
+            match ready!(link.poll_write(cx, &[IoSlice::new(farewell)])) {
+                Ok(n @ 1..) => drop(farewell.drain(..n)),
+                _ => return Poll::Ready(()),
+            }
+        }
+        link.poll_flush(cx).map(|_| ())
+    }
+
+    /// The socket, once nobody else has a hand on it.
+    pub(super) fn into_link(self) -> Option<Link> {
+        Rc::into_inner(self.0).map(|state| state.into_inner().link)
+    }
+}
+
+impl State {
+    fn received(&mut self, bytes: &[u8]) {
+        let Self { inbound, budget, flows, over, leaving, last_stream, .. } = self;
+        let mut now = None;
+        inbound.pass(bytes, |head| {
+            let kind = match head.kind {
+                DATA | HEADERS | CONTINUATION if head.len == 0 && head.flags & END_STREAM == 0 => Kind::Empty,
+                DATA | HEADERS | CONTINUATION => {
+                    if head.kind == HEADERS {
+                        if flows.len() >= MOST_FLOWS {
+                            flows.retain(|_, flow| flow.open);
+                        }
+                        flows.entry(head.stream).or_default();
+                        *last_stream = head.stream.max(*last_stream);
+                    }
+                    if let Some(flow) = flows.get_mut(&head.stream) {
+                        flow.received += head.len as u64 + 9;
+                    }
+                    return budget.earn(Kind::Control, 1);
+                }
+                RST_STREAM => {
+                    if let Some(flow) = flows.get_mut(&head.stream) {
+                        flow.reset = true;
+                        if let Some(waker) = flow.waker.take() {
+                            waker.wake();
+                        }
+                    }
+                    Kind::Reset
+                }
+                GOAWAY => {
+                    *leaving = true;
+                    Kind::Control
+                }
+                WINDOW_UPDATE => Kind::Window,
+                _ => Kind::Control,
+            };
+            if let Err(what) = budget.take(kind, *now.get_or_insert_with(Instant::now)) {
+                over.get_or_insert(what);
+            }
+        });
+    }
+
+    fn sent(&mut self, bytes: &[u8]) {
+        let Self { outbound, budget, flows, .. } = self;
+        outbound.pass(bytes, |head| {
+            if let Some(flow) = flows.get_mut(&head.stream) {
+                flow.sent += head.len as u64 + 9;
+                let ends = match head.kind {
+                    DATA | HEADERS => head.flags & END_STREAM != 0,
+                    kind => kind == RST_STREAM,
+                };
+                if ends {
+                    flow.ended = true;
+                    if let Some(waker) = flow.waker.take() {
+                        waker.wake();
+                    }
+                }
+            }
+            if head.kind == DATA {
+                budget.earn(Kind::Window, 2);
+                budget.earn(Kind::Control, 1);
+            }
+        });
+    }
+}
+
+impl AsyncRead for Tap {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.0.borrow_mut();
+        if state.over.is_some() {
+            // Whoever drives the protocol sees to the end.
+            return Poll::Pending;
+        }
+        if !state.ahead.is_empty() {
+            let n = state.ahead.len().min(buf.remaining());
+            let rest = state.ahead.split_off(n);
+            let bytes = std::mem::replace(&mut state.ahead, rest);
+            state.received(&bytes);
+            buf.put_slice(&bytes);
+            return Poll::Ready(Ok(()));
+        }
+        let read = state.link.poll_read(cx, buf.initialize_unfilled());
+        let n = match read {
+            Poll::Ready(Ok(n)) => n,
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending => return Poll::Pending,
+        };
+        let before = buf.filled().len();
+        buf.advance(n);
+        state.received(buf.filled().get(before..).unwrap_or_default());
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Tap {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(data)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut state = self.0.borrow_mut();
+        let written = state.link.poll_write(cx, parts);
+        match &written {
+            Poll::Ready(Ok(n)) => {
+                state.blocked = None;
+                let mut left = *n;
+                for part in parts {
+                    let here = left.min(part.len());
+                    state.sent(part.get(..here).unwrap_or_default());
+                    left -= here;
+                }
+            }
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => {
+                state.blocked.get_or_insert_with(Instant::now);
+            }
+        }
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.0.borrow_mut();
+        let flushed = state.link.poll_flush(cx);
+        match flushed {
+            Poll::Pending => {
+                state.blocked.get_or_insert_with(Instant::now);
+            }
+            Poll::Ready(_) => state.blocked = None,
+        }
+        flushed
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.borrow_mut().link.poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_found_however_the_bytes_come() {
+        let mut bytes = PREFACE.to_vec();
+        bytes.extend_from_slice(&[0, 0, 0, 4, 0, 0, 0, 0, 0]);
+        bytes.extend_from_slice(&[0, 0, 3, 0, 1, 0x80, 0, 1, 5, b'a', b'b', b'c']);
+        bytes.extend_from_slice(&[0, 0, 0, 6, 1, 0, 0, 0, 0]);
+        for step in [1, 2, 7, bytes.len()] {
+            let (mut frames, mut seen) = (Frames::new(PREFACE.len()), Vec::new());
+            for part in bytes.chunks(step) {
+                frames.pass(part, |head| seen.push((head.len, head.kind, head.flags, head.stream)));
+            }
+            assert_eq!(seen, [(0, 4, 0, 0), (3, 0, 1, 261), (0, 6, 1, 0)], "{step}");
+        }
+    }
+}

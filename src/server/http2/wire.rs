@@ -1,0 +1,440 @@
+//! One request's view of its stream: body in, response out.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream, SendStream};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::super::incoming::{Expect, Trouble};
+use super::super::link::far;
+use super::super::rates::Stage;
+use super::Session;
+use crate::web::{BodyFault, BodyKind, Framing, HeadOut, Table, Tunnel, Wire};
+
+/// What is gathered of a response before it goes on to the protocol.
+const OUT_MAX: usize = 16 * 1024;
+
+/// Where the response is.
+enum Out {
+    /// The head is still to come.
+    Respond(SendResponse<Bytes>),
+    /// The head is made and goes out with what follows.
+    Head(SendResponse<Bytes>, Box<Response<()>>),
+    Body(SendStream<Bytes>),
+    Over,
+}
+
+/// What a wait is for: each has a deadline of its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    Nothing,
+    In,
+    Out,
+}
+
+/// A stream that serves one request.
+pub(super) struct Http2 {
+    session: Rc<Session>,
+    id: u32,
+    recv: RecvStream,
+    out: Out,
+    kind: BodyKind,
+    data: Bytes,
+    /// The body has ended.
+    ended: bool,
+    taken: u64,
+    pub(super) limit: u64,
+    pub(super) expect: Expect,
+    trailers: Table,
+    /// Body that waits to be sent.
+    held: BytesMut,
+    framing: Framing,
+    pub(super) timeout: Duration,
+    waits: Wait,
+    timer: Option<Pin<Box<Sleep>>>,
+    pub(super) trouble: Option<Trouble>,
+    /// Rate the body must come at.
+    pub(super) stage: Option<Stage>,
+    /// The stream is lost.
+    pub(super) gone: bool,
+    finished: bool,
+}
+
+impl Http2 {
+    pub(super) fn new(session: Rc<Session>, recv: RecvStream, respond: SendResponse<Bytes>, kind: BodyKind) -> Self {
+        Self {
+            id: respond.stream_id().as_u32(),
+            session,
+            ended: kind == BodyKind::None,
+            recv,
+            out: Out::Respond(respond),
+            kind,
+            data: Bytes::new(),
+            taken: 0,
+            limit: 0,
+            expect: Expect::Nothing,
+            trailers: Table::default(),
+            held: BytesMut::new(),
+            framing: Framing::None,
+            timeout: Duration::from_secs(60),
+            waits: Wait::Nothing,
+            timer: None,
+            trouble: None,
+            stage: None,
+            gone: false,
+            finished: false,
+        }
+    }
+
+    /// Ends the stream, and nothing of it is answered any more.
+    pub(super) fn reset(&mut self, reason: Reason) {
+        match std::mem::replace(&mut self.out, Out::Over) {
+            Out::Respond(mut respond) | Out::Head(mut respond, _) => respond.send_reset(reason),
+            Out::Body(mut body) => body.send_reset(reason),
+            Out::Over => {}
+        }
+    }
+
+    /// Ready when what is waited for has taken too long. A wait goes on until [`Http2::came`] says that there was
+    /// progress.
+    fn poll_late(&mut self, cx: &mut Context<'_>, wait: Wait, until: Option<Instant>) -> Poll<()> {
+        if self.waits != wait {
+            self.waits = wait;
+            let own = far(Instant::now(), self.timeout);
+            let late = until.map_or(own, |until| until.min(own));
+            match &mut self.timer {
+                Some(timer) => timer.as_mut().reset(late),
+                None => self.timer = Some(Box::pin(sleep_until(late))),
+            }
+        }
+        let Some(timer) = &mut self.timer else { return Poll::Pending };
+        ready!(timer.as_mut().poll(cx));
+        self.waits = Wait::Nothing;
+        Poll::Ready(())
+    }
+
+    fn came(&mut self) {
+        self.waits = Wait::Nothing;
+    }
+
+    fn lost<T>(&mut self) -> Poll<io::Result<T>> {
+        self.gone = true;
+        self.out = Out::Over;
+        Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+    }
+
+    /// The client gives no room for what it asked for.
+    fn stalled<T>(&mut self) -> Poll<io::Result<T>> {
+        self.session.stalled();
+        self.reset(Reason::CANCEL);
+        self.gone = true;
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// The head goes out; `last`: nothing follows it.
+    fn release(&mut self, last: bool) -> bool {
+        match std::mem::replace(&mut self.out, Out::Over) {
+            Out::Head(mut respond, head) => match respond.send_response(*head, last) {
+                Ok(body) => {
+                    self.out = Out::Body(body);
+                    true
+                }
+                Err(_) => false,
+            },
+            other => {
+                self.out = other;
+                true
+            }
+        }
+    }
+
+    /// Hands what is held to the protocol; with `last`, the end of the stream too.
+    fn poll_push(&mut self, cx: &mut Context<'_>, last: bool) -> Poll<io::Result<()>> {
+        if !self.release(last && self.held.is_empty()) {
+            return self.lost();
+        }
+        let most = self.session.settings.most_data;
+        while !self.held.is_empty() {
+            let Out::Body(body) = &mut self.out else { return self.lost() };
+            body.reserve_capacity(self.held.len());
+            let room = match body.capacity() {
+                0 => match ready!(body.poll_capacity(cx)) {
+                    Some(Ok(room)) => room,
+                    _ => return self.lost(),
+                },
+                room => room,
+            };
+            let n = room.min(self.held.len()).min(most);
+            let part = self.held.split_to(n).freeze();
+            let end = last && self.held.is_empty();
+            if body.send_data(part, end).is_err() {
+                return self.lost();
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// As [`Http2::poll_push`], for as long as Timeout.
+    fn poll_send(&mut self, cx: &mut Context<'_>, last: bool) -> Poll<io::Result<()>> {
+        match self.poll_push(cx, last) {
+            Poll::Ready(sent) => {
+                // Only here: a client that gives a byte of room now and then makes no progress.
+                self.came();
+                Poll::Ready(sent)
+            }
+            Poll::Pending => {
+                ready!(self.poll_late(cx, Wait::Out, None));
+                self.stalled()
+            }
+        }
+    }
+
+    /// Sends an interim response; the next one may be the final one.
+    fn inform(&mut self, status: u16, fields: &Table) {
+        let Out::Respond(respond) = &mut self.out else { return };
+        let Some(mut head) = StatusCode::from_u16(status).ok().map(head_of) else { return };
+        put(&mut head, fields.iter());
+        // A stream that is gone shows where something is read or written.
+        let _ = respond.send_informational(head);
+    }
+}
+
+fn head_of(status: StatusCode) -> Response<()> {
+    let mut head = Response::new(());
+    *head.status_mut() = status;
+    head
+}
+
+/// Fields of the connection, which HTTP/2 has no place for (RFC 9113 section 8.2.2).
+fn is_of_connection(name: &[u8]) -> bool {
+    const NAMES: [&str; 5] = ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
+    NAMES.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+}
+
+/// Adds fields; says how large they are.
+fn put<'a>(head: &mut Response<()>, fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> usize {
+    let mut size = 0;
+    for (name, value) in fields {
+        if is_of_connection(name) {
+            continue;
+        }
+        let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) else { continue };
+        size += name.as_str().len() + value.len() + 32;
+        head.headers_mut().append(name, value);
+    }
+    size
+}
+
+impl Wire for Http2 {
+    fn body_kind(&self) -> BodyKind {
+        // Behind a complete response nobody has to read what is left: the stream is over.
+        if self.finished { BodyKind::None } else { self.kind }
+    }
+
+    fn set_timeout(&mut self, timeout: Duration) {
+        self.timeout = self.session.settings.stream_timeout.unwrap_or(timeout);
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, BodyFault>> {
+        if !self.data.is_empty() {
+            return Poll::Ready(Ok(self.data.len()));
+        }
+        if let BodyKind::Length(length) = self.kind
+            && self.limit > 0
+            && length > self.limit
+        {
+            self.trouble = Some(Trouble::Announced(length));
+            return Poll::Ready(Err(BodyFault::TooLarge));
+        }
+        if self.expect == Expect::Waiting && !self.ended && !self.recv.is_end_stream() {
+            self.continue_now(true);
+        }
+        while !self.ended {
+            match self.recv.poll_data(cx) {
+                Poll::Ready(Some(Ok(data))) => {
+                    self.came();
+                    if let Some(stage) = &mut self.stage {
+                        stage.received(data.len());
+                    }
+                    if data.is_empty() {
+                        continue;
+                    }
+                    self.taken += data.len() as u64;
+                    self.data = data;
+                    if self.limit > 0 && self.taken > self.limit {
+                        self.trouble = Some(Trouble::Came(self.taken));
+                        return Poll::Ready(Err(BodyFault::TooLarge));
+                    }
+                    return Poll::Ready(Ok(self.data.len()));
+                }
+                Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(BodyFault::Gone)),
+                Poll::Ready(None) => match self.recv.poll_trailers(cx) {
+                    Poll::Ready(Ok(trailers)) => {
+                        for (name, value) in trailers.iter().flatten() {
+                            self.trailers.add(name.as_str().as_bytes(), value.as_bytes());
+                        }
+                        self.ended = true;
+                    }
+                    Poll::Ready(Err(_)) => return Poll::Ready(Err(BodyFault::Gone)),
+                    Poll::Pending => ready!(self.poll_no_body(cx))?,
+                },
+                Poll::Pending => ready!(self.poll_no_body(cx))?,
+            }
+        }
+        Poll::Ready(Ok(0))
+    }
+
+    fn body(&self) -> &[u8] {
+        &self.data
+    }
+
+    fn consume(&mut self, n: usize) {
+        let n = n.min(self.data.len());
+        self.data.advance(n);
+        // The client may send as much again; an error shows in the next read.
+        let _ = self.recv.flow_control().release_capacity(n);
+    }
+
+    fn body_done(&self) -> bool {
+        self.ended && self.data.is_empty()
+    }
+
+    fn expects_continue(&self) -> bool {
+        self.expect != Expect::Nothing && !self.recv.is_end_stream()
+    }
+
+    fn continue_now(&mut self, send: bool) {
+        if self.expect == Expect::Nothing {
+            return;
+        }
+        if !send {
+            self.expect = Expect::ByHandler;
+            return;
+        }
+        self.expect = Expect::Nothing;
+        self.inform(100, &Table::default());
+    }
+
+    fn trailers(&self) -> Option<&Table> {
+        (self.body_done() && !self.trailers.is_empty()).then_some(&self.trailers)
+    }
+
+    fn interim(&mut self, status: u16, _: &[u8], fields: &Table) {
+        match status {
+            100 => self.expect = Expect::Nothing,
+            // There is no change of protocol on a stream.
+            101 => return,
+            103 if !self.session.settings.early_hints => return,
+            _ => {}
+        }
+        self.inform(status, fields);
+    }
+
+    fn head(&mut self, head: &HeadOut<'_>) {
+        self.framing = head.framing;
+        let Out::Respond(_) = &self.out else { return };
+        let Ok(status) = StatusCode::from_u16(head.status) else { return };
+        let Out::Respond(mut respond) = std::mem::replace(&mut self.out, Out::Over) else { return };
+        let mut made = head_of(status);
+        // As mod_http2 orders them: the server's own behind the others.
+        let own = |(name, _): &(&[u8], &[u8])| {
+            matches!(name.len(), 4 | 6) && (name.eq_ignore_ascii_case(b"date") || name.eq_ignore_ascii_case(b"server"))
+        };
+        let size = put(&mut made, head.fields.iter().filter(|field| !own(field)));
+        let size = size + put(&mut made, head.fields.iter().filter(own));
+        if size > self.session.settings.most_head {
+            respond.send_reset(Reason::INTERNAL_ERROR);
+            self.gone = true;
+            return;
+        }
+        self.out = Out::Head(respond, Box::new(made));
+    }
+
+    fn poll_data(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        if self.framing == Framing::None || data.is_empty() {
+            return Poll::Ready(Ok(data.len()));
+        }
+        if self.held.len() >= OUT_MAX || !self.session.settings.buffering {
+            ready!(self.poll_send(cx, false))?;
+        }
+        if self.gone {
+            return self.lost();
+        }
+        let n = data.len().min(OUT_MAX.saturating_sub(self.held.len()));
+        self.held.extend_from_slice(data.get(..n).unwrap_or_default());
+        Poll::Ready(Ok(n))
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_send(cx, false)
+    }
+
+    fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.finished {
+            let had = !self.held.is_empty() || matches!(self.out, Out::Head(..));
+            ready!(self.poll_send(cx, true))?;
+            self.finished = true;
+            if !had {
+                let Out::Body(body) = &mut self.out else { return self.lost() };
+                if body.send_data(Bytes::new(), true).is_err() {
+                    return self.lost();
+                }
+            }
+        }
+        match self.session.tap.poll_ended(cx, self.id) {
+            Poll::Ready(()) if self.session.tap.is_reset(self.id) => self.lost(),
+            Poll::Ready(()) => {
+                self.came();
+                Poll::Ready(Ok(()))
+            }
+            Poll::Pending => {
+                ready!(self.poll_late(cx, Wait::Out, None));
+                self.stalled()
+            }
+        }
+    }
+
+    fn abort(&mut self) {
+        self.reset(Reason::INTERNAL_ERROR);
+    }
+
+    fn close(&mut self) {}
+
+    fn counts(&self) -> (u64, u64) {
+        self.session.tap.counts(self.id)
+    }
+
+    fn tunnel(&mut self) -> Option<&mut dyn Tunnel> {
+        None
+    }
+
+    fn set_limit(&mut self, limit: u64) {
+        self.limit = limit;
+    }
+}
+
+impl Http2 {
+    /// Nothing of the body is here: ready with an error when that lasts too long.
+    fn poll_no_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyFault>> {
+        if !matches!(self.out, Out::Respond(_)) {
+            // The client may wait for what it was promised.
+            if let Poll::Ready(Err(_)) = self.poll_push(cx, false) {
+                return Poll::Ready(Err(BodyFault::Gone));
+            }
+        }
+        let until = self.stage.as_mut().map(Stage::deadline);
+        ready!(self.poll_late(cx, Wait::In, until));
+        if self.stage.as_mut().is_some_and(|stage| stage.deadline() <= Instant::now()) {
+            self.trouble = Some(Trouble::Slow);
+        }
+        Poll::Ready(Err(BodyFault::Timeout))
+    }
+}
