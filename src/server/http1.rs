@@ -9,8 +9,8 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use super::conn::After;
-use super::http2;
 use super::front::{Front, Fronts};
+use super::http2;
 use super::incoming::{Expect, IN_SIZE, Incoming, Trouble};
 use super::link::Link;
 use super::rates::Stage;

@@ -57,10 +57,7 @@ impl Conf for Http2Dir {
     const SLOT: usize = slot::HTTP2 + 1;
 
     fn merge(base: &Self, add: &Self) -> Self {
-        Self {
-            upgrade: add.upgrade.or(base.upgrade),
-            hints: base.hints.iter().chain(&add.hints).cloned().collect(),
-        }
+        Self { upgrade: add.upgrade.or(base.upgrade), hints: base.hints.iter().chain(&add.hints).cloned().collect() }
     }
 }
 

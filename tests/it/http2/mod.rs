@@ -4,14 +4,12 @@ use std::process::{Command, Stdio};
 
 use super::support::{Server, Site, skip, which};
 
-
 const MODULES: &[&str] = &["http2", "ssl", "socache_shmcb", "headers", "setenvif", "rewrite"];
 
 /// What curl got.
 struct Got {
     code: String,
     version: String,
-
 }
 
 /// One request; `more` are curl's options. All hosts are on the server's port.
@@ -56,7 +54,8 @@ fn certificate(site: &Site) {
 const TLS: &str = "SSLSessionCache shmcb:logs/cache(512000)\nSSLEngine on\nSSLCertificateFile certs/server.pem\n\
     SSLCertificateKeyFile certs/server.key\n";
 
-const LOG: &str = "LogFormat \"\\\"%r\\\" %>s %b %H %X %{HTTP2}e %{H2_STREAM_ID}e\" two\nCustomLog logs/access_log two\n";
+const LOG: &str =
+    "LogFormat \"\\\"%r\\\" %>s %b %H %X %{HTTP2}e %{H2_STREAM_ID}e\" two\nCustomLog logs/access_log two\n";
 
 #[test]
 fn the_protocol_is_agreed_on_under_tls() {
@@ -70,7 +69,8 @@ fn the_protocol_is_agreed_on_under_tls() {
         format!("<VirtualHost 127.0.0.1:{port}>\nServerName {name}\n{TLS}{protocols}\n</VirtualHost>\n")
     };
     let (shared, tls) = TLS.split_once('\n').unwrap();
-    let hosts = host("localhost", "Protocols h2 http/1.1") + &host("a.test", "") + &host("b.test", "Protocols http/1.1 h2");
+    let hosts =
+        host("localhost", "Protocols h2 http/1.1") + &host("a.test", "") + &host("b.test", "Protocols http/1.1 h2");
     site.httpd_conf(MODULES, &format!("{shared}\n{LOG}{}", hosts.replace(TLS, tls)));
     let server = site.start();
     for (url, options, version) in [
