@@ -112,6 +112,11 @@ fn method(value: &[u8]) -> Result<CheckMethod, String> {
     known.map(|(_, method)| *method).ok_or_else(|| "Unknown method".to_owned())
 }
 
+/// The names of all parameters.
+pub fn parameters() -> impl Iterator<Item = &'static str> {
+    PARAMS.iter().map(|(name, _)| *name)
+}
+
 /// Sets `key=value` of a member. The error is httpd's text.
 pub fn set_param(cmd: &mut Cmd<'_>, health: &mut HealthSpec, key: &[u8], value: &[u8]) -> Result<(), String> {
     let param = PARAMS.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(key));

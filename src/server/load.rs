@@ -80,14 +80,14 @@ pub fn load(options: &Invocation, previous: Option<&Generation>) -> Result<Loade
     let (servers, mut globals, uses) = (walk.servers, walk.globals, walk.uses);
     warnings.append(&mut walk.warnings);
     if let Err(fault) = walked {
-        let mut remark = remark::of_walk(&fault, &read.sources, &modules.rows);
+        let mut remark = remark::of_walk(&fault, &read.sources, &modules);
         // httpd stops at the first; whoever reads the remark wants to mend all of them.
         let mut again = Walk::new(&modules.rows, start);
         again.faults = Some(Vec::new());
         let _ = again.run(&tree);
         let others = again.faults.unwrap_or_default();
         let others: Vec<&WalkFault> = others.iter().filter(|other| other.at != fault.at).collect();
-        remark.push_str(&remark::further(&others, &read.sources, &modules.rows));
+        remark.push_str(&remark::further(&others, &read.sources, &modules));
         return Err(fail(warnings, walk_error(&fault), remark));
     }
 

@@ -1,5 +1,6 @@
 //! Floor 7: the program.
 
+mod advice;
 pub mod cli;
 mod conn;
 pub mod dumps;

@@ -76,6 +76,11 @@ const PROVIDERS: &[Provider] = &[
     provider("ssl-verify-client", "ssl_module", ssl::require_verified),
 ];
 
+/// Every provider, and the module that brings it.
+pub fn names() -> Vec<(&'static str, &'static str)> {
+    PROVIDERS.iter().map(|row| (row.name, row.module)).collect()
+}
+
 /// The requirement that `name` and `words` make.
 pub fn parse(cmd: &Cmd<'_>, name: &[u8], words: &[u8]) -> Result<Parsed, String> {
     let shown = || format!("{} {}", latin1(name), latin1(words)).into();

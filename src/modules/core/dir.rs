@@ -17,19 +17,31 @@ fn dir<'a>(cmd: &'a mut Cmd<'_>) -> &'a mut CoreDir {
     cmd.dir.get_mut::<CoreDir>()
 }
 
+/// The words of `Options`.
+const OPTIONS: &[(&str, u8)] = &[
+    ("Indexes", options::INDEXES),
+    ("Includes", options::INCLUDES | options::INCLUDES_EXEC),
+    ("IncludesNOEXEC", options::INCLUDES),
+    ("FollowSymLinks", options::FOLLOW_SYM_LINKS),
+    ("SymLinksIfOwnerMatch", options::SYM_LINKS_IF_OWNER),
+    ("ExecCGI", options::EXEC_CGI),
+    ("MultiViews", options::MULTI_VIEWS),
+    ("RunScripts", options::MULTI_VIEWS | options::EXEC_CGI),
+    ("All", options::ALL),
+];
+
 fn option_bits(word: &[u8]) -> Option<u8> {
-    Some(match word.to_ascii_lowercase().as_slice() {
-        b"indexes" => options::INDEXES,
-        b"includes" => options::INCLUDES | options::INCLUDES_EXEC,
-        b"includesnoexec" => options::INCLUDES,
-        b"followsymlinks" => options::FOLLOW_SYM_LINKS,
-        b"symlinksifownermatch" => options::SYM_LINKS_IF_OWNER,
-        b"execcgi" => options::EXEC_CGI,
-        b"multiviews" => options::MULTI_VIEWS,
-        b"runscripts" => options::MULTI_VIEWS | options::EXEC_CGI,
-        b"all" => options::ALL,
-        _ => return None,
-    })
+    OPTIONS.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(word)).map(|(_, bits)| *bits)
+}
+
+/// The words that `Options` takes, for advice.
+pub fn option_names() -> Vec<(&'static str, &'static str)> {
+    OPTIONS.iter().map(|(name, _)| (*name, "")).chain([("None", "")]).collect()
+}
+
+/// The words that `AllowOverride` takes, for advice.
+pub fn override_names() -> Vec<(&'static str, &'static str)> {
+    ["AuthConfig", "FileInfo", "Indexes", "Limit", "Options", "Nonfatal", "None", "All"].map(|name| (name, "")).to_vec()
 }
 
 /// `Options`.

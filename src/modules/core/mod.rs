@@ -7,6 +7,8 @@ pub(crate) mod logs;
 mod sections;
 pub mod server;
 
+pub use dir::{option_names, override_names};
+
 use crate::config::{Directive, ModuleRow, Places, Shape, row};
 use crate::modules::rows::accept;
 use crate::pipe::Module;

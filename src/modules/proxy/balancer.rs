@@ -140,6 +140,16 @@ static PARAMS: &[Param] = &[
     param("forcerecovery", |b, v, _| put(&mut b.force_recovery, on_off(v, "forcerecovery must be On|Off"))),
 ];
 
+/// The names of all parameters.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    PARAMS.iter().map(|param| param.name)
+}
+
+/// Every method, and the module that brings it.
+pub fn all_methods() -> Vec<(&'static str, &'static str)> {
+    METHODS.iter().map(|(name, module, _)| (*name, *module)).collect()
+}
+
 /// Sets `key=value`; the error is httpd's text.
 pub(super) fn set(cmd: &Cmd<'_>, balancer: &mut BalancerSet, key: &[u8], value: &[u8]) -> Result<(), String> {
     match PARAMS.iter().find(|param| param.name.as_bytes().eq_ignore_ascii_case(key)) {

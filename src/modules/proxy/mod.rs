@@ -17,6 +17,7 @@ mod table;
 mod url;
 mod worker;
 
+pub use balancer::all_methods as balancer_methods;
 pub use conf::{ProxyDir, ProxyProcess, ProxyServer, Status};
 pub use serve::{Handlers, target_for};
 pub use status::push_status;
@@ -77,6 +78,17 @@ pub const DIRECTIVES: &[Directive] = &[
 ];
 
 /// The parts in the phases.
+/// The parameters of a balancer, for advice: name and the module that brings it.
+pub fn balancer_parameters() -> Vec<(&'static str, &'static str)> {
+    balancer::names().map(|name| (name, "")).collect()
+}
+
+/// The parameters of a worker, for advice.
+pub fn worker_parameters() -> Vec<(&'static str, &'static str)> {
+    let checks = super::proxy_hcheck::parameters().map(|name| (name, "proxy_hcheck_module"));
+    worker::names().map(|name| (name, "")).chain(checks).collect()
+}
+
 const HOOKS: &[Hook] = &[
     Hook { phase: Phase::PreTranslate, order: 0, wants: map::wants_early, run: Run::Now(map::pre_translate) },
     // Behind mod_rewrite, in front of all others.

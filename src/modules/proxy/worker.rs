@@ -114,6 +114,11 @@ static PARAMS: &[Param] = &[
     param("addressttl", |w, v| put(&mut w.address_ttl, address_ttl(v))),
 ];
 
+/// The names of all parameters.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    PARAMS.iter().map(|param| param.name)
+}
+
 /// Sets `key=value`; the error is httpd's text.
 pub(super) fn set(cmd: &mut Cmd<'_>, worker: &mut WorkerSet, key: &[u8], value: &[u8]) -> Result<(), String> {
     match PARAMS.iter().find(|param| param.name.as_bytes().eq_ignore_ascii_case(key)) {
