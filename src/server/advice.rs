@@ -49,7 +49,7 @@ pub(super) fn of_message(message: &str, arguments: &[&[u8]], modules: &Modules) 
     let words = (vocabulary.words)();
     let known = |word: &[u8]| words.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(word));
     let pairs = || arguments.iter().filter_map(|argument| split(argument));
-    let loaded = |module: &str| module.is_empty() || modules.ids.iter().any(|id| *id == module);
+    let loaded = |module: &str| module.is_empty() || modules.ids.contains(&module);
     let is_there = |word: &[u8]| known(word).is_some_and(|(_, module)| loaded(module));
     let word = match vocabulary.place {
         Place::Message => message.get(at + vocabulary.said.len()..)?.chars().map(|c| c as u8).collect(),

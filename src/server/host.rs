@@ -94,6 +94,10 @@ impl Host for Modules {
         if let Ok(found) = &found
             && !is_elf(&full)
         {
+            // A name without a slash is tried once more as it is, in the places of the system's loader.
+            if !file.contains(&b'/') {
+                return cannot(&format!("{written}: cannot open shared object file: No such file or directory"));
+            }
             let what = if found.len() < ELF_HEADER { "file too short" } else { "invalid ELF header" };
             return cannot(&format!("{full_shown}: {what}"));
         }
