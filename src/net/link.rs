@@ -61,7 +61,11 @@ impl Link {
         Ok((Self::over(one)?, Self::over(other)?))
     }
 
-    fn over(stream: UnixStream) -> io::Result<Self> {
+    /// This end.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn over(stream: UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         Ok(Self { stream })
     }

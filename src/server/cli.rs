@@ -118,6 +118,7 @@ impl Invocation {
             Some(b"stop") => Some(Signal::Stop),
             Some(b"restart") => Some(Signal::Restart),
             Some(b"graceful") => Some(Signal::Graceful),
+            Some(b"upgrade") => Some(Signal::Upgrade),
             Some(b"graceful-stop") => Some(Signal::GracefulStop),
             Some(_) => return Err(illegal('k')),
         };

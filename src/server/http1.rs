@@ -158,7 +158,7 @@ async fn requests(
             // Who came to an address that is no longer listened on ends in order.
             conn.ending.set(!fronts.live.generation.globals.listens_on(conn.local));
         }
-        if thread.draining() {
+        if thread.draining() || thread.retiring() {
             conn.ending.set(true);
         }
         if let Some(after) = request(thread, &fronts, ex, head, wire).await {

@@ -48,6 +48,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match steward::role() {
         steward::Role::User => {}
         steward::Role::Steward => return steward::background(),
+        steward::Role::Successor => return steward::take_over(),
+        steward::Role::Keeper => return steward::keep(),
         steward::Role::Preparer { again } => return steward::prepare(invocation, again),
         steward::Role::Server { parent, background } => return serve(parent, background, invocation),
     }

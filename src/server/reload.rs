@@ -57,6 +57,8 @@ pub(super) enum Ask {
     },
     /// Say that you are there.
     Ping,
+    /// Accept no more, and end with the last connection.
+    Retire,
 }
 
 /// What is in force.
@@ -113,6 +115,16 @@ pub(super) async fn obey(mut state: State) -> std::io::Result<()> {
                 if let Driver::Steward(steward) = &state.driver {
                     steward.pong();
                 }
+            }
+            Ask::Retire => {
+                logs::error!(
+                    Process,
+                    Level::Notice,
+                    "core",
+                    "another program serves, this one ends with its connections"
+                );
+                state.retire(&mut asked).await;
+                break;
             }
             Ask::Terminate { removed } => {
                 note_removed(removed.as_deref());
@@ -275,6 +287,26 @@ impl State {
     fn watch_health(&mut self) {
         let serving = self.shared.current.load();
         self.health = proxy_hcheck::watch(Live::new(serving.generation.clone(), serving.opened.sinks.clone()));
+    }
+
+    /// Ends when the last connection does. No connection is closed for that: each is told with its next response.
+    async fn retire(&mut self, asked: &mut UnboundedReceiver<Ask>) {
+        self.threads.tell(|| Order::Retire);
+        self.listeners.clear();
+        self.health = None;
+        // Orders are on their way.
+        sleep(LOOK).await;
+        while self.shared.connections() > 0 {
+            tokio::select! {
+                () = sleep(LOOK) => {}
+                ask = asked.recv() => match ask {
+                    Some(Ask::Terminate { .. }) => return self.drain(asked, Some(LAST_REQUESTS)).await,
+                    Some(Ask::Drain { .. }) => return self.drain(asked, None).await,
+                    Some(_) => {}
+                    None => return,
+                },
+            }
+        }
     }
 
     /// Ends when the last connection does, at the latest after `most` or with the next SIGTERM.

@@ -51,6 +51,8 @@ pub enum Signal {
     Graceful,
     /// `graceful-stop`.
     GracefulStop,
+    /// `upgrade`: go over to the program's file as it is now.
+    Upgrade,
 }
 
 /// Where the pid file is when nobody says (Debian's `DEFAULT_PIDLOG`).
@@ -109,6 +111,7 @@ pub(super) fn obey_signal(signal: Signal, generation: &Generation) -> Option<Exi
         Signal::GracefulStop => (Kill::SIGWINCH, true),
         Signal::Restart => (Kill::SIGHUP, false),
         Signal::Graceful => (Kill::SIGUSR1, false),
+        Signal::Upgrade => (Kill::SIGUSR2, false),
     };
     match found {
         PidFile::Running(pid) => match daemon::signal(pid, kill) {

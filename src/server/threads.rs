@@ -107,6 +107,8 @@ pub(super) enum Order {
     Adopt(StdStream, SocketAddr, Arc<Listener>),
     /// Accept no more, close idle connections, end those that are served after their response.
     Drain,
+    /// Accept no more; connections end with their next response, or when they have been idle for too long.
+    Retire,
 }
 
 /// The threads, as the one that gives orders sees them.
@@ -157,6 +159,7 @@ pub(super) struct Thread {
     fronts: RefCell<Rc<Fronts>>,
     sessions: RefCell<Vec<Session>>,
     draining: Cell<bool>,
+    retiring: Cell<bool>,
     /// Idle connections' wakers, by the connection's place.
     idle: RefCell<Vec<Option<Waker>>>,
     free: RefCell<Vec<usize>>,
@@ -172,6 +175,7 @@ impl Thread {
             fronts: RefCell::new(fronts),
             sessions: RefCell::default(),
             draining: Cell::new(false),
+            retiring: Cell::new(false),
             idle: RefCell::default(),
             free: RefCell::default(),
         }
@@ -192,6 +196,11 @@ impl Thread {
     /// Whether connections end after their response.
     pub(super) fn draining(&self) -> bool {
         self.draining.get()
+    }
+
+    /// Whether connections are told to end with their next response.
+    pub(super) fn retiring(&self) -> bool {
+        self.retiring.get()
     }
 
     /// A session to serve requests with.
@@ -301,6 +310,11 @@ async fn work(thread: Rc<Thread>, mut orders: UnboundedReceiver<Order>) {
             }
             Order::Adopt(stream, peer, listener) => {
                 admit(&thread, stream, peer, &listener);
+            }
+            Order::Retire => {
+                // Who waits in the queues is for the others that have these sockets.
+                accepting.drain(..).for_each(|(_, task)| task.abort());
+                thread.retiring.set(true);
             }
             Order::Drain => {
                 for (listener, task) in accepting.drain(..) {

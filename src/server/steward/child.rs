@@ -70,6 +70,7 @@ impl Steward {
                     }
                     tell::REJECTED => Ask::Rejected,
                     tell::PING => Ask::Ping,
+                    tell::RETIRE => Ask::Retire,
                     _ => {
                         collect(&mut grants, message);
                         continue;

@@ -1,20 +1,25 @@
 //! What the steward holds open: sockets, logs, log programs.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::process::Child;
 use tokio::task::AbortHandle;
 
-use super::clean;
+use super::{adopt, clean};
 use crate::logs;
+use crate::net::link::Message;
 
 /// All that one configuration has open. What the next one wants as well is shared.
 #[derive(Clone, Default)]
@@ -28,6 +33,19 @@ pub(super) struct Held {
     pub(super) packed: Option<Rc<std::os::fd::OwnedFd>>,
     /// User and group of the server, if they are to change.
     pub(super) account: Vec<Vec<u8>>,
+}
+
+impl Held {
+    /// The main error log that a message names: a path, or a command line and whether a shell reads it.
+    pub(super) fn find_errors(&self, message: &Message) -> Option<Errors> {
+        let name = Path::new(OsStr::from_bytes(message.word(0)));
+        if message.words.len() == 1 {
+            return self.files.iter().find(|file| file.0 == name).cloned().map(Errors::File);
+        }
+        let shell = message.word(1) == b"1";
+        let found = |program: &&Rc<Program>| program.command == message.word(0) && program.shell == shell;
+        self.programs.iter().find(found).cloned().map(Errors::Program)
+    }
 }
 
 /// A listening address.
@@ -57,7 +75,34 @@ pub(super) struct Program {
     pub(super) command: Vec<u8>,
     pub(super) shell: bool,
     pub(super) pipe: PipeWriter,
+    /// The other end: what is in the pipe when the program dies is for its successor.
+    pub(super) input: PipeReader,
+    /// The process that runs, or ran last.
+    pid: Arc<AtomicI32>,
     keeper: AbortHandle,
+}
+
+/// A process of a log program.
+enum Process {
+    Ours(Child),
+    /// Started by the program before this one.
+    Adopted(i32),
+}
+
+impl Process {
+    async fn ended(&mut self) {
+        match self {
+            Self::Ours(child) => drop(child.wait().await),
+            Self::Adopted(pid) => drop(adopt::ended(*pid).await),
+        }
+    }
+
+    fn pid(&self) -> i32 {
+        match self {
+            Self::Ours(child) => child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0),
+            Self::Adopted(pid) => *pid,
+        }
+    }
 }
 
 /// Pause between two starts of a program.
@@ -83,8 +128,29 @@ impl Program {
             program.stdout(Stdio::null());
         }
         let child = tokio::process::Command::from(program).spawn()?;
-        let keeper = tokio::spawn(keep(command.to_vec(), shell, input, child)).abort_handle();
-        Ok(Self { command: command.to_vec(), shell, pipe, keeper })
+        Self::kept(command.to_vec(), shell, pipe, input, Process::Ours(child))
+    }
+
+    /// A program that runs already.
+    pub(super) fn adopt(
+        command: Vec<u8>,
+        shell: bool,
+        pid: i32,
+        pipe: PipeWriter,
+        input: PipeReader,
+    ) -> io::Result<Self> {
+        Self::kept(command, shell, pipe, input, Process::Adopted(pid))
+    }
+
+    fn kept(command: Vec<u8>, shell: bool, pipe: PipeWriter, input: PipeReader, process: Process) -> io::Result<Self> {
+        let pid = Arc::new(AtomicI32::new(process.pid()));
+        let keeper = keep(command.clone(), shell, input.try_clone()?, process, pid.clone());
+        Ok(Self { command, shell, pipe, input, pid, keeper: tokio::spawn(keeper).abort_handle() })
+    }
+
+    /// The process that runs, or ran last.
+    pub(super) fn pid(&self) -> i32 {
+        self.pid.load(Ordering::Relaxed)
     }
 }
 
@@ -101,20 +167,20 @@ fn prepared(command: &[u8], shell: bool, input: &PipeReader) -> io::Result<Comma
     Ok(program)
 }
 
-async fn keep(command: Vec<u8>, shell: bool, mut input: PipeReader, mut child: Child) {
+async fn keep(command: Vec<u8>, shell: bool, mut input: PipeReader, mut process: Process, pid: Arc<AtomicI32>) {
     let say = |line: &[u8]| {
         // Standard error is the error log, or there is none.
         let _ = io::stderr().write_all(line);
     };
     loop {
         let started = Instant::now();
-        let _ = child.wait().await;
+        process.ended().await;
         tokio::time::sleep(PAUSE.saturating_sub(started.elapsed())).await;
         let mut said = false;
-        child = loop {
+        process = loop {
             let program = prepared(&command, shell, &input);
             match program.and_then(|program| tokio::process::Command::from(program).spawn()) {
-                Ok(child) => break child,
+                Ok(child) => break Process::Ours(child),
                 Err(error) if !std::mem::replace(&mut said, true) => say(&logs::program_line(&command, Some(&error))),
                 Err(_) => {}
             }
@@ -125,6 +191,7 @@ async fn keep(command: Vec<u8>, shell: bool, mut input: PipeReader, mut child: C
                 tokio::time::sleep(EMPTYING).await;
             }
         };
+        pid.store(process.pid(), Ordering::Relaxed);
         say(&logs::program_line(&command, None));
     }
 }

@@ -10,11 +10,15 @@
 //!
 //! A start: steward → preparer reads, has things opened, commits → steward starts the server and hands everything over →
 //! the server says it serves. A reload: the same with the server that runs, which takes over what is new and goes on
-//! with what it has. A server that dies is started again with what was handed over last. Under `-X` there is only one
+//! with what it has. A server that dies is started again with what was handed over last. An upgrade: the same as a reload, but
+//! preparer and server are the new program's; when that server serves, the steward becomes the new program in place
+//! (same process, same pid), and the server before ends with its connections. Under `-X` there is only one
 //! process, which does everything itself.
 
+mod adopt;
 pub(super) mod child;
 mod hold;
+mod keep;
 mod parent;
 mod prepare;
 
@@ -51,6 +55,32 @@ mod ask {
     pub(super) const ANSWER: u8 = 7;
 }
 
+/// From one program's steward, by way of a keeper, to the next program's in the same process.
+mod carry {
+    /// How this is written: a number that changes with it.
+    pub(super) const FORM: u8 = 40;
+    /// A listening address, with sockets; more may follow.
+    pub(super) const LISTENER: u8 = 41;
+    /// A log file: path.
+    pub(super) const FILE: u8 = 42;
+    /// A log program: command line, shell, pid; its input's two ends.
+    pub(super) const PROGRAM: u8 = 43;
+    /// Which file or program is the main error log: path, or command line and shell.
+    pub(super) const ERRORS: u8 = 44;
+    /// User and group, or nothing; the packed configuration.
+    pub(super) const PACKED: u8 = 45;
+    /// The server that serves from here on: pid; the link to it.
+    pub(super) const SERVER: u8 = 46;
+    /// A server that is to end with its connections: pid; the link to it.
+    pub(super) const RETIRED: u8 = 47;
+    /// Sockets that a service manager has opened and nobody wants yet.
+    pub(super) const GIVEN: u8 = 48;
+    /// That is all: pid of the keeper, whether in the background, whether a reload is due, pid file if any.
+    pub(super) const END: u8 = 49;
+    /// The keeper's answer: it has all of it and gives it to the next one.
+    pub(super) const KEPT: u8 = 50;
+}
+
 /// From the steward to the server.
 mod tell {
     /// A listening address, with sockets; more may follow.
@@ -67,6 +97,8 @@ mod tell {
     pub(super) const REJECTED: u8 = 25;
     /// Say that you are there.
     pub(super) const PING: u8 = 26;
+    /// Accept no more, and end with the last connection: another program's server is there.
+    pub(super) const RETIRE: u8 = 27;
 }
 
 /// From the server to the steward: bare bytes, as there is nothing to say that could be wrong.
@@ -85,6 +117,10 @@ pub(super) enum Role {
     User,
     /// A steward in the background.
     Steward,
+    /// A steward that goes on in the process of another program's.
+    Successor,
+    /// Holds for the successor what that cannot hold itself while it is being started.
+    Keeper,
     /// A preparer; of a reload.
     Preparer { again: bool },
     /// The server, in the background or not.
@@ -99,6 +135,8 @@ pub(super) fn role() -> Role {
     let parent = parent.parse().ok().filter(|parent: &i32| *parent == nix::unistd::getppid().as_raw());
     match (kind, parent) {
         ("steward", Some(_)) => Role::Steward,
+        ("successor", Some(_)) => Role::Successor,
+        ("keep", Some(_)) => Role::Keeper,
         ("prepare", Some(_)) => Role::Preparer { again: false },
         ("reload", Some(_)) => Role::Preparer { again: true },
         ("server", Some(parent)) => Role::Server { parent, background: false },
@@ -115,9 +153,12 @@ pub(super) fn started_in() -> Option<Vec<u8>> {
     }
 }
 
-/// This program with this command line, as another kind of process.
-fn again(kind: &str) -> Command {
-    let mut command = Command::new("/proc/self/exe");
+/// This program's file, whatever has become of its name.
+const OURS: &str = "/proc/self/exe";
+
+/// A program with this command line, as another kind of process.
+fn again(program: impl AsRef<std::ffi::OsStr>, kind: &str) -> Command {
+    let mut command = Command::new(program);
     let mut args = std::env::args_os();
     if let Some(name) = args.next() {
         command.arg0(name);
@@ -147,7 +188,7 @@ pub(super) fn start(foreground: bool) -> ExitCode {
     }
     let begun = || -> std::io::Result<ExitCode> {
         let (own, theirs) = Link::pair()?;
-        let mut steward = again("steward").stdin(theirs.into_fd()).spawn()?;
+        let mut steward = again(OURS, "steward").stdin(theirs.into_fd()).spawn()?;
         match own.receive()? {
             Some(done) => Ok(ExitCode::from(u8::try_from(done.number(0)).unwrap_or(1))),
             None => {
@@ -174,6 +215,19 @@ pub(super) fn background() -> ExitCode {
             super::run::fail(&error, "AH00095: apr_proc_detach failed");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// The steward that another program's has become.
+pub(super) fn take_over() -> ExitCode {
+    parent::take_over()
+}
+
+/// The keeper.
+pub(super) fn keep() -> ExitCode {
+    match Link::from_stdin().and_then(|link| keep::run(&link)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
     }
 }
 

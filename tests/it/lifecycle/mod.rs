@@ -1,6 +1,7 @@
 //! The life of the processes: who holds which rights, who starts whom again, what a reload keeps.
 
 mod actions;
+mod upgrade;
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpStream};
