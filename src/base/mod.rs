@@ -4,5 +4,6 @@ pub mod addr;
 pub mod clock;
 pub mod diag;
 pub mod fnmatch;
+pub mod fold;
 pub mod path;
 pub mod pattern;

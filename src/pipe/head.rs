@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::chain::plan;
 use super::{Phase, Run, media};
 use crate::base::clock::{Clock, SystemClock, push_http_date};
+use crate::base::fold::same;
 use crate::codec::http1::write::push_decimal;
 use crate::codec::http1::{all_content, is_token};
 use crate::logs::{self, Bytes, Level};
@@ -168,12 +169,9 @@ fn compose(ex: &mut Exchange, banner: &[u8], fields: &mut Table, text: &mut Vec<
         }
     }
     fields.add(b"Server", ex.headers_out.get(b"Server").filter(|_| proxied).unwrap_or(banner));
-    for (name, value) in ex.err_headers_out.iter().chain(ex.headers_out.iter()) {
-        if !matches!(name.len(), 4 | 6) || !(name.eq_ignore_ascii_case(b"Date") || name.eq_ignore_ascii_case(b"Server"))
-        {
-            fields.add(name, value);
-        }
-    }
+    let others = |name: &[u8]| !matches!(name.len(), 4 | 6) || !(same(name, b"Date") || same(name, b"Server"));
+    fields.add_from(&ex.err_headers_out, others);
+    fields.add_from(&ex.headers_out, others);
     if !ex.env.is_empty() {
         if ex.env.contains(b"force-no-vary") {
             fields.unset(b"Vary");
@@ -244,7 +242,7 @@ fn entity_fields(ex: &Exchange, fields: &mut Table, text: &mut Vec<u8>) {
     }
     if !ex.content_languages.is_empty() {
         text.clear();
-        let named = |language: &[u8]| ex.content_languages.iter().any(|known| known.eq_ignore_ascii_case(language));
+        let named = |language: &[u8]| ex.content_languages.iter().any(|known| same(known, language));
         let before = fields.get(b"Content-Language").unwrap_or_default();
         let others = before.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
         let others = others.filter(|language| !language.is_empty() && !named(language));
@@ -313,7 +311,7 @@ pub fn has_token<'a>(values: impl Iterator<Item = &'a [u8]>, token: &[u8]) -> bo
         value.len() >= token.len()
             && value
                 .split(|byte| matches!(byte, b',' | b' ' | b'\t' | b';'))
-                .any(|word| word.eq_ignore_ascii_case(token))
+                .any(|word| same(word, token))
     })
 }
 
@@ -323,7 +321,7 @@ fn merge_vary(fields: &mut Table) {
     let mut seen: Vec<&[u8]> = Vec::new();
     for value in fields.get_all(b"Vary") {
         for name in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|name| !name.is_empty()) {
-            if !seen.iter().any(|old| old.eq_ignore_ascii_case(name)) {
+            if !seen.iter().any(|old| same(old, name)) {
                 seen.push(name);
             }
         }

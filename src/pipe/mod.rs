@@ -30,7 +30,7 @@ pub use errors::{body_fault, push_signature};
 pub use head::{has_token, head};
 pub use lookup::{fast_redirect, lookup, lookup_file};
 pub use respond::{abort, data, drain, fill, finish, flush, interim, text};
-pub use run::{log, plan_only, refuse, run};
+pub use run::{log, plan_only, refuse, run, run_with};
 pub use tls::ssl_var;
 pub use vars::{expand, holds, vary};
 
@@ -112,6 +112,22 @@ pub fn declined<'a>() -> Waiting<'a> {
 /// A function with the connection in hand.
 pub type Handle = for<'a> fn(&'a mut Exchange, &'a mut dyn Wire) -> Waiting<'a>;
 
+/// How the handler of [`Run::Inline`] is run. A driver that knows it by its type holds its future in its own, where
+/// [`Handle`] takes memory for each request.
+pub trait Inline {
+    /// Runs it; `run` is the same handler for who does not know it.
+    fn handle(run: Handle, ex: &mut Exchange, wire: &mut dyn Wire) -> impl Future<Output = Outcome>;
+}
+
+/// Takes memory for each request.
+pub struct Boxed;
+
+impl Inline for Boxed {
+    async fn handle(run: Handle, ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
+        run(ex, wire).await
+    }
+}
+
 /// Left in [`Exchange::ext`] by a hook that says [`Outcome::Done`] in front of the handlers: what writes the response.
 #[derive(Default)]
 pub struct Answer(pub Option<Handle>);
@@ -125,6 +141,8 @@ pub enum Run {
     Wait(for<'a> fn(&'a mut Exchange) -> Waiting<'a>),
     /// A handler: may wait, reads the body and writes the response.
     Handle(Handle),
+    /// The handler of most requests: the driver may know it by its type, see [`Inline`].
+    Inline(Handle),
 }
 
 /// One module's part in one phase.

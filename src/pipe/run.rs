@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::chain::{self, plan};
-use super::{Answer, Outcome, Phase, Run, errors, host, respond, walk};
+use super::{Answer, Boxed, Inline, Outcome, Phase, Run, errors, host, respond, walk};
 use crate::base::path::{EncodedSlashes, Normalize, PathError, normalize_path, unescape_url};
 use crate::config::core::{CoreDir, CoreServer};
 use crate::logs::{self, Bytes, Level};
@@ -14,9 +14,14 @@ use crate::web::{BodyKind, Exchange, Prior, ProxyKind, Snapshot, Wire};
 /// `unparsed_uri`, `headers_in`, times, client address), from reading the target to the log. Never fails: whatever
 /// goes wrong becomes a response or an aborted connection, and a log line.
 pub async fn run(ex: &mut Exchange, wire: &mut dyn Wire) {
+    run_with::<Boxed>(ex, wire).await;
+}
+
+/// As [`run`], with a handler that is part of this future.
+pub async fn run_with<H: Inline>(ex: &mut Exchange, wire: &mut dyn Wire) {
     let begun = begin(ex, wire);
     let outcome = match begun {
-        Ok(()) => process(ex, wire).await,
+        Ok(()) => process::<H>(ex, wire).await,
         Err(status) => Outcome::Status(status),
     };
     answer(ex, wire, outcome).await;
@@ -99,7 +104,7 @@ fn fields_fit(ex: &mut Exchange) -> bool {
 }
 
 /// All phases up to the handler.
-async fn process(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
+async fn process<H: Inline>(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
     match all(ex, Phase::PostRead).await {
         Outcome::Ok | Outcome::Declined => {}
         outcome => return outcome,
@@ -120,7 +125,7 @@ async fn process(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
         }
         outcome => return outcome,
     }
-    handle(ex, wire).await
+    handle::<H>(ex, wire).await
 }
 
 /// From the target to the last fixup: what a subrequest runs too.
@@ -328,7 +333,7 @@ fn nobody(ex: &Exchange, what: &str) -> Outcome {
 }
 
 /// Filters and the handler.
-async fn handle(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
+async fn handle<H: Inline>(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
     let by_type = ex.handler.is_empty();
     if by_type && !ex.content_type.is_empty() {
         // A handler may be asked for by the type's name.
@@ -337,7 +342,7 @@ async fn handle(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
         ex.handler.make_ascii_lowercase();
     }
     all(ex, Phase::InsertFilter).await;
-    let outcome = ask_handlers(ex, wire).await;
+    let outcome = ask_handlers::<H>(ex, wire).await;
     if by_type {
         // Only for the asking: the log shows none.
         ex.handler.clear();
@@ -363,13 +368,14 @@ async fn handle(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
 }
 
 /// Asks the handlers until one does not decline.
-async fn ask_handlers(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
+async fn ask_handlers<H: Inline>(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
     let chain = ex.chain.clone();
     for run in plan(&chain).hooks(Phase::Handler) {
         let outcome = match run {
             Run::Now(run) => run(ex),
             Run::Wait(run) => run(ex).await,
             Run::Handle(run) => run(ex, wire).await,
+            Run::Inline(run) => H::handle(*run, ex, wire).await,
         };
         if outcome != Outcome::Declined {
             return outcome;
@@ -403,7 +409,7 @@ async fn answer(ex: &mut Exchange, wire: &mut dyn Wire, outcome: Outcome) {
                     errors::die(ex, wire, 500).await
                 } else {
                     redirect(ex);
-                    process(ex, wire).await
+                    process::<Boxed>(ex, wire).await
                 }
             }
         };
@@ -496,7 +502,7 @@ pub async fn log(ex: &mut Exchange) {
             Run::Wait(run) => {
                 run(ex).await;
             }
-            Run::Handle(_) => {}
+            Run::Handle(_) | Run::Inline(_) => {}
         }
     }
 }
@@ -532,7 +538,7 @@ async fn run_hooks(ex: &mut Exchange, phase: Phase, first: bool) -> Outcome {
             Run::Now(run) => run(ex),
             Run::Wait(run) => run(ex).await,
             // Only handlers see the connection.
-            Run::Handle(_) => Outcome::Declined,
+            Run::Handle(_) | Run::Inline(_) => Outcome::Declined,
         };
         match outcome {
             Outcome::Declined => {}

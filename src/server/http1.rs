@@ -22,6 +22,7 @@ use crate::codec::http1::{
     BodyError, Chunked, RequestBody, RequestError, RequestHead, Status, parse_request, request_body,
 };
 use crate::logs::{self, Bytes, Errno, Level, OfConn};
+use crate::modules::proxy::Held;
 use crate::pipe;
 use crate::web::{BodyFault, Conn, Exchange, Wire};
 
@@ -73,7 +74,7 @@ impl Session {
     }
 
     /// Serves requests of a connection for as long as there are bytes of one.
-    pub(super) async fn serve(&mut self, link: Link, conn: &Rc<Conn>) -> (Link, After) {
+    pub(super) fn serve(&mut self, link: Link, conn: &Rc<Conn>) -> impl Future<Output = (Link, After)> {
         self.desk.replace(Desk::Asked(link, conn.clone()));
         poll_fn(|cx| {
             // It never ends.
@@ -87,7 +88,6 @@ impl Session {
                 }
             }
         })
-        .await
     }
 }
 
@@ -227,7 +227,7 @@ async fn request(
             match framed {
                 Ok(body) => {
                     frame(ex, body, front, wire);
-                    pipe::run(ex, wire).await;
+                    pipe::run_with::<Held>(ex, wire).await;
                 }
                 Err(error) => {
                     let mut text = Vec::new();
@@ -342,8 +342,12 @@ fn fill(ex: &mut Exchange, head: &RequestHead, buf: &[u8], has_line: bool) {
         ex.protocol.extend_from_slice(head.bytes(buf, head.protocol));
     }
     ex.header_only = ex.method == b"HEAD";
-    for (name, value) in head.fields(buf) {
-        ex.headers_in.add(name, value);
+    let block = ex.headers_in.lay(buf.get(..head.read()).unwrap_or_default());
+    for field in head.spans() {
+        match (field.name.range(), field.value.range()) {
+            (Some(name), Some(value)) => ex.headers_in.add_laid(block, name, value),
+            _ => ex.headers_in.add(head.bytes(buf, field.name), head.bytes(buf, field.value)),
+        }
     }
 }
 

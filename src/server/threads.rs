@@ -423,5 +423,5 @@ fn admit(thread: &Rc<Thread>, stream: StdStream, peer: SocketAddr, listener: &Li
     // Only a listener on every address has to ask which one a client came to.
     let local = if listener.addr.ip().is_unspecified() { stream.local_addr().ok() } else { Some(listener.addr) };
     let Some(local) = local else { return };
-    tokio::task::spawn_local(conn::serve(thread.clone(), Socket::new(stream), local, peer));
+    conn::start(thread.clone(), Socket::new(stream), local, peer);
 }

@@ -282,9 +282,7 @@ impl Wire for Http1<'_> {
         {
             *minor = b'0';
         }
-        for (name, value) in head.fields.iter() {
-            push_field(&mut self.out, name, value);
-        }
+        head.fields.push_lines(&mut self.out);
         self.out.extend_from_slice(b"\r\n");
         self.bytes_out += (self.out.len() - before) as u64;
     }

@@ -19,5 +19,5 @@ pub use exchange::{Exchange, Ext, Handler, Matched, ProxyKind, Snapshot};
 pub use filter::{BodyFilter, Planned, Start};
 pub use live::{Conn, LineSink, Live, LogId, Secure};
 pub use response::{Prior, Range, Response};
-pub use table::Table;
+pub use table::{Laid, Table};
 pub use wire::{BodyFault, BodyKind, Framing, HeadOut, Tunnel, Wire};

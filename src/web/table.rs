@@ -1,13 +1,20 @@
 //! An ordered table with case-insensitive names and any number of values a name, in one reusable buffer.
 
+use std::ops::Range;
+
+use crate::base::fold::same;
+
 /// Header fields, environment variables and notes: all of httpd's tables are of this kind.
 ///
 /// Names and values live in one arena that [`Table::clear`] keeps, so that a table costs no allocation once warm.
-/// Replaced values leave their bytes behind until then.
+/// Replaced values leave their bytes behind until then. A field that was added lies there as the line that it is in a
+/// head (`Name: value` and the line end), so that it is copied to one in one piece.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
     arena: Vec<u8>,
     items: Vec<Item>,
+    /// A bit for each name that was added since the table was cleared: most names that are asked for were not.
+    seen: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -25,12 +32,18 @@ fn key(name: &[u8]) -> u32 {
     (len as u32 & 0xff) << 24 | at(0) << 16 | at(len / 2) << 8 | at(len.wrapping_sub(1))
 }
 
+#[inline]
+fn bit(key: u32) -> u64 {
+    1 << (key.wrapping_mul(0x9e37_79b1) >> 26)
+}
+
 impl Table {
     /// Forgets all fields and keeps the memory.
     #[inline]
     pub fn clear(&mut self) {
         self.arena.clear();
         self.items.clear();
+        self.seen = 0;
     }
 
     /// Number of fields.
@@ -60,7 +73,10 @@ impl Table {
     #[inline]
     fn position(&self, name: &[u8]) -> Option<usize> {
         let key = key(name);
-        self.items.iter().position(|item| item.key == key && self.slice(item.name).eq_ignore_ascii_case(name))
+        if self.seen & bit(key) == 0 {
+            return None;
+        }
+        self.items.iter().position(|item| item.key == key && same(self.slice(item.name), name))
     }
 
     /// The first value of `name`.
@@ -80,7 +96,7 @@ impl Table {
         let key = key(name);
         self.items
             .iter()
-            .filter(move |item| item.key == key && self.slice(item.name).eq_ignore_ascii_case(name))
+            .filter(move |item| item.key == key && same(self.slice(item.name), name))
             .map(|item| self.slice(item.value))
     }
 
@@ -96,7 +112,7 @@ impl Table {
         let Some(this) = self.items.get(at) else { return false };
         let name = self.slice(this.name);
         let mut before = self.items.iter().take(at);
-        before.any(|item| item.key == this.key && self.slice(item.name).eq_ignore_ascii_case(name))
+        before.any(|item| item.key == this.key && same(self.slice(item.name), name))
     }
 
     /// The values of the fields after the one at `at` that have its name.
@@ -105,7 +121,7 @@ impl Table {
         let this = self.items.get(at);
         let same = move |item: &&Item| {
             this.is_some_and(|this| {
-                item.key == this.key && self.slice(item.name).eq_ignore_ascii_case(self.slice(this.name))
+                item.key == this.key && same(self.slice(item.name), self.slice(this.name))
             })
         };
         self.items.iter().skip(at.saturating_add(1)).filter(same).map(|item| self.slice(item.value))
@@ -114,8 +130,68 @@ impl Table {
     /// Appends a field, whether or not there is one of that name.
     #[inline]
     pub fn add(&mut self, name: &[u8], value: &[u8]) {
-        let item = Item { key: key(name), name: self.put(name), value: self.put(value) };
-        self.items.push(item);
+        let key = key(name);
+        self.arena.reserve(name.len() + value.len() + 4);
+        let name = self.put(name);
+        self.arena.extend_from_slice(b": ");
+        let value = self.put(value);
+        self.arena.extend_from_slice(b"\r\n");
+        self.items.push(Item { key, name, value });
+        self.seen |= bit(key);
+    }
+
+    /// Copies a block of text in which fields lie, for [`Table::add_laid`].
+    pub fn lay(&mut self, block: &[u8]) -> Laid {
+        Laid(self.put(block).0)
+    }
+
+    /// As [`Table::add`], of a name and a value that lie there in a block.
+    #[inline]
+    pub fn add_laid(&mut self, block: Laid, name: Range<usize>, value: Range<usize>) {
+        let at = |range: Range<usize>| (block.0 + range.start as u32, range.len() as u32);
+        let (name, value) = (at(name), at(value));
+        let key = key(self.slice(name));
+        self.items.push(Item { key, name, value });
+        self.seen |= bit(key);
+    }
+
+    /// Appends the fields of `other` for which `keep` says so.
+    pub fn add_from(&mut self, other: &Self, keep: impl Fn(&[u8]) -> bool) {
+        if other.items.is_empty() {
+            return;
+        }
+        let block = self.lay(&other.arena).0;
+        for item in &other.items {
+            if keep(other.slice(item.name)) {
+                let (name, value) = ((item.name.0 + block, item.name.1), (item.value.0 + block, item.value.1));
+                self.items.push(Item { key: item.key, name, value });
+            }
+        }
+        self.seen |= other.seen;
+    }
+
+    /// The field at `at` as a line of a head with its end, if it lies there as one.
+    #[inline]
+    pub fn line(&self, at: usize) -> Option<&[u8]> {
+        let Item { name: (start, name), value: (value, len), .. } = *self.items.get(at)?;
+        let (start, name_end, value, end) =
+            (start as usize, (start + name) as usize, value as usize, (value + len) as usize);
+        let between = self.arena.get(name_end..value)? == b": ";
+        let whole = self.arena.get(start..end + 2)?;
+        (between && whole.ends_with(b"\r\n")).then_some(whole)
+    }
+
+    /// Pushes all fields as lines of a head.
+    pub fn push_lines(&self, out: &mut Vec<u8>) {
+        for at in 0..self.items.len() {
+            if let Some(line) = self.line(at) {
+                out.extend_from_slice(line);
+            } else if let Some(item) = self.items.get(at) {
+                for part in [self.slice(item.name), b": ", self.slice(item.value), b"\r\n"] {
+                    out.extend_from_slice(part);
+                }
+            }
+        }
     }
 
     /// Gives `name` this one value, in the place of its first field.
@@ -156,7 +232,7 @@ impl Table {
         let mut i = from;
         while i < self.items.len() {
             let item = self.items[i];
-            if item.key == key && self.slice(item.name).eq_ignore_ascii_case(name) {
+            if item.key == key && same(self.slice(item.name), name) {
                 self.items.remove(i);
             } else {
                 i += 1;
@@ -184,7 +260,7 @@ impl Table {
         let mut seen = 0u64;
         let mut doubled = false;
         for item in &self.items {
-            let bit = 1 << (item.key.wrapping_mul(0x9e37_79b1) >> 26);
+            let bit = bit(item.key);
             doubled |= seen & bit != 0;
             seen |= bit;
         }
@@ -196,7 +272,7 @@ impl Table {
         while at < self.items.len() {
             let item = self.items[at];
             let same = |other: &Item| {
-                other.key == item.key && self.slice(other.name).eq_ignore_ascii_case(self.slice(item.name))
+                other.key == item.key && same(self.slice(other.name), self.slice(item.name))
             };
             if self.items.iter().skip(at + 1).any(same) {
                 let name = self.slice(item.name).to_vec();
@@ -216,11 +292,13 @@ impl Table {
 
     /// Appends all fields of `other`.
     pub fn extend(&mut self, other: &Self) {
-        for (name, value) in other.iter() {
-            self.add(name, value);
-        }
+        self.add_from(other, |_| true);
     }
 }
+
+/// Where a block lies that was copied by [`Table::lay`].
+#[derive(Clone, Copy)]
+pub struct Laid(u32);
 
 #[cfg(test)]
 mod tests {
@@ -251,5 +329,27 @@ mod tests {
         assert_eq!(dump(&t), "Accept=3;X=y, z;");
         t.clear();
         assert!(t.is_empty());
+    }
+
+    #[test]
+    fn fields_become_lines_wherever_they_lie() {
+        let mut t = Table::default();
+        t.add(b"Host", b"a");
+        let head = b"Accept: 1\r\nX:  y\r\nEnd: z";
+        let block = t.lay(head);
+        t.add_laid(block, 0..6, 8..9);
+        t.add_laid(block, 11..12, 15..16);
+        t.add_laid(block, 18..21, 23..24);
+        t.add(b"Old", b"1");
+        t.set(b"old", b"22");
+        assert_eq!(t.line(0), Some(&b"Host: a\r\n"[..]));
+        assert_eq!((t.line(2), t.line(4), t.line(5)), (None, None, None));
+        let mut all = Table::default();
+        all.add(b"First", b"");
+        all.add_from(&t, |name| name != b"Accept");
+        assert!(all.contains(b"x") && all.get(b"HOST") == Some(b"a") && !all.contains(b"Accept"));
+        let mut out = Vec::new();
+        all.push_lines(&mut out);
+        assert_eq!(out, b"First: \r\nHost: a\r\nX: y\r\nEnd: z\r\nOld: 22\r\n");
     }
 }

@@ -6,6 +6,7 @@ use super::fields::Block;
 use super::head::{RequestHead, Rules};
 use super::response::ResponseHead;
 use super::{Limits, Status, is_blank};
+use crate::base::fold::same;
 
 /// Blanks httpd bears behind a chunk size.
 const MAX_BLANKS: usize = 10;
@@ -52,10 +53,13 @@ impl FramingError {
 /// A Content-Length that is no plain number (also beside chunked), or codings of which `chunked` is not the last.
 pub fn request_body(head: &RequestHead, buf: &[u8]) -> Result<RequestBody, FramingError> {
     let (mut length, mut coding) = (None, None);
+    if !head.may_have_body() {
+        return Ok(RequestBody::Empty);
+    }
     for (name, value) in head.fields(buf) {
         match name.len() {
-            14 if name.eq_ignore_ascii_case(b"content-length") => join(&mut length, value),
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => join(&mut coding, value),
+            14 if same(name, b"content-length") => join(&mut length, value),
+            17 if same(name, b"transfer-encoding") => join(&mut coding, value),
             _ => {}
         }
     }
@@ -103,7 +107,7 @@ fn strict_length(text: &[u8]) -> Option<u64> {
 }
 
 fn last_is_chunked(list: &[u8]) -> bool {
-    list.rsplit(|c| *c == b',').next().is_some_and(|last| last.trim_ascii().eq_ignore_ascii_case(b"chunked"))
+    list.rsplit(|c| *c == b',').next().is_some_and(|last| same(last.trim_ascii(), b"chunked"))
 }
 
 /// How the body of a backend's response is framed.
@@ -130,14 +134,8 @@ pub fn response_body(head: &ResponseHead, buf: &[u8], to_head: bool) -> Result<R
     if to_head || matches!(head.status, 100..=199 | 204 | 304) {
         return Ok(ResponseBody::Empty);
     }
-    let (mut length, mut coding) = (None, None);
-    for (name, value) in head.fields(buf) {
-        if name.eq_ignore_ascii_case(b"content-length") {
-            length = length.or(Some(value));
-        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            coding = Some(value);
-        }
-    }
+    let length = head.values(buf, b"content-length").next();
+    let coding = head.values(buf, b"transfer-encoding").last();
     match (coding, length) {
         (Some(list), _) if last_is_chunked(list) => Ok(ResponseBody::Chunked { length_too: length.is_some() }),
         (None, Some(text)) => {

@@ -1,5 +1,7 @@
 //! Header blocks: lines, folding, names and values.
 
+use std::ops::Range;
+
 use memchr::{memchr, memrchr};
 
 use super::head::{RequestError, Rules};
@@ -32,6 +34,12 @@ impl Span {
         from.get((self.start & !SCRATCH) as usize..(self.end & !SCRATCH) as usize).unwrap_or_default()
     }
 
+    /// Where it lies in the parsed buffer; `None` if it was joined elsewhere.
+    #[inline]
+    pub fn range(self) -> Option<Range<usize>> {
+        (self.start & SCRATCH == 0).then_some(self.start as usize..self.end as usize)
+    }
+
     /// Its length in bytes.
     pub fn len(self) -> usize {
         self.end.saturating_sub(self.start) as usize
@@ -56,6 +64,21 @@ pub struct Field {
     pub name: Span,
     /// The value without the blanks around it.
     pub value: Span,
+}
+
+/// Lengths of names that occur in a head: most names that are asked for have none of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Lengths(u64);
+
+impl Lengths {
+    pub(crate) fn note(&mut self, len: usize) {
+        self.0 |= 1 << len.min(63);
+    }
+
+    /// Whether a name of this length may be there.
+    pub(crate) fn may_have(self, len: usize) -> bool {
+        self.0 & 1 << len.min(63) != 0
+    }
 }
 
 /// One line of a head.
@@ -126,6 +149,7 @@ fn until_nul(buf: &[u8], start: usize, end: usize) -> Span {
 pub(crate) struct Block {
     pub(crate) cursor: Cursor,
     pub(crate) fields: Vec<Field>,
+    pub(crate) lengths: Lengths,
     pub(crate) scratch: Vec<u8>,
     /// The last line, which the next one may continue.
     pending: Option<Span>,
@@ -136,6 +160,7 @@ impl Block {
     pub(crate) fn begin(&mut self, pos: usize) {
         self.cursor = Cursor::at(pos);
         self.fields.clear();
+        self.lengths = Lengths::default();
         self.scratch.clear();
         self.pending = None;
         self.read = 0;
@@ -233,6 +258,7 @@ impl Block {
         } else if text.iter().any(|c| matches!(c, 0x0b | 0x0c | b'\r')) || memrchr(b'\n', text).is_some() {
             return Err(RequestError::ValueWhitespace);
         }
+        self.lengths.note(colon);
         self.fields.push(Field { name: line.part(0, colon), value });
         Ok(())
     }

@@ -334,6 +334,12 @@ impl RequestHead {
         &self.block.fields
     }
 
+    /// Whether there may be a field that frames a body.
+    pub(crate) fn may_have_body(&self) -> bool {
+        let lengths = self.block.lengths;
+        lengths.may_have(b"content-length".len()) || lengths.may_have(b"transfer-encoding".len())
+    }
+
     /// Names and values in order, duplicates apart.
     pub fn fields<'a>(&'a self, buf: &'a [u8]) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
         self.block.fields.iter().map(move |f| (self.bytes(buf, f.name), self.bytes(buf, f.value)))

@@ -2,7 +2,8 @@
 
 use memchr::memchr;
 
-use super::fields::{Cursor, Field, Line, Span};
+use super::fields::{Cursor, Field, Lengths, Line, Span};
+use crate::base::fold::same;
 use super::{Status, Version, all_content, is_blank, is_space, is_token};
 
 /// `ProxyBadHeader`: what a header line without colon does.
@@ -49,6 +50,7 @@ pub struct ResponseHead {
     cursor: Cursor,
     scratch: Vec<u8>,
     fields: Vec<Field>,
+    lengths: Lengths,
     /// As in the status line; 0.9 if there was none.
     pub version: Version,
     /// The status; 200 without a status line.
@@ -69,6 +71,7 @@ impl ResponseHead {
         self.cursor = Cursor::default();
         self.scratch.clear();
         self.fields.clear();
+        self.lengths = Lengths::default();
         self.skipped.clear();
         self.version = Version::default();
         self.status = 0;
@@ -84,6 +87,23 @@ impl ResponseHead {
     /// Names and values in order, duplicates apart.
     pub fn fields<'a>(&'a self, buf: &'a [u8]) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
         self.fields.iter().map(move |f| (self.bytes(buf, f.name), self.bytes(buf, f.value)))
+    }
+
+    /// The values of a field, in order.
+    pub fn values<'a>(&'a self, buf: &'a [u8], wanted: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        let fields = if self.lengths.may_have(wanted.len()) { self.fields.as_slice() } else { &[] };
+        let named = move |field: &&Field| field.name.len() == wanted.len() && same(self.bytes(buf, field.name), wanted);
+        fields.iter().filter(named).map(|field| self.bytes(buf, field.value))
+    }
+
+    /// The fields as spans, in order, duplicates apart.
+    pub fn spans(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// How far the buffer was read.
+    pub fn read(&self) -> usize {
+        self.cursor.pos
     }
 
     /// The first field the core will not send on: 500, AH02429 (name) or AH02430 (value), Connection: close.
@@ -192,6 +212,7 @@ fn parse(buf: &[u8], most: usize, bad: BadHeader, out: &mut ResponseHead) -> Res
         let lead = rest.iter().take_while(|c| is_space(**c)).count();
         let tail = rest.iter().rev().take_while(|c| is_space(**c)).count();
         let value = line.part(colon + 1 + lead, (bytes.len() - tail).max(colon + 1 + lead));
+        out.lengths.note(colon);
         out.fields.push(Field { name: line.part(0, colon), value });
     }
 }

@@ -19,7 +19,7 @@ mod worker;
 
 pub use balancer::all_methods as balancer_methods;
 pub use conf::{ProxyDir, ProxyProcess, ProxyServer, Status};
-pub use serve::{Handlers, target_for};
+pub use serve::{Handlers, Held, target_for};
 pub use status::push_status;
 
 use build::runtime_dir;
@@ -94,5 +94,5 @@ const HOOKS: &[Hook] = &[
     // Behind mod_rewrite, in front of all others.
     Hook { phase: Phase::Translate, order: -9, wants: map::wants_late, run: Run::Now(map::translate) },
     Hook { phase: Phase::Fixups, order: -9, wants: |_, _| true, run: Run::Now(serve::fixups) },
-    Hook { phase: Phase::Handler, order: -10, wants: |_, _| true, run: Run::Handle(serve::handler) },
+    Hook { phase: Phase::Handler, order: -10, wants: |_, _| true, run: Run::Inline(serve::handler) },
 ];

@@ -13,7 +13,7 @@ use super::url::{WorkerUrl, without_socket};
 use crate::base::addr::split_unix;
 use crate::config::core::{CoreServer, Trace};
 use crate::logs::{self, Bytes, Level};
-use crate::pipe::{self, Outcome, Waiting};
+use crate::pipe::{self, Handle, Inline, Outcome, Waiting};
 use crate::upstream::canon::{Form, canonical};
 use crate::upstream::respond::proxy_error;
 use crate::upstream::spec::{Choice, Endpoint, Forward, Policy, Scheme, WorkerSpec};
@@ -150,11 +150,24 @@ pub fn target_for(ex: &Exchange, process: &ProxyProcess, backends: &Backends) ->
     Some(Choice::Generic(Rc::new(spec)))
 }
 
+/// Whether the request may be for the handler.
+fn is_asked(ex: &Exchange) -> bool {
+    let named = if ex.proxyreq == ProxyKind::None { &ex.handler } else { &ex.filename };
+    named.starts_with(b"proxy:")
+}
+
+/// The handler, for a driver that holds it.
+pub struct Held;
+
+impl Inline for Held {
+    async fn handle(_: Handle, ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
+        if is_asked(ex) { handle(ex, wire).await } else { Outcome::Declined }
+    }
+}
+
 /// The handler.
 pub(super) fn handler<'a>(ex: &'a mut Exchange, wire: &'a mut dyn Wire) -> Waiting<'a> {
-    let mapped = ex.proxyreq != ProxyKind::None && ex.filename.starts_with(b"proxy:");
-    let asked = ex.proxyreq == ProxyKind::None && ex.handler.starts_with(b"proxy:");
-    if mapped || asked {
+    if is_asked(ex) {
         return Box::pin(handle(ex, wire));
     }
     // Not worth the memory of a whole request to a backend.

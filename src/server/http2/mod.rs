@@ -92,7 +92,7 @@ pub(super) async fn serve(
     thread: &Rc<Thread>,
     link: Link,
     conn: &Rc<Conn>,
-    place: &Place<'_>,
+    place: &Place,
     ahead: Vec<u8>,
 ) -> Option<Link> {
     let fronts = thread.fronts();
@@ -152,7 +152,7 @@ enum Ending {
 type Protocol = server::Connection<Tap, Bytes>;
 
 /// Drives the protocol until the connection is over.
-async fn drive(mut protocol: Protocol, session: &Rc<Session>, place: &Place<'_>) {
+async fn drive(mut protocol: Protocol, session: &Rc<Session>, place: &Place) {
     let mut timer = pin!(sleep_until(Instant::now()));
     let mut ending = Ending::No;
     let mut served = false;

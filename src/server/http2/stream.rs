@@ -17,6 +17,7 @@ use super::wire::Http2;
 use super::{KEPT, Session};
 use crate::base::clock::{Clock as _, SystemClock};
 use crate::modules::http2::Stream;
+use crate::modules::proxy::Held;
 use crate::pipe;
 use crate::web::{BodyKind, Exchange};
 
@@ -55,7 +56,7 @@ pub(super) async fn serve(session: Rc<Session>, request: Request<RecvStream>, re
                 wire.expect = Expect::Waiting;
             }
             *ex.ext.get_mut::<Stream>() = Stream { id: share.id, early_hints: session.settings.early_hints };
-            pipe::run(&mut ex, &mut wire).await;
+            pipe::run_with::<Held>(&mut ex, &mut wire).await;
         }
         Err(Refusal::Malformed) => wire.reset(Reason::PROTOCOL_ERROR),
         Err(Refusal::Status(status)) => pipe::refuse(&mut ex, &mut wire, status).await,

@@ -11,6 +11,7 @@ use super::super::spec::Via;
 use super::Answered;
 use super::request::{connection_tokens, push_via};
 use super::upgrade;
+use crate::base::fold::same;
 use crate::codec::http1::write::push_decimal;
 use crate::codec::http1::{Chunked, Limits, Part, ResponseBody, ResponseHead, Rules, response_body};
 use crate::logs::{self, Bytes, Errno, Level};
@@ -37,30 +38,35 @@ fn is_hop_by_hop(name: &[u8]) -> bool {
         18 => b"Proxy-Authenticate",
         _ => return false,
     };
-    name.eq_ignore_ascii_case(known)
+    same(name, known)
 }
 
 /// Copies the fields that go on to the client, cookies last; of several Content-Length the first, or none.
 pub(super) fn copy_fields(head: &ResponseHead, buf: &[u8], into: &mut Table, length: bool) {
-    let connection = head.fields(buf).filter(|(name, _)| name.len() == 10 && name.eq_ignore_ascii_case(b"Connection"));
-    let named = connection_tokens(connection.map(|(_, value)| value));
+    let named = connection_tokens(head.values(buf, b"Connection"));
     let (mut cookies, mut has_length) = (false, !length);
-    for (name, value) in head.fields(buf) {
+    let block = into.lay(buf.get(..head.read()).unwrap_or_default());
+    for field in head.spans() {
+        let name = head.bytes(buf, field.name);
         match name.len() {
-            10 if name.eq_ignore_ascii_case(b"Set-Cookie") => {
+            10 if same(name, b"Set-Cookie") => {
                 cookies = true;
                 continue;
             }
-            14 if name.eq_ignore_ascii_case(b"Content-Length") && std::mem::replace(&mut has_length, true) => continue,
+            14 if same(name, b"Content-Length") && std::mem::replace(&mut has_length, true) => continue,
             _ if is_hop_by_hop(name) => continue,
             _ => {}
         }
-        if named.is_empty() || !named.iter().any(|token| token.eq_ignore_ascii_case(name)) {
-            into.add(name, value);
+        if !named.is_empty() && named.iter().any(|token| same(token, name)) {
+            continue;
+        }
+        match (field.name.range(), field.value.range()) {
+            (Some(name), Some(value)) => into.add_laid(block, name, value),
+            _ => into.add(name, head.bytes(buf, field.value)),
         }
     }
     if cookies {
-        for (name, value) in head.fields(buf).filter(|(name, _)| name.eq_ignore_ascii_case(b"Set-Cookie")) {
+        for (name, value) in head.fields(buf).filter(|(name, _)| same(name, b"Set-Cookie")) {
             into.add(name, value);
         }
     }
@@ -119,15 +125,13 @@ impl Framer {
 }
 
 /// The first value of a field.
-pub(super) fn field<'a>(head: &'a ResponseHead, buf: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
-    head.fields(buf).find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value)
+pub(super) fn field<'a>(head: &'a ResponseHead, buf: &'a [u8], wanted: &'a [u8]) -> Option<&'a [u8]> {
+    head.values(buf, wanted).next()
 }
 
 /// Whether the backend says that it will close the connection.
 pub(super) fn closes(head: &ResponseHead, buf: &[u8]) -> bool {
-    let mut connection =
-        head.fields(buf).filter(|(name, _)| name.len() == 10 && name.eq_ignore_ascii_case(b"Connection"));
-    connection.any(|(_, value)| pipe::has_token(std::iter::once(value), b"close"))
+    pipe::has_token(head.values(buf, b"Connection"), b"close")
 }
 
 /// What the head said, once it is in the exchange.

@@ -17,6 +17,7 @@ use super::pool::{self, LendError, Wanted};
 use super::respond::{self, proxy_error};
 use super::spec::Scheme;
 use super::{Attempt, spec};
+use crate::base::fold::same;
 use crate::codec::http1::{BadHeader, ResponseError, Status, parse_response};
 use crate::logs::{self, Bytes, Errno, Level};
 use crate::pipe::{self, Outcome};
@@ -73,7 +74,7 @@ pub(super) async fn exchange(
     let known_length = http10 || (env(b"proxy-sendcl") && !env(b"proxy-sendchunked") && !env(b"proxy-sendchunks"));
     let has_body = !matches!(wire.body_kind(), BodyKind::None | BodyKind::Length(0));
     let client_expects = policy.forward_100_continue
-        && ex.headers_in.get(b"Expect").is_some_and(|expect| expect.eq_ignore_ascii_case(b"100-continue"));
+        && ex.headers_in.get(b"Expect").is_some_and(|expect| same(expect, b"100-continue"));
     let pinged = worker.spec.ping.is_some() && has_body;
     let expect = (client_expects || pinged) && !http10;
 
@@ -270,7 +271,7 @@ impl Talk<'_> {
         let mut fields = Table::default();
         answer::copy_fields(head, buf, &mut fields, false);
         let policy = ex.env.get(b"proxy-interim-response");
-        let all = policy.is_some_and(|policy| policy.eq_ignore_ascii_case(b"RFC"));
+        let all = policy.is_some_and(|policy| same(policy, b"RFC"));
         let said = if head.status == 100 && self.client_expects && awaited && (policy.is_none() || all) {
             wire.continue_now(true);
             true

@@ -4,6 +4,7 @@ use smallvec::SmallVec;
 
 use super::super::Attempt;
 use super::super::spec::{Endpoint, Scheme, Via, WorkerSpec};
+use crate::base::fold::same;
 use crate::codec::http1::write::{push_decimal, push_request_line};
 use crate::config::Server;
 use crate::logs::{self, Bytes, Level};
@@ -77,7 +78,7 @@ fn fate(name: &[u8]) -> Fate {
         19 => (b"Proxy-Authorization", Fate::Authorization),
         _ => return Fate::Pass,
     };
-    if name.eq_ignore_ascii_case(known) { fate } else { Fate::Pass }
+    if same(name, known) { fate } else { Fate::Pass }
 }
 
 /// Pushes the head.
@@ -87,7 +88,7 @@ pub(super) fn push_head(ex: &Exchange, attempt: &Attempt<'_>, manner: &Manner, o
     push_host(ex, attempt, out);
 
     let named = connection_tokens(ex.headers_in.get_all(b"Connection"));
-    let ends_here = |name: &[u8]| named.iter().any(|token| token.eq_ignore_ascii_case(name));
+    let ends_here = |name: &[u8]| named.iter().any(|token| same(token, name));
     let adding = policy.add_headers && ex.proxyreq == ProxyKind::Reverse;
     let via = matches!(policy.via, Via::On | Via::Full);
     let chained = || ex.user.is_none() || ex.env.contains(b"proxy-chain-auth");
@@ -105,9 +106,15 @@ pub(super) fn push_head(ex: &Exchange, attempt: &Attempt<'_>, manner: &Manner, o
         if dropped || (!named.is_empty() && ends_here(name)) || ex.headers_in.seen_before(at) {
             continue;
         }
-        out.extend_from_slice(name);
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(value);
+        let line = ex.headers_in.line(at).unwrap_or_default();
+        match line {
+            [line @ .., _, _] => out.extend_from_slice(line),
+            _ => {
+                for part in [name, b": ", value] {
+                    out.extend_from_slice(part);
+                }
+            }
+        }
         for more in ex.headers_in.later(at) {
             push_more(out, more);
         }
