@@ -309,9 +309,7 @@ pub fn has_token<'a>(values: impl Iterator<Item = &'a [u8]>, token: &[u8]) -> bo
     let mut values = values;
     values.any(|value| {
         value.len() >= token.len()
-            && value
-                .split(|byte| matches!(byte, b',' | b' ' | b'\t' | b';'))
-                .any(|word| same(word, token))
+            && value.split(|byte| matches!(byte, b',' | b' ' | b'\t' | b';')).any(|word| same(word, token))
     })
 }
 

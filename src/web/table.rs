@@ -120,9 +120,7 @@ impl Table {
     pub fn later(&self, at: usize) -> impl Iterator<Item = &[u8]> {
         let this = self.items.get(at);
         let same = move |item: &&Item| {
-            this.is_some_and(|this| {
-                item.key == this.key && same(self.slice(item.name), self.slice(this.name))
-            })
+            this.is_some_and(|this| item.key == this.key && same(self.slice(item.name), self.slice(this.name)))
         };
         self.items.iter().skip(at.saturating_add(1)).filter(same).map(|item| self.slice(item.value))
     }
@@ -271,9 +269,7 @@ impl Table {
         let mut at = 0;
         while at < self.items.len() {
             let item = self.items[at];
-            let same = |other: &Item| {
-                other.key == item.key && same(self.slice(other.name), self.slice(item.name))
-            };
+            let same = |other: &Item| other.key == item.key && same(self.slice(other.name), self.slice(item.name));
             if self.items.iter().skip(at + 1).any(same) {
                 let name = self.slice(item.name).to_vec();
                 self.compress(&name);

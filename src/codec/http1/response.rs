@@ -3,8 +3,8 @@
 use memchr::memchr;
 
 use super::fields::{Cursor, Field, Lengths, Line, Span};
-use crate::base::fold::same;
 use super::{Status, Version, all_content, is_blank, is_space, is_token};
+use crate::base::fold::same;
 
 /// `ProxyBadHeader`: what a header line without colon does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -73,8 +73,8 @@ pub(super) async fn exchange(
     let mut fresh = ex.conn.keepalives.get() == 0 && env(b"proxy-initial-not-pooled");
     let known_length = http10 || (env(b"proxy-sendcl") && !env(b"proxy-sendchunked") && !env(b"proxy-sendchunks"));
     let has_body = !matches!(wire.body_kind(), BodyKind::None | BodyKind::Length(0));
-    let client_expects = policy.forward_100_continue
-        && ex.headers_in.get(b"Expect").is_some_and(|expect| same(expect, b"100-continue"));
+    let client_expects =
+        policy.forward_100_continue && ex.headers_in.get(b"Expect").is_some_and(|expect| same(expect, b"100-continue"));
     let pinged = worker.spec.ping.is_some() && has_body;
     let expect = (client_expects || pinged) && !http10;
 
