@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::worker::{WorkerSet, between, count, on_off, seconds};
+use super::params::{self, Param, between, count, on_off, param, put_some, seconds};
+use super::worker::WorkerSet;
 use crate::config::{Cmd, latin1};
 use crate::upstream::spec::{BalancerSpec, LbMethod, Sticky};
 
@@ -112,37 +113,28 @@ impl BalancerSet {
     }
 }
 
+/// Gets the value, and the loaded modules.
 type Set = fn(&mut BalancerSet, &[u8], &[&'static str]) -> Result<(), String>;
 
-/// One parameter; `set` gets the loaded modules, too.
-struct Param {
-    name: &'static str,
-    set: Set,
-}
-
-const fn param(name: &'static str, set: Set) -> Param {
-    Param { name, set }
-}
-
 #[rustfmt::skip]
-static PARAMS: &[Param] = &[
+static PARAMS: &[Param<Set>] = &[
     param("stickysession", |b, v, _| { b.sticky = sticky(v); Ok(()) }),
-    param("stickysessionsep", |b, v, _| put(&mut b.separator, separator(v))),
-    param("nofailover", |b, v, _| put(&mut b.no_failover, on_off(v, "failover must be On|Off"))),
-    param("timeout", |b, v, _| put(&mut b.timeout, seconds(v, 1, "timeout must be at least one second"))),
-    param("maxattempts", |b, v, _| put(&mut b.max_attempts, count(v, "maximum number of attempts must be a positive number"))),
-    param("lbmethod", |b, v, modules| put(&mut b.method, method(v, modules))),
-    param("scolonpathdelim", |b, v, _| put(&mut b.semicolon_ends, on_off(v, "scolonpathdelim must be On|Off"))),
+    param("stickysessionsep", |b, v, _| put_some(&mut b.separator, separator(v))),
+    param("nofailover", |b, v, _| put_some(&mut b.no_failover, on_off(v, "failover must be On|Off"))),
+    param("timeout", |b, v, _| put_some(&mut b.timeout, seconds(v, 1, "timeout must be at least one second"))),
+    param("maxattempts", |b, v, _| put_some(&mut b.max_attempts, count(v, "maximum number of attempts must be a positive number"))),
+    param("lbmethod", |b, v, modules| put_some(&mut b.method, method(v, modules))),
+    param("scolonpathdelim", |b, v, _| put_some(&mut b.semicolon_ends, on_off(v, "scolonpathdelim must be On|Off"))),
     param("failonstatus", |b, v, _| { b.fail_on_status.extend(codes(v)?); Ok(()) }),
-    param("failontimeout", |b, v, _| put(&mut b.fail_on_timeout, on_off(v, "failontimeout must be On|Off"))),
-    param("nonce", |b, v, _| put(&mut b.nonce, nonce(v))),
-    param("growth", |b, v, _| put(&mut b.growth, between(v, 1, 100, "growth must be between 1 and 100"))),
-    param("forcerecovery", |b, v, _| put(&mut b.force_recovery, on_off(v, "forcerecovery must be On|Off"))),
+    param("failontimeout", |b, v, _| put_some(&mut b.fail_on_timeout, on_off(v, "failontimeout must be On|Off"))),
+    param("nonce", |b, v, _| put_some(&mut b.nonce, nonce(v))),
+    param("growth", |b, v, _| put_some(&mut b.growth, between(v, 1, 100, "growth must be between 1 and 100"))),
+    param("forcerecovery", |b, v, _| put_some(&mut b.force_recovery, on_off(v, "forcerecovery must be On|Off"))),
 ];
 
 /// The names of all parameters.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    PARAMS.iter().map(|param| param.name)
+    params::names(PARAMS)
 }
 
 /// Every method, and the module that brings it.
@@ -152,15 +144,10 @@ pub fn all_methods() -> Vec<(&'static str, &'static str)> {
 
 /// Sets `key=value`; the error is httpd's text.
 pub(super) fn set(cmd: &Cmd<'_>, balancer: &mut BalancerSet, key: &[u8], value: &[u8]) -> Result<(), String> {
-    match PARAMS.iter().find(|param| param.name.as_bytes().eq_ignore_ascii_case(key)) {
-        Some(param) => (param.set)(balancer, value, &cmd.globals.modules),
+    match params::find(PARAMS, key) {
+        Some(set) => set(balancer, value, &cmd.globals.modules),
         None => Err("unknown Balancer parameter".to_owned()),
     }
-}
-
-fn put<T>(place: &mut Option<T>, value: Result<T, String>) -> Result<(), String> {
-    *place = Some(value?);
-    Ok(())
 }
 
 /// `NAME`, or `COOKIE|parameter`.

@@ -5,6 +5,7 @@ mod build;
 mod conf;
 pub mod manager;
 mod map;
+mod params;
 mod pass;
 mod remote;
 mod reverse;

@@ -2,7 +2,7 @@
 
 use super::conf::{ProxyDir, ProxyServer, Status};
 use super::pass::Done;
-use super::worker::{buffer, integer};
+use super::params::{buffer, integer};
 use crate::config::{Args, Cmd};
 use crate::upstream::spec::{BadHeaderPolicy, Via};
 
@@ -71,7 +71,7 @@ pub(super) fn via(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
 
 /// `ProxyTimeout`.
 pub(super) fn timeout(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
-    let time = super::worker::seconds(args.word(0), 1, "Proxy Timeout must be at least 1 second.")?;
+    let time = super::params::seconds(args.word(0), 1, "Proxy Timeout must be at least 1 second.")?;
     ProxyServer::of(cmd).timeout = Some(time);
     Ok(())
 }
@@ -151,7 +151,7 @@ pub(super) fn pass_inherit(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
 
 /// `BalancerGrowth`.
 pub(super) fn growth(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
-    let growth = super::worker::between(args.word(0), 0, 1000, "BalancerGrowth must be between 0 and 1000")?;
+    let growth = super::params::between(args.word(0), 0, 1000, "BalancerGrowth must be between 0 and 1000")?;
     ProxyServer::of(cmd).growth = Some(growth);
     Ok(())
 }

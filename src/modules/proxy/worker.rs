@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::params::{self, Param, between, buffer, count, interval, on_off, param, put, put_some, seconds, short};
 use super::url::{WorkerUrl, scheme_kind};
-use crate::base::clock::{Unit, leading_integer, parse_interval};
+use crate::base::clock::{Unit, leading_integer};
 use crate::config::{Cmd, latin1};
 use crate::upstream::spec::{Endpoint, FlushPackets, Secret, WorkerSpec, status};
 
@@ -75,18 +76,8 @@ impl WorkerSet {
 
 type Set = fn(&mut WorkerSpec, &[u8]) -> Result<(), String>;
 
-/// One parameter.
-struct Param {
-    name: &'static str,
-    set: Set,
-}
-
-const fn param(name: &'static str, set: Set) -> Param {
-    Param { name, set }
-}
-
 #[rustfmt::skip]
-static PARAMS: &[Param] = &[
+static PARAMS: &[Param<Set>] = &[
     param("loadfactor", |w, v| put(&mut w.load_factor, load_factor(v))),
     param("retry", |w, v| put(&mut w.retry, seconds(v, 0, "Retry must be a positive value"))),
     param("ttl", |w, v| put_some(&mut w.ttl, seconds(v, 1, "TTL must be at least one second"))),
@@ -116,94 +107,18 @@ static PARAMS: &[Param] = &[
 
 /// The names of all parameters.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    PARAMS.iter().map(|param| param.name)
+    params::names(PARAMS)
 }
 
 /// Sets `key=value`; the error is httpd's text.
 pub(super) fn set(cmd: &mut Cmd<'_>, worker: &mut WorkerSet, key: &[u8], value: &[u8]) -> Result<(), String> {
-    match PARAMS.iter().find(|param| param.name.as_bytes().eq_ignore_ascii_case(key)) {
-        Some(param) => (param.set)(&mut worker.spec, value),
+    match params::find(PARAMS, key) {
+        Some(set) => set(&mut worker.spec, value),
         None if cmd.globals.modules.contains(&"proxy_hcheck_module") => {
             crate::modules::proxy_hcheck::set_param(cmd, &mut worker.spec.health, key, value)
         }
         None => Err("unknown Worker parameter".to_owned()),
     }
-}
-
-fn put<T>(place: &mut T, value: Result<T, String>) -> Result<(), String> {
-    *place = value?;
-    Ok(())
-}
-
-fn put_some<T>(place: &mut Option<T>, value: Result<T, String>) -> Result<(), String> {
-    *place = Some(value?);
-    Ok(())
-}
-
-/// The leading integer of a value, 0 without one, clamped to what C's `int` holds.
-pub(super) fn integer(value: &[u8]) -> i64 {
-    leading_integer(value).0.unwrap_or(0).clamp(i64::from(i32::MIN), i64::from(i32::MAX))
-}
-
-/// Whole seconds, at least `least`; a unit behind them does not count.
-pub(super) fn seconds(value: &[u8], least: i64, error: &str) -> Result<Duration, String> {
-    let number = integer(value);
-    if number < least {
-        return Err(error.to_owned());
-    }
-    Ok(Duration::from_secs(number.unsigned_abs()))
-}
-
-/// A time with a unit, at least a millisecond.
-fn interval(value: &[u8], unit: Unit, wrong: &str, low: &str) -> Result<Duration, String> {
-    let time = match value {
-        [] => Ok(Duration::ZERO),
-        [b'-', rest @ ..] => parse_interval(rest, unit).map(|_| Duration::ZERO),
-        _ => parse_interval(value, unit),
-    };
-    match time {
-        Err(_) => Err(wrong.to_owned()),
-        Ok(time) if time < Duration::from_millis(1) => Err(low.to_owned()),
-        Ok(time) => Ok(time),
-    }
-}
-
-/// A number that is not negative.
-pub(super) fn count(value: &[u8], error: &str) -> Result<u32, String> {
-    u32::try_from(integer(value)).map_err(|_| error.to_owned())
-}
-
-/// A number in a range.
-pub(super) fn between(value: &[u8], least: u32, most: u32, error: &str) -> Result<u32, String> {
-    match u32::try_from(integer(value)) {
-        Ok(number) if (least..=most).contains(&number) => Ok(number),
-        _ => Err(error.to_owned()),
-    }
-}
-
-/// A buffer size: 512 or more, 0 for the default.
-pub(super) fn buffer(value: &[u8], default: usize, error: &str) -> Result<usize, String> {
-    match integer(value) {
-        0 => Ok(default),
-        size @ 512.. => Ok(size as usize),
-        _ => Err(error.to_owned()),
-    }
-}
-
-/// `On` or `Off`, in any case.
-pub(super) fn on_off(value: &[u8], error: &str) -> Result<bool, String> {
-    if value.eq_ignore_ascii_case(b"on") {
-        Ok(true)
-    } else if value.eq_ignore_ascii_case(b"off") {
-        Ok(false)
-    } else {
-        Err(error.to_owned())
-    }
-}
-
-/// A text of less than `limit` bytes.
-pub(super) fn short(value: &[u8], limit: usize, error: &str) -> Result<Vec<u8>, String> {
-    if value.len() >= limit { Err(error.to_owned()) } else { Ok(value.to_vec()) }
 }
 
 /// `loadfactor` times 100: a decimal number from 1 to 100.
