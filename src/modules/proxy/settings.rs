@@ -1,8 +1,8 @@
 //! Directives that set one value.
 
 use super::conf::{ProxyDir, ProxyServer, Status};
-use super::pass::Done;
 use super::params::{buffer, integer};
+use super::pass::Done;
 use crate::config::{Args, Cmd};
 use crate::upstream::spec::{BadHeaderPolicy, Via};
 
