@@ -115,7 +115,7 @@ fn outcome(case: &Case) -> String {
     let out = out.replace(dir.path().to_str().unwrap(), "@ROOT@");
     // Where the longest messages are cut depends on the length of the directory's name.
     out.split_inclusive('\n')
-        .map(|line| line.get(..SHOWN).map_or(line.to_owned(), |start| format!("{start}...\n")))
+        .map(|line| line.get(..SHOWN).map_or_else(|| line.to_owned(), |start| format!("{start}...\n")))
         .collect()
 }
 

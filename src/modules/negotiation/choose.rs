@@ -302,7 +302,7 @@ fn by_level(own: &Variant, other: &Variant) -> std::cmp::Ordering {
 
 impl Priorities {
     fn force(&self) -> Force {
-        self.force.unwrap_or(Force { prefer: true, ..Force::default() })
+        self.force.unwrap_or_else(|| Force { prefer: true, ..Force::default() })
     }
 
     /// The place of a language in LanguagePriority.

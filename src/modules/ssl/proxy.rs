@@ -185,7 +185,7 @@ pub(super) fn post_config(checks: &mut PostConfig<'_>) -> Result<(), Fatal> {
             let run = match known.get(&key) {
                 Some(run) => run.clone(),
                 None => {
-                    let merged = SslProxy::merge(base.as_ref().unwrap_or(&SslProxy::default()), &own);
+                    let merged = SslProxy::merge(&base.clone().unwrap_or_default(), &own);
                     let run = run(checks, &merged, &id)?;
                     known.insert(key, run.clone());
                     run
