@@ -78,10 +78,11 @@ impl Select {
             }
         }
         let mut numbers = HashMap::new();
-        let main = servers.first().map_or(&[][..], |main| &main.sections);
+        let heard = |server: &Server| server.sections.iter().filter(|section| !section.is_silent()).count();
+        let main = servers.first().map_or(0, heard);
         for server in servers {
             // Most virtual hosts of a large configuration have no section of their own: they share the main server's.
-            let shared = select.walks.first().filter(|_| server.sections.len() == main.len()).cloned();
+            let shared = select.walks.first().filter(|_| heard(server) == main).cloned();
             let walks = shared.unwrap_or_else(|| Arc::new(select.walks_of(&server.sections, &mut numbers)));
             select.walks.push(walks);
         }
@@ -90,7 +91,7 @@ impl Select {
 
     fn walks_of(&mut self, sections: &[Arc<Section>], numbers: &mut HashMap<*const Section, u32>) -> Walks {
         let mut walks = Walks::default();
-        for section in sections {
+        for section in sections.iter().filter(|section| !section.is_silent()) {
             let number = self.number(section, numbers);
             walks.any_if |= self.holds_if(number);
             match section.kind {
@@ -237,6 +238,15 @@ fn segments(section: &Section) -> usize {
 }
 
 impl Section {
+    /// Whether it is the same for a request to be in it or not: a `<Proxy>` that holds a balancer's members and nothing
+    /// else, as in most configurations.
+    pub fn is_silent(&self) -> bool {
+        self.kind == SectionKind::Proxy
+            && matches!(self.matcher, Matcher::Literal(_) | Matcher::Wild(_))
+            && self.conf.is_empty()
+            && self.inner.is_empty()
+    }
+
     /// The pattern, where a match has groups that requests may want.
     pub fn pattern(&self) -> Option<&Arc<Pattern>> {
         match &self.matcher {

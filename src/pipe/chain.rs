@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use foldhash::fast::FixedState;
 
 use super::{Hook, Module, Phase, Run, access_file};
-use crate::config::{Generation, ModuleRow, Slots};
+use crate::config::{Generation, ModuleRow, Server, Slots};
 use crate::web::{Chain, Exchange, Live, Matched};
 
 /// Combinations kept by a thread; beyond that it starts over.
@@ -28,10 +28,14 @@ pub fn install_for(live: &Live, modules: &[&'static Module]) {
     live.local(|| Chains::new(&live.generation, modules));
 }
 
+/// The hooks of each phase.
+type Phases = [Box<[Run]>; Phase::COUNT];
+
 /// What a chain asks each phase to do.
 #[derive(Default)]
 pub(super) struct Plan {
-    phases: [Box<[Run]>; Phase::COUNT],
+    /// Shared by all chains that ask for the same: thousands of virtual hosts ask for few different things.
+    phases: Arc<Phases>,
     /// Whose sections these are; `None` is nobody's.
     server: Option<usize>,
     matched: Matched,
@@ -75,6 +79,8 @@ struct Chains {
     authz_core: bool,
     bases: RefCell<Vec<Option<Rc<Chain>>>>,
     made: RefCell<HashMap<u64, Vec<Made>, FixedState>>,
+    /// Hooks of chains, by a bit for each hook that there is.
+    asked: RefCell<HashMap<Vec<u64>, Arc<Phases>, FixedState>>,
 }
 
 struct Made {
@@ -105,7 +111,29 @@ impl Chains {
             authz_core: loaded("authz_core_module"),
             bases: RefCell::default(),
             made: RefCell::default(),
+            asked: RefCell::default(),
         }
+    }
+
+    /// The hooks that have something to do for this server with these values.
+    fn wanted(&self, server: Option<&Server>, dir: &Slots) -> Arc<Phases> {
+        let wants = |hook: &Hook| server.is_some_and(|server| (hook.wants)(server, dir));
+        let wanted: [Vec<bool>; Phase::COUNT] =
+            std::array::from_fn(|phase| self.hooks[phase].iter().map(wants).collect());
+        let mut bits = Vec::new();
+        for (n, wanted) in wanted.iter().flatten().enumerate() {
+            if n % 64 == 0 {
+                bits.push(0);
+            }
+            if let Some(last) = bits.last_mut() {
+                *last |= u64::from(*wanted) << (n % 64);
+            }
+        }
+        let chosen = |phase: usize| -> Box<[Run]> {
+            let hooks = self.hooks[phase].iter().zip(&wanted[phase]);
+            hooks.filter(|(_, wanted)| **wanted).map(|(hook, _)| hook.run).collect()
+        };
+        self.asked.borrow_mut().entry(bits).or_insert_with(|| Arc::new(std::array::from_fn(chosen))).clone()
     }
 
     fn base(&self, live: &Live, server: usize) -> Rc<Chain> {
@@ -123,21 +151,15 @@ impl Chains {
     }
 
     fn make(&self, live: &Live, server: usize, matched: &Matched, dir: Slots, lost: bool) -> Rc<Chain> {
-        let servers = &live.generation.servers;
-        let wanted = |hooks: &Vec<Hook>| -> Box<[Run]> {
-            let Some(server) = servers.get(server) else { return Box::default() };
-            hooks.iter().filter(|hook| (hook.wants)(server, &dir)).map(|hook| hook.run).collect()
-        };
-        let phases = std::array::from_fn(|phase| wanted(&self.hooks[phase]));
         let plan = Plan {
-            phases,
+            phases: self.wanted(live.generation.servers.get(server), &dir),
             server: Some(server),
             matched: matched.clone(),
             banner: self.banner.clone(),
             authz_core: self.authz_core,
             lost,
         };
-        Rc::new(Chain { dir, hooks: Box::new(plan) })
+        Rc::new(Chain::new(dir, Box::new(plan)))
     }
 
     fn find(&self, live: &Live, server: usize, matched: &Matched) -> Rc<Chain> {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::config::{Generation, Matcher, Position, SectionKind, latin1};
+use crate::config::{Generation, Matcher, Position, Section, SectionKind, latin1};
 use crate::modules::proxy::ProxyProcess;
 use crate::pipe::{self, Outcome};
 use crate::upstream::Worker;
@@ -66,28 +66,32 @@ fn place(at: &Position) -> String {
     if at.line == 0 { String::new() } else { format!(" ({}:{})", at.file, at.line) }
 }
 
+fn section_line(section: &Section) -> String {
+    let what = match &section.matcher {
+        Matcher::Literal(path) | Matcher::Wild(path) => latin1(path),
+        Matcher::Regex(pattern) => latin1(pattern.source()),
+        Matcher::Condition(_) => String::new(),
+    };
+    let kind = kind_name(section.kind);
+    let between = if section.is_match { "Match " } else { " " };
+    format!("section: <{kind}{between}{what}>{}\n", place(&section.at))
+}
+
 fn told(ex: &Exchange, outcome: Outcome) -> String {
     let mut out = format!("request: {}\n", latin1(&ex.the_request));
     let server = ex.server();
     let name = server.rec.name.as_deref().map_or_else(|| "(no ServerName)".to_owned(), latin1);
     let kind = if server.index == 0 { "main server" } else { "virtual host" };
     out += &format!("server: {kind} {name}{}\n", place(&server.at));
+    // Those that change nothing are not looked for while a request is served.
+    if let Some(url) = ex.filename.strip_prefix(b"proxy:") {
+        let silent = server.sections.iter().filter(|section| section.is_silent() && section.matches_proxy(url));
+        silent.for_each(|section| out += &section_line(section));
+    }
     let lists = [&ex.matched.directories[..], &ex.matched.files, &ex.matched.locations, &ex.matched.ifs];
     for number in lists.into_iter().flatten() {
         if let Some(item) = ex.live.generation.select.item(*number) {
-            let section = &item.section;
-            let what = match &section.matcher {
-                Matcher::Literal(path) | Matcher::Wild(path) => latin1(path),
-                Matcher::Regex(pattern) => latin1(pattern.source()),
-                Matcher::Condition(_) => String::new(),
-            };
-            out += &format!(
-                "section: <{}{}{}>{}\n",
-                kind_name(section.kind),
-                if section.is_match { "Match " } else { " " },
-                what,
-                place(&section.at)
-            );
+            out += &section_line(&item.section);
         }
     }
     out += &format!("path: {}\n", latin1(&ex.uri));

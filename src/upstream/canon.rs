@@ -125,6 +125,23 @@ impl Refusal {
     }
 }
 
+/// Where the authority of a URL begins.
+#[inline]
+pub fn behind_scheme(url: &[u8]) -> usize {
+    let slashes = |at: &usize| url.get(at + 1..).is_some_and(|rest| rest.starts_with(b"//"));
+    memchr::memchr_iter(b':', url).find(slashes).map_or(0, |at| at + 3)
+}
+
+/// A URL without a path in the form that [`canonical`] gives it, the slash of the path included; `None` for one that has
+/// a path or cannot be sent.
+pub fn canonical_site(url: &[u8]) -> Option<Vec<u8>> {
+    let (row, rest) = scheme_of(url)?;
+    let host = rest.strip_prefix(b"//").filter(|host| !host.contains(&b'/'))?;
+    let mut out = Vec::new();
+    push_site(row, host, &mut out).ok()?;
+    Some(out)
+}
+
 /// Appends `url` (`scheme://host[:port]/path`) to `out` as it goes on the wire: scheme and host in lower case, no
 /// default port, no user, the path escaped as `form` asks, `?args` behind it unless the path is raw. URLs of other
 /// schemes are copied.
@@ -138,6 +155,12 @@ pub fn canonical(url: &[u8], args: Option<&[u8]>, form: Form, out: &mut Vec<u8>)
         Some(at) => (&rest[..at], &rest[at + 1..]),
         None => (rest, &b""[..]),
     };
+    push_site(row, host, out)?;
+    push_path(path, args, form, out)
+}
+
+/// Scheme, host and port, and the slash behind them.
+fn push_site(row: &SchemeRow, host: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal> {
     let host = memchr::memrchr(b'@', host).map_or(host, |at| &host[at + 1..]);
     let at = HostPort::parse(host).map_err(|_| Refusal::Malformed("Invalid host/port"))?;
     let (Some(host), None) = (at.host, at.scope) else { return Err(Refusal::Malformed("Invalid host/port")) };
@@ -157,6 +180,11 @@ pub fn canonical(url: &[u8], args: Option<&[u8]>, form: Form, out: &mut Vec<u8>)
         push_decimal(port, out);
     }
     out.push(b'/');
+    Ok(())
+}
+
+/// Appends a path without its first slash as [`canonical`] does, and the query.
+pub fn push_path(path: &[u8], args: Option<&[u8]>, form: Form, out: &mut Vec<u8>) -> Result<(), Refusal> {
     match form {
         Form::Decoded { keep_encoded_slash } => encode_proxy_path(path, keep_encoded_slash, out),
         Form::Encoded | Form::Raw if path.iter().any(|byte| is_control_or_blank(*byte)) => return Err(Refusal::Path),

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use super::balancer::{Busy, choose, judge};
-use super::canon::canonical;
+use super::canon::{behind_scheme, canonical, push_path};
 use super::http1::Outgoing;
 use super::spec::{Choice, Forward, Scheme};
 use super::worker::{Backends, Balancer, Worker, WorkerState};
@@ -61,7 +61,7 @@ pub async fn forward(ex: &mut Exchange, wire: &mut dyn Wire, backends: &Backends
         },
         Choice::Generic(spec) => {
             let state = Arc::new(WorkerState::new(super::spec::status::IGNORE_ERRORS));
-            let worker = Worker { spec: (**spec).clone(), state };
+            let worker = Worker::new((**spec).clone(), state);
             single(ex, wire, backends, to, &worker, &url.0).await
         }
         Choice::Balancer(at) => match backends.balancers.get(*at) {
@@ -144,18 +144,25 @@ fn answered(ex: &Exchange, outcome: Outcome) -> Option<u16> {
 
 /// Appends the member's URL in place of the balancer's, fit for the wire; a status if that cannot be.
 fn name_member(ex: &mut Exchange, to: &Forward, worker: &Worker, url: &[u8], out: &mut Vec<u8>) -> Option<u16> {
-    let authority = memchr::memmem::find(url, b"://").map_or(0, |at| at + 3);
+    let authority = behind_scheme(url);
     let path = url.get(authority..).and_then(|rest| memchr::memchr(b'/', rest)).map_or(url.len(), |at| authority + at);
-    let mut joined = Text::take();
-    joined.0.extend_from_slice(worker.spec.name.as_bytes());
-    joined.0.extend_from_slice(url.get(path..).unwrap_or_default());
-    match to.form {
-        Some(form) => {
-            if let Err(refusal) = canonical(&joined.0, ex.args.as_deref(), form, out) {
-                return Some(refusal.log(ex, &joined.0));
-            }
+    let path = url.get(path..).unwrap_or_default();
+    let args = ex.args.as_deref();
+    let joined = || [worker.spec.name.as_bytes(), path].concat();
+    let named = match (to.form, worker.site(), path) {
+        (Some(form), Some(site), [b'/', path @ ..]) => {
+            out.extend_from_slice(site);
+            push_path(path, args, form, out)
         }
-        None => out.extend_from_slice(&joined.0),
+        (Some(form), ..) => canonical(&joined(), args, form, out),
+        (None, ..) => {
+            out.extend_from_slice(worker.spec.name.as_bytes());
+            out.extend_from_slice(path);
+            Ok(())
+        }
+    };
+    if let Err(refusal) = named {
+        return Some(refusal.log(ex, &joined()));
     }
     ex.filename.clear();
     ex.filename.extend_from_slice(b"proxy:");
@@ -165,7 +172,7 @@ fn name_member(ex: &mut Exchange, to: &Forward, worker: &Worker, url: &[u8], out
 
 /// Path and query of a URL.
 fn target(url: &[u8]) -> &[u8] {
-    let authority = memchr::memmem::find(url, b"://").map_or(0, |at| at + 3);
+    let authority = behind_scheme(url);
     let rest = url.get(authority..).unwrap_or_default();
     memchr::memchr(b'/', rest).and_then(|at| rest.get(at..)).unwrap_or(b"/")
 }

@@ -13,7 +13,7 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError, Weak};
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ use crate::web::Exchange;
 /// Idle connections in one stack.
 const IDLE_MAX: usize = 1024;
 
-/// Connections that move between threads in a second, unless there is no other way.
+/// Connections of all workers that move to a thread in a second, unless there is no other way.
 const MOVES: u32 = 64;
 
 /// Stacks of a worker; threads beyond share them.
@@ -76,8 +76,6 @@ pub struct Wanted {
 #[derive(Default)]
 pub(super) struct Pool {
     stacks: [Stack; STACKS],
-    /// Moves since the keeper came by.
-    moves: AtomicU32,
 }
 
 /// On a cache line of its own: threads do not disturb each other.
@@ -111,18 +109,23 @@ impl Stack {
 }
 
 impl Pool {
+    /// The stacks that a thread has.
+    fn used(&self) -> &[Stack] {
+        self.stacks.get(..HOMES.load(Ordering::Relaxed)).unwrap_or(&self.stacks)
+    }
+
     /// This thread's newest connection, or another's; whether it had to move here. Unless it is `needed`, one may be
     /// left where it is.
     fn take(&self, home: usize, needed: bool) -> Option<(Link, bool)> {
-        let (before, from) = self.stacks.split_at_checked(home % STACKS)?;
+        let (before, from) = self.used().split_at_checked(home % STACKS)?;
         for (nth, stack) in from.iter().chain(before).enumerate() {
-            if nth > 0 && !needed && self.moves.load(Ordering::Relaxed) >= MOVES {
+            if nth > 0 && !needed && MOVED.get() >= MOVES {
                 break;
             }
             while let Some(mut link) = stack.pop() {
                 if let Ok(moved) = link.come_home(home) {
                     if moved {
-                        self.moves.fetch_add(1, Ordering::Relaxed);
+                        MOVED.set(MOVED.get().saturating_add(1));
                     }
                     return Some((link, moved));
                 }
@@ -134,14 +137,19 @@ impl Pool {
 
 thread_local! {
     static HOME: Cell<Option<usize>> = const { Cell::new(None) };
+    /// Connections that moved here since this thread's keeper came by: of all workers together, as thousands of them, each
+    /// with a few moves, would be no less work than one with many.
+    static MOVED: Cell<u32> = const { Cell::new(0) };
 }
+
+/// How many threads have a number.
+static HOMES: AtomicUsize = AtomicUsize::new(0);
 
 /// The number of this thread.
 fn home() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
     HOME.with(|home| {
         home.get().unwrap_or_else(|| {
-            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let number = HOMES.fetch_add(1, Ordering::Relaxed);
             home.set(Some(number));
             tokio::spawn(keep_house());
             number
@@ -405,15 +413,13 @@ impl Link {
 async fn keep_house() {
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
+        MOVED.set(0);
         let Ok(mut pools) = POOLS.try_lock() else { continue };
         let now = Instant::now();
         pools.retain(|(state, ttl)| {
             let Some(state) = state.upgrade() else { return false };
             let retired = state.retired.load(Ordering::Relaxed);
-            if let Some(pool) = state.pool.get() {
-                pool.moves.store(0, Ordering::Relaxed);
-            }
-            for stack in state.pool.get().iter().flat_map(|pool| &pool.stacks) {
+            for stack in state.pool.get().iter().flat_map(|pool| pool.used()) {
                 if stack.len.load(Ordering::Acquire) == 0 {
                     continue;
                 }

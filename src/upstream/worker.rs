@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
 
+use super::canon::canonical_site;
 use super::pool::Pool;
 use super::spec::{BalancerSpec, CheckMethod, WorkerSpec, status};
 
@@ -41,9 +42,22 @@ pub struct Worker {
     pub spec: WorkerSpec,
     /// What happened, shared by all threads and kept over reloads.
     pub state: Arc<WorkerState>,
+    /// See [`Worker::site`].
+    site: Option<Box<[u8]>>,
 }
 
 impl Worker {
+    /// A worker with this state.
+    pub fn new(spec: WorkerSpec, state: Arc<WorkerState>) -> Self {
+        let site = canonical_site(spec.name.as_bytes()).map(Vec::into_boxed_slice);
+        Self { spec, state, site }
+    }
+
+    /// Its name as URLs on the wire begin with it, if that has no path.
+    pub fn site(&self) -> Option<&[u8]> {
+        self.site.as_deref()
+    }
+
     /// Whether connections are used again at all.
     pub fn keeps_connections(&self) -> bool {
         self.spec.reuse && !self.spec.generic && self.spec.address_ttl != Some(Duration::ZERO)
@@ -235,7 +249,7 @@ impl Backends {
                     }
                     None => Arc::new(WorkerState::new(spec.status)),
                 };
-                Arc::new(Worker { spec, state })
+                Arc::new(Worker::new(spec, state))
             })
             .collect();
         for gone in old_workers.values() {

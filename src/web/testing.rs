@@ -205,7 +205,7 @@ pub fn conn(live: &Live) -> Rc<Conn> {
 pub fn exchange(live: &Rc<Live>, head: &str) -> Exchange {
     let conn = conn(live);
     let dir = live.generation.servers[conn.default_server.get()].dir.clone();
-    exchange_with(live, conn, Rc::new(Chain { dir, hooks: Box::new(()) }), head)
+    exchange_with(live, conn, Rc::new(Chain::new(dir, Box::new(()))), head)
 }
 
 /// As [`exchange`], with this chain.

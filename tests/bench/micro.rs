@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use tandem::codec::ajp::request::{Beginning, ForwardWriter};
-use tandem::codec::http1::write::{push_field, push_status_line};
+use tandem::codec::http1::write::push_status_line;
 use tandem::codec::http1::{BadHeader, Limits, RequestHead, ResponseHead, Rules, parse_request, parse_response};
 use tandem::pipe;
 use tandem::server::cli::Invocation;
@@ -120,9 +120,7 @@ impl Wire for Client {
 
     fn head(&mut self, head: &HeadOut<'_>) {
         push_status_line(&mut self.0, head.status, head.reason);
-        for (name, value) in head.fields.iter() {
-            push_field(&mut self.0, name, value);
-        }
+        head.fields.push_lines(&mut self.0);
         self.0.extend_from_slice(b"\r\n");
     }
 

@@ -19,7 +19,7 @@ pub struct Span {
 
 impl Span {
     pub(crate) fn new(start: usize, end: usize) -> Self {
-        let cap = |n: usize| u32::try_from(n).unwrap_or(SCRATCH - 1).min(SCRATCH - 1);
+        let cap = |n: usize| n.min(SCRATCH as usize - 1) as u32;
         Self { start: cap(start), end: cap(end) }
     }
 
@@ -108,6 +108,7 @@ impl Cursor {
     }
 
     /// The next line; `most` is the longest content httpd accepts.
+    #[inline]
     pub(crate) fn line(&mut self, buf: &[u8], most: usize, crlf: bool) -> Line {
         let start = self.pos;
         let unseen = buf.get(self.searched..).unwrap_or_default();

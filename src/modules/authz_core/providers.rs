@@ -1,5 +1,6 @@
 //! What can stand behind `Require`: one row a provider, whichever module brings it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::{Node, Verdict};
@@ -209,19 +210,33 @@ fn expr(cmd: &Cmd<'_>, text: &[u8]) -> Result<Arc<dyn Need>, String> {
 }
 
 /// Words with `%{…}` in them, which are as good as constant for most configurations.
-pub struct Text(Arc<Template>);
+pub enum Text {
+    /// The same for every request.
+    Words(Vec<Vec<u8>>),
+    /// With variables.
+    Template(Arc<Template>),
+}
 
 impl Text {
     /// Reads the text behind the provider's name.
     pub fn parse(cmd: &Cmd<'_>, text: &[u8]) -> Result<Self, String> {
-        cmd.template(text).map(Self).map_err(|why| format!("Cannot parse expression in require line: {why}"))
+        let template = cmd.template(text);
+        let template = template.map_err(|why| format!("Cannot parse expression in require line: {why}"))?;
+        Ok(match template.constant() {
+            Some(text) => Self::Words(words(text)),
+            None => Self::Template(template),
+        })
     }
 
     /// Its words for this request.
-    pub fn words(&self, ex: &Exchange) -> Vec<Vec<u8>> {
+    pub fn words(&self, ex: &Exchange) -> Cow<'_, [Vec<u8>]> {
+        let template = match self {
+            Self::Words(words) => return words.into(),
+            Self::Template(template) => template,
+        };
         let mut out = Vec::new();
-        match self.0.eval(ex, &mut Scratch::default(), &mut out) {
-            Ok(()) => words(&out),
+        match template.eval(ex, &mut Scratch::default(), &mut out) {
+            Ok(()) => words(&out).into(),
             Err(error) => {
                 logs::error!(
                     ex,
@@ -229,7 +244,7 @@ impl Text {
                     "authz_core",
                     "AH02592: authz: Failed to evaluate require expression: {error}"
                 );
-                Vec::new()
+                Cow::default()
             }
         }
     }

@@ -6,6 +6,7 @@ use super::conf::{Mapping, ProxyDir, ProxyProcess, ProxyServer, Rule};
 use super::reverse::interpolate;
 use super::serve::take_socket;
 use super::servlet::servlet_match;
+use super::table::first_byte;
 use crate::base::pattern::{Captures, substitute};
 use crate::config::{Server, Slots};
 use crate::logs::{self, Level};
@@ -66,7 +67,9 @@ fn translate_in(ex: &mut Exchange, early: bool) -> Outcome {
     let process = live.generation.globals.conf.get::<ProxyProcess>();
     let table = process.and_then(|process| process.tables.get(ex.server));
     let outer = table.and_then(|table| table.outer_rules.as_deref());
+    let first = first_byte(&ex.uri);
     let listed = outer.into_iter().chain(table.map(|table| &**table)).flat_map(|table| &table.rules);
+    let listed = listed.filter(|listed| listed.may_hold(first)).map(|listed| &listed.rule);
     for rule in own.into_iter().chain(listed) {
         if (rule.mapping != Mapping::Decoded) != early {
             continue;

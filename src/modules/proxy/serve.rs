@@ -1,7 +1,6 @@
 //! The request on its way to [`upstream`]: canonical URL, the worker or balancer, the settings that hold.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,7 +17,7 @@ use crate::upstream::canon::{Form, canonical};
 use crate::upstream::respond::proxy_error;
 use crate::upstream::spec::{Choice, Endpoint, Forward, Policy, Scheme, WorkerSpec};
 use crate::upstream::{self, Backends};
-use crate::web::{Chain, Exchange, Live, ProxyKind, Wire};
+use crate::web::{Exchange, Live, ProxyKind, Wire};
 
 /// Which schemes a loaded module handles.
 #[derive(Clone, Copy, Debug, Default)]
@@ -345,28 +344,14 @@ fn backends_here(live: &Live, process: &ProxyProcess) -> Rc<Backends> {
     }
 }
 
-/// This thread's policies, one for each chain of sections and server. The chain is kept with it: its address is the key.
-#[derive(Default)]
-struct Policies(RefCell<Cache>);
-
-type Cache = HashMap<(usize, usize), (Rc<Chain>, Rc<Policy>), foldhash::fast::RandomState>;
-
-/// Chains of conditions and patterns may be many: then the cache begins anew.
-const MAX_POLICIES: usize = 16_384;
+/// What the proxy makes of a chain, for requests of one server.
+struct Kept(usize, Rc<Policy>);
 
 fn policy_of(ex: &Exchange) -> Rc<Policy> {
-    let policies = ex.live.local(Policies::default);
-    let mut cache = policies.0.borrow_mut();
-    let key = (Rc::as_ptr(&ex.chain) as usize, ex.server);
-    if let Some((_, policy)) = cache.get(&key) {
-        return policy.clone();
+    match ex.chain.kept(|| Kept(ex.server, Rc::new(make_policy(ex)))) {
+        Some(Kept(server, policy)) if *server == ex.server => policy.clone(),
+        _ => Rc::new(make_policy(ex)),
     }
-    if cache.len() >= MAX_POLICIES {
-        cache.clear();
-    }
-    let policy = Rc::new(make_policy(ex));
-    cache.insert(key, (ex.chain.clone(), policy.clone()));
-    policy
 }
 
 fn make_policy(ex: &Exchange) -> Policy {

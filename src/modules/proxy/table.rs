@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use super::balancer::balancer_name;
-use super::conf::Rule;
+use super::conf::{Mapping, Rule};
 use crate::upstream::Backends;
+use crate::upstream::canon::behind_scheme;
 
 /// The rules, workers and balancers of one server. Indexes are those of [`Backends`].
 #[derive(Debug, Default)]
@@ -15,7 +16,7 @@ pub(super) struct Table {
     /// The main server's workers and balancers, if they are inherited.
     pub(super) outer: Option<Arc<Self>>,
     /// Rules, in order.
-    pub(super) rules: Vec<Arc<Rule>>,
+    pub(super) rules: Vec<Listed>,
     /// Workers by authority, the longest name of each first.
     workers: Vec<usize>,
     /// Workers of patterns, in order.
@@ -24,9 +25,36 @@ pub(super) struct Table {
     balancers: Vec<usize>,
 }
 
+/// A rule with what tells it from most paths, so that one that misses costs no look at the rule itself.
+#[derive(Debug)]
+pub(super) struct Listed {
+    /// The first byte of its path that is no slash; 0 where that does not tell anything.
+    first: u8,
+    pub(super) rule: Arc<Rule>,
+}
+
+impl Listed {
+    fn new(rule: Arc<Rule>) -> Self {
+        let plain = rule.regex.is_none() && rule.mapping != Mapping::Servlet && !rule.interpolate;
+        let first = if plain && rule.fake.first() == Some(&b'/') { first_byte(&rule.fake) } else { 0 };
+        Self { first, rule }
+    }
+
+    /// Whether the rule may hold for a path with this [`first_byte`].
+    #[inline]
+    pub(super) fn may_hold(&self, first: u8) -> bool {
+        self.first == 0 || self.first == first
+    }
+}
+
+/// The first byte of a path that is no slash; 0 if there is none.
+pub(super) fn first_byte(path: &[u8]) -> u8 {
+    path.iter().copied().find(|byte| *byte != b'/').unwrap_or(0)
+}
+
 /// `scheme://host[:port]` of a URL.
 pub(super) fn authority(url: &[u8]) -> &[u8] {
-    let start = memchr::memmem::find(url, b"://").map_or(0, |at| at + 3);
+    let start = behind_scheme(url);
     let end = memchr::memchr(b'/', url.get(start..).unwrap_or_default()).map_or(url.len(), |at| start + at);
     &url[..end]
 }
@@ -105,7 +133,7 @@ fn fits_pattern(url: &[u8], name: &[u8]) -> bool {
 impl Table {
     /// A table with these rules and nothing else.
     pub(super) fn new(rules: Vec<Arc<Rule>>) -> Self {
-        Self { rules, ..Self::default() }
+        Self { rules: rules.into_iter().map(Listed::new).collect(), ..Self::default() }
     }
 
     /// Takes in a worker that is no balancer's member.

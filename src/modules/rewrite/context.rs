@@ -80,10 +80,12 @@ pub(super) async fn in_server(ex: &mut Exchange) -> Outcome {
         return Outcome::Declined;
     }
     if ex.sub_depth == 0 && ex.redirects == 0 {
-        let mut uri = Vec::new();
+        let mut uri = std::mem::take(&mut ex.response.buffers[0]);
+        uri.clear();
         push_server_url(ex, &mut uri);
         uri.extend_from_slice(&ex.uri);
         ex.env.set(b"SCRIPT_URI", &uri);
+        ex.response.buffers[0] = uri;
         let url = std::mem::take(&mut ex.uri);
         ex.env.set(b"SCRIPT_URL", &url);
         ex.uri = url;

@@ -39,8 +39,10 @@ pub(super) struct Manner {
 /// Fields named by Connection, which end here.
 type Named<'a> = SmallVec<[&'a [u8]; 4]>;
 
-/// The words of all Connection fields, whatever stands between them.
+/// The words of all Connection fields, whatever stands between them. Without `keep-alive`, which nearly all say: that
+/// field ends here anyway.
 pub(super) fn connection_tokens<'a>(values: impl Iterator<Item = &'a [u8]>) -> Named<'a> {
+    let values = values.filter(|value| !same(value, b"keep-alive"));
     let words = values.flat_map(|value| value.split(|c| matches!(c, b',' | b';' | b' ' | b'\t')));
     words.filter(|word| !word.is_empty()).collect()
 }

@@ -74,7 +74,7 @@ fn change_worker(
         spec.redirect = redirect;
     }
     change_health(ex, &mut spec, params);
-    let changed = Arc::new(Worker { spec, state: worker.state.clone() });
+    let changed = Arc::new(Worker::new(spec, worker.state.clone()));
     current.change(|next| {
         if let Some(place) = next.workers.get_mut(at) {
             *place = changed.clone();
@@ -227,7 +227,7 @@ fn add_member(
     spec.status = status::DISABLED;
     spec.server = members(backends, balancer).next().map_or(ex.server, |member| member.spec.server);
     let state = Arc::new(WorkerState::new(spec.status));
-    let worker = Arc::new(Worker { spec, state });
+    let worker = Arc::new(Worker::new(spec, state));
     current.change(|next| {
         let index = next.workers.len();
         next.workers.push(worker.clone());

@@ -189,14 +189,14 @@ impl View<'_> {
     /// The path of the rule that leads to a balancer.
     fn path(&self, name: &str) -> String {
         let outer = self.table.outer_rules.iter().flat_map(|outer| outer.rules.iter());
-        let mut rules = outer.chain(&self.table.rules);
+        let rules = outer.chain(&self.table.rules);
         let leads = |real: &[u8]| {
             let rest = real.strip_prefix(b"proxy:").and_then(|rest| rest.get(..name.len()).zip(rest.get(name.len()..)));
             rest.is_some_and(|(start, rest)| {
                 start.eq_ignore_ascii_case(name.as_bytes()) && matches!(rest.first(), None | Some(b'/'))
             })
         };
-        rules.find(|rule| leads(&rule.real)).map(|rule| escaped(&rule.fake)).unwrap_or_default()
+        rules.map(|listed| &listed.rule).find(|rule| leads(&rule.real)).map(|rule| escaped(&rule.fake)).unwrap_or_default()
     }
 
     fn push_balancer(&self, balancer: &Balancer, out: &mut String) {
