@@ -196,7 +196,11 @@ impl View<'_> {
                 start.eq_ignore_ascii_case(name.as_bytes()) && matches!(rest.first(), None | Some(b'/'))
             })
         };
-        rules.map(|listed| &listed.rule).find(|rule| leads(&rule.real)).map(|rule| escaped(&rule.fake)).unwrap_or_default()
+        rules
+            .map(|listed| &listed.rule)
+            .find(|rule| leads(&rule.real))
+            .map(|rule| escaped(&rule.fake))
+            .unwrap_or_default()
     }
 
     fn push_balancer(&self, balancer: &Balancer, out: &mut String) {
