@@ -24,6 +24,8 @@ struct Notes {
     /// What is read is noted.
     noting: bool,
     known: HashMap<PathBuf, Known, foldhash::fast::RandomState>,
+    /// Files under a pass phrase: their bytes, and what they are without it.
+    plain: HashMap<PathBuf, (Vec<u8>, Vec<u8>), foldhash::fast::RandomState>,
 }
 
 static NOTES: Mutex<Option<Notes>> = Mutex::new(None);
@@ -85,6 +87,16 @@ pub fn noted_folder(path: &Path) -> Option<bool> {
     })
 }
 
+/// What a file with these bytes is without its pass phrase, if somebody was asked for that already.
+pub fn plain(path: &Path, bytes: &[u8]) -> Option<Vec<u8>> {
+    with(|notes| notes.plain.get(path).filter(|(known, _)| known == bytes).map(|(_, plain)| plain.clone()))
+}
+
+/// Remembers what a file with these bytes is without its pass phrase: nobody is asked twice.
+pub fn remember_plain(path: &Path, bytes: &[u8], plain: &[u8]) {
+    with(|notes| notes.plain.insert(path.to_owned(), (bytes.to_vec(), plain.to_vec())));
+}
+
 /// All notes, in memory that can be sent to another process.
 ///
 /// # Errors
@@ -111,6 +123,12 @@ pub fn pack() -> io::Result<std::fs::File> {
                 }
             }
         }
+        for (path, (bytes, plain)) in &notes.plain {
+            file.write_all(b"p")?;
+            push(&mut file, path.as_os_str().as_bytes())?;
+            push(&mut file, bytes)?;
+            push(&mut file, plain)?;
+        }
         Ok(())
     })?;
     file.into_inner().map_err(io::IntoInnerError::into_error)
@@ -121,42 +139,63 @@ pub fn pack() -> io::Result<std::fs::File> {
 /// # Errors
 /// The system's; [`io::ErrorKind::InvalidData`] for what was not packed here.
 pub fn give(packed: BorrowedFd<'_>) -> io::Result<()> {
+    let notes = open(packed)?;
+    with(|own| *own = notes);
+    Ok(())
+}
+
+/// Takes of what another process has packed only what pass phrases were asked for.
+///
+/// # Errors
+/// The system's; [`io::ErrorKind::InvalidData`] for what was not packed here.
+pub fn give_plain(packed: BorrowedFd<'_>) -> io::Result<()> {
+    let notes = open(packed)?;
+    with(|own| own.plain = notes.plain);
+    Ok(())
+}
+
+fn open(packed: BorrowedFd<'_>) -> io::Result<Notes> {
     let mut file = std::fs::File::from(packed.as_fd().try_clone_to_owned()?);
     // The place of reading is shared with whoever holds the same memory.
     file.seek(SeekFrom::Start(0))?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
-    let known = unpack(&bytes).ok_or(io::ErrorKind::InvalidData)?;
-    with(|notes| *notes = Notes { noting: false, known });
-    Ok(())
+    Ok(unpack(&bytes).ok_or(io::ErrorKind::InvalidData)?)
 }
 
-/// Forgets what was given: it is in the generation now.
+/// Forgets what was given: it is in the generation now. What pass phrases were asked for stays.
 pub fn forget() {
-    with(|notes| *notes = Notes::default());
+    with(|notes| {
+        notes.noting = false;
+        notes.known.clear();
+    });
 }
 
-fn unpack(mut bytes: &[u8]) -> Option<HashMap<PathBuf, Known, foldhash::fast::RandomState>> {
+fn unpack(mut bytes: &[u8]) -> Option<Notes> {
     fn piece<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
         let (length, rest) = bytes.split_first_chunk::<8>()?;
         let (piece, rest) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
         *bytes = rest;
         Some(piece)
     }
-    let mut known = HashMap::default();
+    let mut notes = Notes::default();
     while let Some((kind, rest)) = bytes.split_first() {
         bytes = rest;
         let path = PathBuf::from(std::ffi::OsStr::from_bytes(piece(&mut bytes)?));
         let content = piece(&mut bytes)?;
+        if *kind == b'p' {
+            notes.plain.insert(path, (content.to_vec(), piece(&mut bytes)?.to_vec()));
+            continue;
+        }
         let content = match kind {
             b'f' => Known::File(content.to_vec()),
             b'd' if content.is_empty() => Known::Folder(Vec::new()),
             b'd' => Known::Folder(content.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect()),
             _ => return None,
         };
-        known.insert(path, content);
+        notes.known.insert(path, content);
     }
-    Some(known)
+    Some(notes)
 }
 
 #[cfg(test)]
@@ -175,6 +214,7 @@ mod tests {
         assert_eq!(list(dir.join("empty")).unwrap(), Vec::<Vec<u8>>::new());
         assert_eq!(list(&dir).unwrap().len(), 2);
         assert_eq!(noted_folder(&dir), None, "while noting, the world is asked");
+        remember_plain(&dir, b"sealed", b"plain");
         let packed = pack().unwrap();
         std::fs::remove_dir_all(&dir).unwrap();
         for _ in 0..2 {
@@ -184,6 +224,11 @@ mod tests {
             assert_eq!((noted_folder(&dir), noted_folder(&dir.join("a"))), (Some(true), Some(false)));
         }
         forget();
+        assert_eq!(plain(&dir, b"sealed").as_deref(), Some(&b"plain"[..]));
+        assert_eq!(plain(&dir, b"changed"), None);
+        with(|notes| notes.plain.clear());
+        give_plain(packed.as_fd()).unwrap();
+        assert!(plain(&dir, b"sealed").is_some());
         assert!(read(dir.join("a")).is_err());
         assert!(unpack(b"x").is_none() && unpack(b"f\x05\0\0\0\0\0\0\0abc").is_none());
     }

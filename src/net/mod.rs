@@ -6,6 +6,8 @@
 //! - [`scoreboard`]: who is doing what.
 //! - [`tls`]: certificates and what a TLS endpoint is; [`ciphers`]: OpenSSL's lists; [`secured`]: a session over a socket.
 //! - [`client`]: TLS towards backends.
+//! - [`tickets`]: sessions that clients come back to.
+//! - [`phrase`]: private keys under a pass phrase.
 //! - [`link`]: messages with descriptors between our processes.
 //! - [`notify`]: what a service manager is told, and hands over.
 //! - [`files`]: files of the configuration, read by one process for another.
@@ -18,7 +20,9 @@ pub mod link;
 pub mod listen;
 pub mod notify;
 pub mod opener;
+pub mod phrase;
 pub mod scoreboard;
 pub mod secured;
+pub mod tickets;
 pub mod tls;
 pub mod verify;

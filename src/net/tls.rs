@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs};
 use rustls::pki_types::pem::{PemObject as _, SectionKind};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::danger::ClientCertVerifier;
@@ -12,6 +12,8 @@ use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, Se
 use rustls::sign::{CertifiedKey, SigningKey};
 use rustls::{ServerConfig, SignatureAlgorithm, SignatureScheme, SupportedCipherSuite, SupportedProtocolVersion};
 
+use super::phrase::is_encrypted;
+use super::tickets::{SharedKey, Tickets, Timed};
 use crate::codec::x509;
 
 /// Versions of the protocol.
@@ -46,6 +48,14 @@ pub struct ServerSpec {
     pub own_order: bool,
     /// Sessions are resumed by tickets.
     pub tickets: bool,
+    /// Under this key.
+    pub ticket_key: Option<SharedKey>,
+    /// How many tickets a handshake of TLS 1.3 ends with; `None` is rustls's own number.
+    pub ticket_count: Option<usize>,
+    /// How long sessions may be resumed, in seconds.
+    pub resume_for: u32,
+    /// Key exchange, in the order of preference; `None` is all there is.
+    pub groups: Option<Vec<&'static dyn SupportedKxGroup>>,
     /// Sessions are kept here for clients that bring a number in place of a ticket; how many.
     pub sessions: usize,
     /// Who asks clients for certificates.
@@ -65,7 +75,9 @@ impl ServerSpec {
     /// # Errors
     /// No version or no suite for one.
     pub fn build(self) -> Result<Arc<ServerConfig>, rustls::Error> {
-        let builder = ServerConfig::builder_with_provider(provider(self.suites));
+        let mut with = CryptoProvider { cipher_suites: self.suites, ..aws_lc_rs::default_provider() };
+        with.kx_groups = self.groups.unwrap_or(with.kx_groups);
+        let builder = ServerConfig::builder_with_provider(Arc::new(with));
         let builder = builder.with_protocol_versions(&self.versions.list())?;
         let builder = match self.verifier {
             Some(verifier) => builder.with_client_cert_verifier(verifier),
@@ -76,11 +88,17 @@ impl ServerSpec {
         config.alpn_protocols = self.alpn;
         config.session_storage = match self.sessions {
             0 => Arc::new(NoServerSessionStorage {}),
-            n => ServerSessionMemoryCache::new(n),
+            n => Arc::new(Timed { store: ServerSessionMemoryCache::new(n), seconds: self.resume_for }),
         };
+        if let Some(count) = self.ticket_count {
+            config.send_tls13_tickets = count;
+        }
         if self.tickets {
             // A key of its own for each, changed by and by: what was checked of a client here is not believed elsewhere.
-            config.ticketer = aws_lc_rs::Ticketer::new()?;
+            config.ticketer = Arc::new(match self.ticket_key {
+                Some(key) => Tickets::shared(key, self.resume_for),
+                None => Tickets::own(aws_lc_rs::Ticketer::new()?, self.resume_for),
+            });
         } else if self.sessions == 0 {
             config.send_tls13_tickets = 0;
         }
@@ -181,7 +199,7 @@ pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String>
 /// The file cannot be read, a key is encrypted, or one is not its certificate's.
 pub fn identities_of(file: &Path, chain: &[CertificateDer<'static>]) -> Result<Vec<Arc<CertifiedKey>>, IdentityError> {
     let text = super::files::read(file).map_err(|error| IdentityError::Certificate(error.to_string()))?;
-    if memchr::memmem::find(&text, b"ENCRYPTED").is_some() {
+    if is_encrypted(&text) {
         return Err(IdentityError::Encrypted);
     }
     let (mut all, mut cert, mut key) = (Vec::new(), None, None);
@@ -232,20 +250,25 @@ fn signing(key: &PrivateKeyDer<'_>, cert: &CertificateDer<'_>) -> Result<Arc<dyn
     if fits { Ok(key) } else { Err(IdentityError::Mismatch) }
 }
 
-/// A certificate with its key and what is sent along.
+/// Asks for what a key file with these bytes is without its pass phrase.
+pub type Ask<'a> = &'a mut dyn FnMut(&[u8]) -> Option<Vec<u8>>;
+
+/// A certificate with its key and what is sent along; whoever knows the key's pass phrase is asked where it has one.
 ///
 /// # Errors
 /// See [`IdentityError`].
-pub fn identity(file: &Path, key_file: &Path, chain: Option<&PathBuf>) -> Result<Arc<CertifiedKey>, IdentityError> {
+pub fn identity(
+    file: &Path,
+    key_file: &Path,
+    chain: Option<&PathBuf>,
+    ask: Ask<'_>,
+) -> Result<Arc<CertifiedKey>, IdentityError> {
     let mut certs = certificates(file).map_err(IdentityError::Certificate)?;
-    let text = super::files::read(key_file).map_err(|error| IdentityError::Key(error.to_string()))?;
-    let key = PrivateKeyDer::from_pem_slice(&text).map_err(|error| {
-        let encrypted = memchr::memmem::find(&text, b"ENCRYPTED").is_some();
-        if encrypted { IdentityError::Encrypted } else { IdentityError::Key(error.to_string()) }
-    })?;
-    if memchr::memmem::find(&text, b"Proc-Type: 4,ENCRYPTED").is_some() {
-        return Err(IdentityError::Encrypted);
+    let mut text = super::files::read(key_file).map_err(|error| IdentityError::Key(error.to_string()))?;
+    if is_encrypted(&text) {
+        text = ask(&text).ok_or(IdentityError::Encrypted)?;
     }
+    let key = PrivateKeyDer::from_pem_slice(&text).map_err(|error| IdentityError::Key(error.to_string()))?;
     let leaf = certs.first().ok_or_else(|| IdentityError::Certificate("no certificate".to_owned()))?;
     let key = signing(&key, leaf)?;
     if let Some(chain) = chain {

@@ -6,18 +6,22 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use rustls::sign::CertifiedKey;
 
+use super::commands;
 use super::conf::{Run, SslProcess, SslServer, Verify};
 use super::dir::SslDir;
+use super::phrase::{self, Asker};
 use super::proxy;
 use crate::codec::x509;
 use crate::config::core::CoreServer;
 use crate::config::{Fatal, PostConfig, Section, Server, Warning, latin1};
 use crate::net::ciphers;
+use crate::net::files;
+use crate::net::tickets::{KEY_FILE_LEN, SharedKey};
 use crate::net::tls::{IdentityError, ServerSpec, Versions, certificates, identity, lengthen};
 use crate::net::verify::{Clients, Revocation, Trust, hashed};
 
-/// How many sessions a server keeps for clients without tickets.
-const SESSIONS: usize = 1024;
+/// How long sessions may be resumed where nothing else is said, in seconds.
+const RESUME_FOR: u32 = 300;
 
 /// Entries of the log that stop the start: level and text.
 pub(super) type Lines = Vec<(&'static str, String)>;
@@ -56,12 +60,13 @@ pub(super) fn post_config(checks: &mut PostConfig<'_>) -> Result<(), Fatal> {
         conf.setup = Some(Arc::new(conf.setup_of()));
     }
     // httpd's order: the main server, then virtual hosts from the last to the first.
+    let mut asker = Asker::new(process.dialog.clone().unwrap_or_default(), checks.globals.reloading);
     let (main, hosts): (Vec<_>, Vec<_>) = enabled.into_iter().partition(|at| *at == 0);
     for at in main.into_iter().chain(hosts.into_iter().rev()) {
         let Some(server) = checks.servers.get(at) else { continue };
         let mut notes = Vec::new();
         let http2 = checks.globals.modules.contains(&"http2_module");
-        let built = build(server, process.cache.unwrap_or(false), http2, &mut notes);
+        let built = build(server, process.cache.unwrap_or(0), http2, &mut asker, &mut notes);
         for (level, text) in notes {
             say(checks, level, text);
         }
@@ -74,6 +79,7 @@ pub(super) fn post_config(checks: &mut PostConfig<'_>) -> Result<(), Fatal> {
             Err(lines) => return Err(fail(checks, lines)),
         }
     }
+    asker.finish();
     Ok(())
 }
 
@@ -115,17 +121,21 @@ pub fn id_of(server: &Server) -> String {
     format!("{}:{port}", latin1(server.rec.name.as_deref().unwrap_or_default()))
 }
 
-fn build(server: &Server, cache: bool, http2: bool, notes: &mut Lines) -> Result<Run, Lines> {
+fn build(server: &Server, cache: usize, http2: bool, asker: &mut Asker, notes: &mut Lines) -> Result<Run, Lines> {
     let none = SslServer::default();
     let conf = server.get::<SslServer>().unwrap_or(&none);
     let id = id_of(server);
     notes.push(("info", format!("AH01914: Configuring server {id} for SSL protocol")));
-    let versions = conf.versions.unwrap_or(Versions::ALL);
+    let tuning = commands::tuning(conf, &id, notes)?;
+    let versions = tuning.versions.unwrap_or(Versions::ALL);
     if !versions.v12 && !versions.v13 {
         return Err(vec![("emerg", "AH02231: No SSL protocols available [hint: SSLProtocol]".to_owned()), fatal()]);
     }
-    let (list, list13) = (conf.auth.ciphers.as_deref(), conf.auth.suites13.as_deref());
-    let suites = suites("SSLCipherSuite", list, list13, notes)?;
+    let (list, list13) = (
+        tuning.ciphers.as_ref().or(conf.auth.ciphers.as_ref()),
+        tuning.suites13.as_ref().or(conf.auth.suites13.as_ref()),
+    );
+    let suites = suites("SSLCipherSuite", list.map(String::as_str), list13.map(String::as_str), notes)?;
     if conf.certs.is_empty() {
         return Err(vec![
             ("emerg", format!("AH02572: Failed to configure at least one certificate and key for {id}")),
@@ -137,8 +147,10 @@ fn build(server: &Server, cache: bool, http2: bool, notes: &mut Lines) -> Result
     for (nth, cert) in conf.certs.iter().enumerate() {
         let key = conf.keys.get(nth).unwrap_or(cert);
         let (cert, key, name) = (cert.clone(), key.clone(), format!("{id}:{nth}"));
-        identities
-            .push(identity(&cert, &key, conf.chain.as_ref()).map_err(|error| wrong(&error, &name, &cert, &key, conf))?);
+        let which = phrase::Key { server: &id, nth, path: &key };
+        let mut ask = |text: &[u8]| asker.plain(&which, text, notes);
+        let made = identity(&cert, &key, conf.chain.as_ref(), &mut ask);
+        identities.push(made.map_err(|error| wrong(&error, &name, &cert, &key, conf))?);
         if let Some(last) = identities.last_mut() {
             complete(last, conf);
         }
@@ -169,9 +181,13 @@ fn build(server: &Server, cache: bool, http2: bool, notes: &mut Lines) -> Result
         identities,
         versions,
         suites,
-        own_order: conf.own_order.unwrap_or(false),
-        tickets: conf.tickets.unwrap_or(true),
-        sessions: if cache { SESSIONS } else { 0 },
+        own_order: tuning.own_order.or(conf.own_order).unwrap_or(false),
+        tickets: tuning.tickets.or(conf.tickets).unwrap_or(true),
+        ticket_key: ticket_key(conf, &id, notes)?,
+        ticket_count: tuning.ticket_count,
+        resume_for: conf.resume_for.unwrap_or(RESUME_FOR),
+        groups: tuning.groups,
+        sessions: cache,
         verifier: clients.clone().map(|clients| clients as _),
         alpn: protocols(server, http2),
     };
@@ -195,6 +211,20 @@ fn protocols(server: &Server, http2: bool) -> Vec<Vec<u8>> {
     let spoken = list.iter().filter(|name| *name == b"http/1.1" || (http2 && *name == b"h2"));
     let spoken: Vec<Vec<u8>> = spoken.cloned().collect();
     if spoken.is_empty() { vec![b"http/1.1".to_vec()] } else { spoken }
+}
+
+/// The key that tickets are under, if it is in a file.
+fn ticket_key(conf: &SslServer, id: &str, notes: &mut Lines) -> Result<Option<SharedKey>, Lines> {
+    let Some(path) = &conf.ticket_key else { return Ok(None) };
+    let shown = path.display();
+    let failed = |why: &str| {
+        let text = format!("AH02287: Failed to read {KEY_FILE_LEN} bytes from {shown}: {why}");
+        vec![("emerg", text), fatal()]
+    };
+    let file = files::read(path).map_err(|error| failed(&error.to_string()))?;
+    let key = SharedKey::new(&file, id).ok_or_else(|| failed("(70014) End of file found"))?;
+    notes.push(("info", format!("AH02288: TLS session ticket key for {id} successfully loaded from {shown}")));
+    Ok(Some(key))
 }
 
 /// Where no chain is configured, OpenSSL sends what it finds among the authorities for clients.
@@ -373,7 +403,11 @@ fn wrong(error: &IdentityError, name: &str, cert: &Path, key: &Path, conf: &SslS
             emerg(format!("AH02562: Failed to configure certificate {name} (with chain), check {cert}")),
             emerg(library),
         ],
-        IdentityError::Key(_) | IdentityError::Encrypted => vec![
+        // It has been said why its pass phrase is not known.
+        IdentityError::Encrypted => {
+            vec![fatal(), emerg(format!("AH02564: Failed to configure encrypted (?) private key {name}, check {key}"))]
+        }
+        IdentityError::Key(_) => vec![
             ("error", "AH02579: Init: Private key not found".to_owned()),
             ("error", library),
             fatal(),

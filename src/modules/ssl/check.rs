@@ -113,8 +113,7 @@ pub(super) fn pass_phrase(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     let Some(program) = word.strip_prefix(b"exec:").filter(|program| !program.is_empty()) else {
         return Err("SSLPassPhraseDialog: Invalid argument".to_owned());
     };
-    let (program, _) = get_word(program);
-    let (path, shown) = check::rooted(cmd, &program);
+    let (path, shown) = check::rooted(cmd, program);
     if path.exists() { Ok(()) } else { Err(format!("SSLPassPhraseDialog: file '{shown}' does not exist")) }
 }
 
@@ -274,9 +273,14 @@ const COMMANDS: &[&str] = &[
 ];
 
 /// `SSLOpenSSLConfCmd command value`.
-pub(super) fn conf_cmd(_: &mut Cmd<'_>, args: &Args<'_>) -> Done {
-    // Commands may also be spelled as options of a command line.
-    if is_one(args.word(0), COMMANDS) || args.word(0).first() == Some(&b'-') {
+pub(super) fn conf_cmd(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    if is_one(args.word(0), &["DHParameters", "ServerInfoFile", "Certificate", "PrivateKey"]) {
+        let (path, shown) = check::rooted(cmd, args.word(1));
+        if !path.metadata().is_ok_and(|meta| meta.is_file() && meta.len() > 0) {
+            return Err(format!("SSLOpenSSLConfCmd: file '{shown}' does not exist or is empty"));
+        }
+    }
+    if is_one(args.word(0), COMMANDS) {
         return Ok(());
     }
     Err(format!("'{}': invalid OpenSSL configuration command", args.text(0)))

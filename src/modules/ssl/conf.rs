@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 
 use super::check;
+use super::phrase::Dialog;
 use crate::config::{Args, Cmd, Conf, Place, get_words, inner_or_outer, latin1};
 use crate::modules::{check as words, slot};
 use crate::net::tls::Versions;
@@ -150,6 +151,12 @@ pub struct SslServer {
     pub own_order: Option<bool>,
     /// SSLSessionTickets.
     pub tickets: Option<bool>,
+    /// SSLSessionTicketKeyFile.
+    pub ticket_key: Option<PathBuf>,
+    /// SSLSessionCacheTimeout, in seconds.
+    pub resume_for: Option<u32>,
+    /// SSLOpenSSLConfCmd: name and value.
+    pub commands: Vec<(String, String)>,
     /// SSLStrictSNIVHostCheck.
     pub strict_sni: Option<bool>,
     /// What concerns clients.
@@ -167,7 +174,8 @@ impl Conf for SslServer {
         let list = |of: fn(&Self) -> &Vec<PathBuf>| if of(add).is_empty() { of(base).clone() } else { of(add).clone() };
         inner_or_outer!(
             base, add;
-            engine, chain, versions, own_order, tickets, strict_sni;
+            engine, chain, versions, own_order, tickets, ticket_key, resume_for, strict_sni;
+            commands: base.commands.iter().chain(&add.commands).cloned().collect(),
             certs: list(|conf| &conf.certs),
             keys: list(|conf| &conf.keys),
             auth: Auth::merge(&base.auth, &add.auth),
@@ -187,8 +195,10 @@ impl SslServer {
 /// Values of the process.
 #[derive(Clone, Default)]
 pub(super) struct SslProcess {
-    /// Sessions are kept.
-    pub cache: Option<bool>,
+    /// How many sessions are kept; 0: none.
+    pub cache: Option<usize>,
+    /// SSLPassPhraseDialog.
+    pub dialog: Option<Dialog>,
     /// SSLVHostSNIPolicy.
     pub policy: Option<SniPolicy>,
     /// Uses that cannot be obeyed: the directive as written, and where.
@@ -422,7 +432,46 @@ pub(super) fn tickets(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
 pub(super) fn session_cache(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     check::session_cache(cmd, args)?;
     let off = [&b"none"[..], b"nonenotnull"].iter().any(|word| args.word(0).eq_ignore_ascii_case(word));
-    cmd.globals.conf.get_mut::<SslProcess>().cache = Some(!off);
+    let kept = if off { 0 } else { sessions(args.word(0)) };
+    cmd.globals.conf.get_mut::<SslProcess>().cache = Some(kept);
+    Ok(())
+}
+
+/// What one session takes in httpd's cache, about.
+const SESSION_SIZE: usize = 256;
+
+/// How many sessions a cache `type:path(bytes)` is for.
+fn sessions(word: &[u8]) -> usize {
+    let size = memchr::memrchr(b'(', word).and_then(|at| word.get(at + 1..)).and_then(|size| size.strip_suffix(b")"));
+    let size = size.and_then(words::whole).and_then(|size| usize::try_from(size).ok()).unwrap_or(512 * 1024);
+    (size / SESSION_SIZE).clamp(64, 65_536)
+}
+
+/// `SSLSessionCacheTimeout`.
+pub(super) fn resume_for(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    words::at_least(args, 0, "SSLSessionCacheTimeout: Invalid argument")?;
+    let seconds = u32::try_from(words::number(args.word(0))).unwrap_or(u32::MAX);
+    cmd.server_conf::<SslServer>().resume_for = Some(seconds);
+    Ok(())
+}
+
+/// `SSLSessionTicketKeyFile`.
+pub(super) fn ticket_key(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    let path = file(cmd, args)?;
+    cmd.server_conf::<SslServer>().ticket_key = Some(path);
+    Ok(())
+}
+
+/// `SSLPassPhraseDialog`.
+pub(super) fn pass_phrase(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    check::pass_phrase(cmd, args)?;
+    let word = args.word(0);
+    let dialog = match (word.strip_prefix(b"|"), word.strip_prefix(b"exec:")) {
+        (Some(command), _) => Dialog::Pipe(command.to_vec()),
+        (None, Some(program)) => Dialog::Exec(words::rooted(cmd, program).0),
+        (None, None) => Dialog::Builtin,
+    };
+    cmd.globals.conf.get_mut::<SslProcess>().dialog = Some(dialog);
     Ok(())
 }
 

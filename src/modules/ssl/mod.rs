@@ -8,9 +8,11 @@ use crate::pipe::Module;
 mod access;
 mod build;
 mod check;
+mod commands;
 mod conf;
 mod dir;
 mod hooks;
+mod phrase;
 mod proxy;
 
 pub use access::{require_ssl, require_verified};
@@ -32,8 +34,7 @@ pub const MODULE: Module = Module {
 /// The directives.
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
-    // Nobody is asked here: a key that needs a pass phrase stops the start.
-    row("SSLPassPhraseDialog", Places::SERVER, Shape::Take1, check::pass_phrase, "SSL dialog mechanism for the pass phrase query ('builtin', '|/path/to/pipe_program', or 'exec:/path/to/cgi_program')"),
+    row("SSLPassPhraseDialog", Places::SERVER, Shape::Take1, conf::pass_phrase, "SSL dialog mechanism for the pass phrase query ('builtin', '|/path/to/pipe_program', or 'exec:/path/to/cgi_program')"),
     row("SSLSessionCache", Places::SERVER, Shape::Take1, conf::session_cache, "SSL Session Cache storage ('none', 'nonenotnull', 'dbm:/path/to/file')"),
     row("SSLCryptoDevice", Places::SERVER, Shape::Take1, |_, a| words::one_of(a, &["builtin", "dynamic"], "SSLCryptoDevice: Invalid argument; must be one of: 'builtin' (none), 'dynamic' (Dynamic engine loading support)"), "SSL external Crypto Device usage ('builtin', '...')").moot(),
     row("SSLRandomSeed", Places::SERVER, Shape::Take23, check::random_seed, "SSL Pseudo Random Number Generator (PRNG) seeding source ('startup|connect builtin|file:/path|exec:/path [bytes]')").moot(),
@@ -44,7 +45,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("SSLCertificateFile", Places::SERVER, Shape::Take1, conf::certificate, "SSL Server Certificate file ('/path/to/file' - PEM or DER encoded)"),
     row("SSLCertificateKeyFile", Places::SERVER, Shape::Take1, conf::key, "SSL Server Private Key file ('/path/to/file' - PEM or DER encoded)"),
     row("SSLCertificateChainFile", Places::SERVER, Shape::Take1, conf::chain, "SSL Server CA Certificate Chain file ('/path/to/file' - PEM encoded)"),
-    row("SSLSessionTicketKeyFile", Places::SERVER, Shape::Take1, words::file, "TLS session ticket encryption/decryption key file (RFC 5077) ('/path/to/file' - file with 48 bytes of random data)").refused(),
+    row("SSLSessionTicketKeyFile", Places::SERVER, Shape::Take1, conf::ticket_key, "TLS session ticket encryption/decryption key file (RFC 5077) ('/path/to/file' - file with 48 bytes of random data)"),
     row("SSLCACertificatePath", Places::AUTHCFG.or(Places::SERVER), Shape::Take1, conf::ca_path, "SSL CA Certificate path ('/path/to/dir' - contains PEM encoded files)"),
     row("SSLCACertificateFile", Places::AUTHCFG.or(Places::SERVER), Shape::Take1, conf::ca_file, "SSL CA Certificate file ('/path/to/file' - PEM encoded)"),
     row("SSLCADNRequestPath", Places::SERVER, Shape::Take1, conf::names_path, "SSL CA Distinguished Name path ('/path/to/dir' - symlink hashes to PEM of acceptable CA names to request)"),
@@ -54,7 +55,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("SSLCARevocationCheck", Places::SERVER, Shape::Raw, conf::revocation, "SSL CA Certificate Revocation List (CRL) checking mode"),
     row("SSLVerifyClient", Places::AUTHCFG.or(Places::SERVER), Shape::Take1, dir::verify_client, "SSL Client verify type ('none', 'optional', 'require', 'optional_no_ca')"),
     row("SSLVerifyDepth", Places::AUTHCFG.or(Places::SERVER), Shape::Take1, dir::verify_depth, "SSL Client verify depth ('N' - number of intermediate certificates)"),
-    row("SSLSessionCacheTimeout", Places::SERVER, Shape::Take1, |_, a| words::at_least(a, 0, "SSLSessionCacheTimeout: Invalid argument"), "SSL Session Cache object lifetime ('N' - number of seconds)").moot(),
+    row("SSLSessionCacheTimeout", Places::SERVER, Shape::Take1, conf::resume_for, "SSL Session Cache object lifetime ('N' - number of seconds)"),
     row("SSLProtocol", Places::SERVER, Shape::Raw, conf::protocol, "Enable or disable various SSL protocols ('[+-][TLSv1|TLSv1.1|TLSv1.2] ...' - see manual)"),
     row("SSLHonorCipherOrder", Places::SERVER, Shape::Flag, conf::own_order, "Use the server's cipher ordering preference"),
     row("SSLCompression", Places::SERVER, Shape::Flag, check::compression, "Enable SSL level compression (`on', `off')"),
@@ -104,7 +105,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("SSLStaplingFakeTryLater", Places::SERVER, Shape::Flag, accept, "SSL stapling switch to send tryLater response to client on error (`on', `off')").missing(),
     row("SSLStaplingErrorCacheTimeout", Places::SERVER, Shape::Take1, |_, a| words::at_least(a, 0, "SSLStaplingErrorCacheTimeout: invalid argument"), "SSL stapling option for OCSP Response Error Cache Lifetime").missing(),
     row("SSLStaplingForceURL", Places::SERVER, Shape::Take1, accept, "SSL stapling option to Force the OCSP Stapling URL").missing(),
-    row("SSLOpenSSLConfCmd", Places::SERVER, Shape::Take2, check::conf_cmd, "OpenSSL configuration command").refused(),
+    row("SSLOpenSSLConfCmd", Places::SERVER, Shape::Take2, commands::command, "OpenSSL configuration command"),
     row("SSLLog", Places::ALL, Shape::Raw, words::gone, "SSLLog directive is no longer supported - use ErrorLog."),
     row("SSLLogLevel", Places::ALL, Shape::Raw, words::gone, "SSLLogLevel directive is no longer supported - use LogLevel."),
 ];

@@ -53,6 +53,8 @@ mod ask {
     pub(super) const COMMIT: u8 = 6;
     /// The steward's answer: an error number, or 0.
     pub(super) const ANSWER: u8 = 7;
+    /// From the steward to the preparer of a reload, before all: the packed configuration that is served.
+    pub(super) const BEFORE: u8 = 8;
 }
 
 /// From one program's steward, by way of a keeper, to the next program's in the same process.
@@ -205,11 +207,8 @@ pub(super) fn start(foreground: bool) -> ExitCode {
 
 /// The steward that [`start`] has started in the background.
 pub(super) fn background() -> ExitCode {
-    let begun = Link::from_stdin().and_then(|report| {
-        nix::unistd::setsid()?;
-        Ok(report)
-    });
-    match begun {
+    // The terminal is left once the configuration has been read: pass phrases are asked for there.
+    match Link::from_stdin() {
         Ok(report) => parent::run(Some(report)),
         Err(error) => {
             super::run::fail(&error, "AH00095: apr_proc_detach failed");

@@ -17,6 +17,10 @@ use crate::net::{daemon, files, listen};
 /// Prepares a start, or a reload.
 pub(super) fn run(invocation: &Invocation, again: bool, link: &Link) -> ExitCode {
     files::note();
+    if again && let Ok(Some(before)) = link.receive() {
+        // Without, what is under a pass phrase is asked for again.
+        let _ = before.fds.first().map(|packed| files::give_plain(packed.as_fd()));
+    }
     let Some(mut messages) = Messages::open(invocation) else { return ExitCode::FAILURE };
     let Some(generation) = accepted(invocation, &mut messages) else { return ExitCode::FAILURE };
     if !again && let Some(code) = run::obey_signal(invocation.signal.unwrap_or_default(), &generation) {

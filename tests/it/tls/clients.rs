@@ -220,7 +220,7 @@ fn sessions_go_on_with_tickets_or_numbers() {
 }
 
 /// A handshake with a request on it.
-fn session(server: &super::super::support::Server<'_>, args: &[&str]) -> String {
+pub(super) fn session(server: &super::super::support::Server<'_>, args: &[&str]) -> String {
     use std::io::Write;
     use std::process::{Command, Stdio};
     let mut child = Command::new("openssl")

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 mod backends;
 mod clients;
+mod keys;
 
 use super::support::{Peer, Server, Site, real_httpd, skip, which};
 

@@ -98,6 +98,8 @@ struct Steward {
     /// Who waits for the start, when this is in the background.
     report: Option<Link>,
     background: bool,
+    /// The terminal is left.
+    detached: bool,
     /// Listening sockets that a service manager has opened.
     given: Vec<TcpListener>,
     events: UnboundedSender<Event>,
@@ -155,6 +157,7 @@ impl Steward {
             deaths: 0,
             pid_file: None,
             background: false,
+            detached: false,
             report: None,
             given: Vec::new(),
             events,

@@ -25,6 +25,11 @@ impl Steward {
 
     /// The preparer asks.
     pub(super) fn asked(&mut self, mut message: Message) {
+        if self.background && !self.detached {
+            // The configuration has been read, pass phrases included; this process leads no group, so it cannot fail.
+            let _ = nix::unistd::setsid();
+            self.detached = true;
+        }
         if message.kind == ask::COMMIT {
             self.next.packed = message.fds.pop().map(Rc::new);
             self.next.account = message.words;

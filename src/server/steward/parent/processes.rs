@@ -15,7 +15,7 @@ use tokio::io::Interest;
 use tokio::time::Instant;
 
 use super::super::hold::Held;
-use super::super::{OURS, again, tell};
+use super::super::{OURS, again, ask, tell};
 use super::{Event, Running, State, Steward};
 use crate::logs::{self, Errno, Level, Process};
 use crate::net::daemon;
@@ -35,6 +35,10 @@ impl Steward {
         let link = Arc::new(own);
         self.preparer = Some((pid_of(&child), link.clone()));
         self.next = Held::default();
+        if kind != "prepare" {
+            let packed = self.held.packed.as_ref().map(AsFd::as_fd);
+            link.send(ask::BEFORE, &[], packed.as_slice())?;
+        }
         let (asked, ready) = (self.events.clone(), link.watched()?);
         let reading = tokio::spawn(async move {
             while ready.readable().await.is_ok() {
