@@ -74,7 +74,7 @@ fn a_program_tells_the_pass_phrases() {
     site.httpd_conf(MODULES, &conf("SSLPassPhraseDialog exec:ask", &[("a", "a-p8"), ("b", "b-aes")]));
     std::fs::remove_file(site.path("logs/error_log")).unwrap();
     let server = site.start();
-    assert_eq!(site.read("asked"), "a.test:443 RSA\n");
+    server.log("asked", |text| text == "a.test:443 RSA\n");
     server.log("logs/error_log", |text| text.contains("resuming normal operations"));
     server.signal(Signal::SIGUSR1);
     server.log("logs/error_log", |text| text.matches("resuming normal operations").count() == 2);
