@@ -4,7 +4,7 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use super::build::Lines;
 use crate::net::files;
@@ -145,11 +145,16 @@ impl Asker {
             words += &format!("\nPrivate key {}:{} ({})\n", key.server, key.nth, key.path.display());
         }
         words += "Enter pass phrase:";
+        // Before the question, so that no quick answer is shown.
+        let before = match &self.line {
+            Some(Line::Terminal(terminal)) => Some(terminal.hush()?),
+            _ => None,
+        };
         self.tell(&words);
-        let answer = match &mut self.line {
-            None => Ok(None),
-            Some(Line::Terminal(terminal)) => terminal.read(),
-            Some(Line::Program { from, .. }) => read_line(from),
+        let answer = match (&mut self.line, &before) {
+            (Some(Line::Terminal(terminal)), Some(before)) => terminal.read(before),
+            (Some(Line::Program { from, .. }), _) => read_line(from),
+            _ => Ok(None),
         };
         if matches!(answer, Ok(Some(_))) {
             self.tell("\n");
@@ -243,14 +248,19 @@ impl Terminal {
         std::fs::OpenOptions::new().read(true).write(true).open("/dev/tty").map(Self)
     }
 
-    /// A line that is not shown while it is typed.
-    fn read(&mut self) -> io::Result<Option<Vec<u8>>> {
+    /// From now on nothing is shown that is typed; what was set before.
+    fn hush(&self) -> io::Result<Termios> {
         let before = tcgetattr(&self.0)?;
         let mut quiet = before.clone();
         quiet.local_modes.remove(LocalModes::ECHO);
-        tcsetattr(&self.0, OptionalActions::Flush, &quiet)?;
+        tcsetattr(&self.0, OptionalActions::Now, &quiet)?;
+        Ok(before)
+    }
+
+    /// A line; then things are shown again.
+    fn read(&mut self, before: &Termios) -> io::Result<Option<Vec<u8>>> {
         let line = read_line(&mut BufReader::new(&self.0));
-        tcsetattr(&self.0, OptionalActions::Now, &before)?;
+        tcsetattr(&self.0, OptionalActions::Now, before)?;
         line
     }
 }
