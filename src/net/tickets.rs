@@ -97,7 +97,7 @@ impl SharedKey {
 /// What tickets are made with.
 #[derive(Debug)]
 enum Maker {
-    Shared(SharedKey),
+    Shared(Box<SharedKey>),
     /// Keys of this process, which change by and by.
     Own(Arc<dyn ProducesTickets>),
 }
@@ -112,7 +112,7 @@ pub struct Tickets {
 impl Tickets {
     /// Tickets under the key of a file.
     pub fn shared(key: SharedKey, seconds: u32) -> Self {
-        Self { maker: Maker::Shared(key), seconds }
+        Self { maker: Maker::Shared(Box::new(key)), seconds }
     }
 
     /// Tickets under keys of this process.
