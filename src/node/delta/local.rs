@@ -231,6 +231,7 @@ impl DeltaManager {
             }
         }
         self.store.clear();
+        self.early.clear();
         *self.transfer() = Default::default();
     }
 }

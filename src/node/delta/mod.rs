@@ -12,6 +12,7 @@
 //! [`replicate`](DeltaManager::replicate) (ReplicationValve), [`end`](DeltaManager::end). What concerns the group
 //! (`set_members`, `start`, `poll`, messages, `stop`) belongs to one thread.
 
+mod early;
 mod local;
 mod message;
 mod remote;
@@ -31,6 +32,7 @@ use crate::codec::java::Value;
 use crate::codec::tribes::{Member, Options};
 
 use super::store::Store;
+use early::Early;
 use transfer::Transfer;
 
 pub use local::{Ended, TooMany};
@@ -182,6 +184,7 @@ pub struct DeltaManager {
     store: Store,
     members: RwLock<Arc<[Member]>>,
     transfer: Mutex<Transfer>,
+    early: Early,
     log: Log,
     observer: Option<Arc<dyn Observer>>,
     /// Messages sent and received, and sessions expired.
@@ -214,6 +217,7 @@ impl DeltaManager {
             store: Store::default(),
             members: RwLock::new(Arc::new([])),
             transfer: Mutex::default(),
+            early: Early::default(),
             log,
             observer,
             counters: Counters::default(),

@@ -44,6 +44,9 @@ impl DeltaManager {
         session.new = false;
         self.store.insert(session);
         self.observe(self.config.notify_session_listeners, |observer| observer.created(&message.session));
+        for payload in self.early.take(&message.session, now) {
+            self.apply(&message.session, &payload, now);
+        }
     }
 
     fn delta(&self, message: &SessionMessage<'_>, now: i64) {
@@ -51,14 +54,18 @@ impl DeltaManager {
         let Some(payload) = message.payload else { return };
         // Nothing is read for a session that is not here.
         if self.store.with(id, |_| ()).is_none() {
-            return;
+            return self.early.keep(id, payload, now);
         }
+        self.apply(id, payload, now);
+    }
+
+    fn apply(&self, id: &str, payload: &[u8], now: i64) {
         let aside = |name: &str, error: Error| self.set_aside(id, Some(name), error);
         let (of, delta) = match DeltaRequest::decode(payload, aside) {
             Ok(read) => read,
             Err(error) => return self.set_aside(id, None, error),
         };
-        if of != *id {
+        if of != id {
             let text = format!("Session id mismatch, not executing the delta request of [{id}] for [{of}]");
             return self.log(Level::Severe, "messageReceived", &text);
         }

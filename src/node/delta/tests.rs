@@ -246,6 +246,25 @@ impl Group {
     }
 }
 
+/// Tomcats that do not wait for acknowledgements send over several connections at a time.
+#[test]
+fn a_change_that_overtakes_its_session_is_not_lost() {
+    let mut group = Group::new(2);
+    let (from, maker) = group.managers[0].clone();
+    let mut out = Vec::new();
+    maker.create("A.n1", group.now, &mut out).unwrap();
+    maker.set_attribute("A.n1", "k", Value::string("v")).unwrap();
+    maker.replicate("A.n1", group.now, &mut out);
+    assert_eq!(out.len(), 2);
+    for outgoing in out.iter().rev() {
+        let message = SessionMessage::decode(&outgoing.bytes).unwrap().unwrap();
+        group.managers[1].1.on_message(&from, &message, group.now, &mut Vec::new());
+    }
+    assert_eq!(group.text(1, "A.n1", "k").as_deref(), Some("v"));
+    group.request(1, "A.n1", |manager| manager.set_attribute("A.n1", "k", Value::string("w")).unwrap());
+    assert_eq!(group.text(0, "A.n1", "k").as_deref(), Some("w"));
+}
+
 #[test]
 fn what_one_node_does_is_on_every_node() {
     let mut group = Group::new(3);
