@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::backed::{Backed, map_settings};
 use super::backup::{BackupManager, MapListener};
 use super::components::{Component, Kind};
 use super::delta::{self, DeltaManager, Outgoing, SessionListener, context_name};
+use super::keepers::{map_settings, settings};
 use super::model;
-use super::replicated::{Outlet, Replicated, settings};
+use super::replicated::{Outlet, Replicated};
 use super::server::StartError;
 use super::sessions::Manager;
 use super::standard::{StandardManager, now};
@@ -75,7 +75,7 @@ impl Clusters {
         if element.class.short() == "BackupManager" {
             let manager = Arc::new(BackupManager::new(&name, settings, map_settings(element), session_log()));
             cluster.maps.add(Arc::clone(&manager));
-            return Ok((Arc::new(Backed::new(manager, outlet)), true));
+            return Ok((Arc::new(Replicated::new(manager, outlet)), true));
         }
         let manager = Arc::new(DeltaManager::new(&name, settings, session_log(), None));
         let level = if of_host.is_some() { "Host" } else { "Engine" };

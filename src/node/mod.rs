@@ -5,14 +5,13 @@
 //! - Running: [`build`] makes of the model a [`container::Engine`] of hosts and [`context::Context`]s; [`connector`] with
 //!   [`http`] and [`ajp`] brings requests, which pass [`valves`] on their way to a [`webapp::Handler`]: [`files`], the
 //!   session [`page`], or one of an embedding program.
-//! - Sessions: [`sessions`] is what handlers see; behind it [`standard`] or, in a [`cluster`], [`replicated`] over [`delta`]; [`group`] reads
-//!   the channel's settings.
+//! - Sessions: [`sessions`] is what handlers see; behind it [`standard`] or, in a [`cluster`], [`replicated`] over
+//!   one of the [`keepers`], [`delta`] and [`backup`]; [`group`] reads the channel's settings.
 //! - [`server`] starts and stops all of it in order; [`cli`] is the command line.
 
 pub mod access_log;
 pub mod ajp;
 pub mod api;
-pub mod backed;
 pub mod backup;
 pub mod build;
 pub mod classes;
@@ -29,6 +28,7 @@ pub mod files;
 pub mod group;
 pub mod http;
 pub mod json;
+pub mod keepers;
 pub mod log;
 pub mod model;
 pub mod page;

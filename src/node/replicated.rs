@@ -1,10 +1,11 @@
-//! The manager of an application whose sessions are on every node: `delta` behind what applications see.
+//! The manager of an application whose sessions other nodes have as well: what applications see of `delta` and `backup`.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use super::components::Component;
-use super::delta::{Config, DeltaManager, How, Outgoing, To};
+use super::backup::Found;
+use super::delta::{Ended, How, Outgoing, To, TooMany};
 use super::json::Json;
 use super::log;
 use super::session::Session;
@@ -68,83 +69,153 @@ impl Outlet {
     }
 }
 
+/// How often a session is asked for: whoever has it may die, or give it away meanwhile.
+const ATTEMPTS: usize = 4;
+
+/// Who keeps sessions, here and elsewhere, without sending anything itself: what is for others comes out.
+pub trait Keeper: fmt::Debug + Send + Sync {
+    /// Where a session is, or who has been asked for it.
+    fn find(&self, id: &str, now: i64, out: &mut Vec<Outgoing>) -> Found;
+    /// Waits for the answer after [`Found::Asked`]; false if there is none in time.
+    fn wait(&self, id: &str) -> bool;
+    /// See [`Manager::begin`]; after [`Found::Here`].
+    fn begin(&self, id: &str, now: i64, out: &mut Vec<Outgoing>) -> bool;
+    /// See [`Manager::end`].
+    fn end(&self, id: &str, now: i64);
+    /// See [`Manager::replicate`].
+    fn replicate(&self, id: &str, now: i64, out: &mut Vec<Outgoing>);
+    /// See [`Manager::create`].
+    ///
+    /// # Errors
+    /// There are too many.
+    fn create(&self, id: &str, now: i64, out: &mut Vec<Outgoing>) -> Result<(), TooMany>;
+    /// See [`Manager::exists`].
+    fn exists(&self, id: &str, now: i64, out: &mut Vec<Outgoing>) -> bool;
+    /// See [`Manager::view`].
+    fn view(&self, id: &str) -> Option<View>;
+    /// Sets an attribute.
+    ///
+    /// # Errors
+    /// There is no such session here.
+    fn set(&self, id: &str, name: &str, value: java::Value) -> Result<(), Ended>;
+    /// Removes an attribute.
+    ///
+    /// # Errors
+    /// There is no such session here.
+    fn remove(&self, id: &str, name: &str) -> Result<(), Ended>;
+    /// See [`Manager::change_id`]; after [`Found::Here`].
+    ///
+    /// # Errors
+    /// There is no such session.
+    fn change_id(&self, id: &str, new: &str, now: i64, out: &mut Vec<Outgoing>) -> Result<(), Ended>;
+    /// See [`Manager::invalidate`].
+    ///
+    /// # Errors
+    /// There is no such session.
+    fn invalidate(&self, id: &str, now: i64, out: &mut Vec<Outgoing>) -> Result<(), Ended>;
+    /// See [`Manager::ids`].
+    fn ids(&self) -> Vec<Arc<str>>;
+    /// Ends what was idle too long.
+    fn sweep(&self, now: i64, out: &mut Vec<Outgoing>);
+    /// See [`Manager::is_primary`].
+    fn is_primary(&self, id: &str) -> bool;
+}
+
 /// The sessions of a replicated application.
 #[derive(Debug)]
-pub struct Replicated {
-    manager: Arc<DeltaManager>,
+pub struct Replicated<K> {
+    keeper: Arc<K>,
     outlet: Arc<Outlet>,
 }
 
-impl Replicated {
+impl<K: Keeper> Replicated<K> {
     /// A manager whose messages leave through `outlet`.
-    pub fn new(manager: Arc<DeltaManager>, outlet: Arc<Outlet>) -> Self {
-        Self { manager, outlet }
+    pub fn new(keeper: Arc<K>, outlet: Arc<Outlet>) -> Self {
+        Self { keeper, outlet }
     }
 
-    fn tell<T>(&self, act: impl FnOnce(&DeltaManager, &mut Vec<Outgoing>) -> T) -> T {
+    fn tell<T>(&self, act: impl FnOnce(&K, &mut Vec<Outgoing>) -> T) -> T {
         let mut out = Vec::new();
-        let done = act(&self.manager, &mut out);
+        let done = act(&self.keeper, &mut out);
         if !out.is_empty() {
             self.outlet.send(out);
         }
         done
     }
+
+    /// Brings a session here, from another node if need be.
+    fn fetch(&self, id: &str) -> bool {
+        for _ in 0..ATTEMPTS {
+            match self.tell(|keeper, out| keeper.find(id, now(), out)) {
+                Found::Here => return true,
+                Found::No => return false,
+                Found::Asked => {
+                    if !self.keeper.wait(id) {
+                        return false;
+                    }
+                }
+            }
+        }
+        false
+    }
 }
 
-impl Manager for Replicated {
+impl<K: Keeper> Manager for Replicated<K> {
     fn begin(&self, id: &str) -> bool {
-        self.tell(|manager, out| manager.begin(id, now(), out))
+        self.fetch(id) && self.tell(|keeper, out| keeper.begin(id, now(), out))
     }
 
     fn end(&self, id: &str) {
-        self.manager.end(id, now());
+        self.keeper.end(id, now());
     }
 
     fn replicate(&self, id: &str) {
-        self.tell(|manager, out| manager.replicate(id, now(), out));
+        self.tell(|keeper, out| keeper.replicate(id, now(), out));
     }
 
     fn create(&self, id: &str) {
-        let made = self.tell(|manager, out| manager.create(id, now(), out));
-        if let Err(error) = made {
+        if let Err(error) = self.tell(|keeper, out| keeper.create(id, now(), out)) {
             log::warning("org.apache.catalina.session.ManagerBase.createSession", &error.to_string());
         }
     }
 
     fn exists(&self, id: &str) -> bool {
-        self.tell(|manager, out| manager.exists(id, now(), out))
+        self.tell(|keeper, out| keeper.exists(id, now(), out))
     }
 
     fn view(&self, id: &str) -> Option<View> {
-        self.manager.with(id, view)
+        self.keeper.view(id)
     }
 
     fn set(&self, id: &str, name: &str, value: Value) -> Result<(), Invalid> {
-        self.manager.set_attribute(id, name, java(&value)).map_err(|_| Invalid)
+        self.keeper.set(id, name, java(&value)).map_err(|_| Invalid)
     }
 
     fn remove(&self, id: &str, name: &str) -> Result<(), Invalid> {
-        self.manager.remove_attribute(id, name).map_err(|_| Invalid)
+        self.keeper.remove(id, name).map_err(|_| Invalid)
     }
 
     fn change_id(&self, id: &str, new: &str) -> Result<(), Invalid> {
-        self.tell(|manager, out| manager.change_id(id, new, now(), out)).map_err(|_| Invalid)
+        if !self.fetch(id) {
+            return Err(Invalid);
+        }
+        self.tell(|keeper, out| keeper.change_id(id, new, now(), out)).map_err(|_| Invalid)
     }
 
     fn invalidate(&self, id: &str) -> Result<(), Invalid> {
-        self.tell(|manager, out| manager.invalidate(id, now(), out)).map_err(|_| Invalid)
+        self.tell(|keeper, out| keeper.invalidate(id, now(), out)).map_err(|_| Invalid)
     }
 
     fn ids(&self) -> Vec<String> {
-        self.manager.store().ids(|session| session.valid).iter().map(ToString::to_string).collect()
+        self.keeper.ids().iter().map(ToString::to_string).collect()
     }
 
     fn background(&self) {
-        self.tell(|manager, out| manager.sweep(now(), out));
+        self.tell(|keeper, out| keeper.sweep(now(), out));
     }
 
     fn is_primary(&self, id: &str) -> bool {
-        self.manager.with(id, |session| session.primary).unwrap_or(false)
+        self.keeper.is_primary(id)
     }
 }
 
@@ -163,7 +234,7 @@ pub(super) fn view(session: &Session) -> View {
 }
 
 /// A value as Java object.
-pub(super) fn java(value: &Value) -> java::Value {
+fn java(value: &Value) -> java::Value {
     match value {
         Value::Text(text) => java::Value::string(text),
         Value::Int(number) => java::Value::integer(*number),
@@ -195,31 +266,4 @@ fn json(plain: Plain) -> Json {
             Json::Object(pairs.into_iter().map(|(key, value)| (json(key).plain(), json(value))).collect())
         }
     }
-}
-
-/// The settings of a cluster manager's element.
-///
-/// # Errors
-/// A filter that is no pattern.
-pub fn settings(element: &Component, max_inactive: i32) -> Result<Config, String> {
-    let filter = |name| element.text(name).filter(|text| !text.is_empty()).map(Config::filter).transpose();
-    Ok(Config {
-        max_inactive,
-        max_active: i32::try_from(element.number("maxActiveSessions")).unwrap_or(-1),
-        expire_on_shutdown: element.flag("expireSessionsOnShutdown"),
-        notify_listeners: element.flag("notifyListenersOnReplication"),
-        notify_session_listeners: element.flag("notifySessionListenersOnReplication"),
-        notify_container_listeners: element.flag("notifyContainerListenersOnReplication"),
-        transfer_timeout: element.number("stateTransferTimeout"),
-        send_all: element.flag("sendAllSessions"),
-        send_size: element.count("sendAllSessionsSize").max(1),
-        send_wait: element.number("sendAllSessionsWaitTime"),
-        timestamp_drop: element.flag("stateTimestampDrop"),
-        record_all: element.flag("recordAllActions"),
-        activity_check: element.flag("sessionActivityCheck"),
-        access_at_start: element.flag("sessionLastAccessAtStart"),
-        name_filter: filter("sessionAttributeNameFilter")?,
-        class_filter: filter("sessionAttributeValueClassNameFilter")?,
-        warn_filtered: element.flag("warnOnSessionAttributeFilterFailure"),
-    })
 }
