@@ -117,7 +117,9 @@ impl Loader<'_> {
                             .set("executor")
                             .and_then(|name| executors.iter().find(|executor| executor.text("name") == Some(name)));
                         if let Some(executor) = shared {
-                            connector.max_threads = executor.count("maxThreads").max(1);
+                            // Virtual threads have no bound; what there are connections for is one here.
+                            let bound = executor.text("maxThreads").map(|_| executor.count("maxThreads").max(1));
+                            connector.max_threads = bound.unwrap_or(connector.max_connections);
                         } else if let Some(name) = child.set("executor") {
                             let text = format!("No executor found with name [{name}]");
                             self.notice("org.apache.catalina.startup.ConnectorCreateRule.begin", text);
