@@ -12,6 +12,9 @@ use crate::support::{TempDir, is_root, skip, wait_for, which};
 /// How long a node may take to start, or to leave, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// A Java machine that starts soon and stays small.
+const QUICK: [&str; 3] = ["-Xmx192m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+
 /// What a node runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -24,6 +27,8 @@ pub(super) struct Lab {
     dir: TempDir,
     home: PathBuf,
     pub(super) nodes: Vec<Node>,
+    /// What the Java machines are told.
+    pub(super) java: Vec<&'static str>,
 }
 
 pub(super) struct Node {
@@ -98,7 +103,7 @@ impl Lab {
         }
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let prefix = format!("td{}x{}", std::process::id() % 100_000, NEXT.fetch_add(1, Ordering::Relaxed));
-        let mut lab = Self { prefix, dir: TempDir::new("cluster"), home, nodes: Vec::new() };
+        let mut lab = Self { prefix, dir: TempDir::new("cluster"), home, nodes: Vec::new(), java: QUICK.to_vec() };
         if !run("ip", &["netns", "add", &lab.switch()]) {
             skip(test, "the right to make network namespaces");
             return None;
@@ -185,7 +190,7 @@ impl Lab {
     }
 
     pub(super) fn start(&mut self, number: usize) {
-        let home = self.home.clone();
+        let (home, java) = (self.home.clone(), self.java.clone());
         let node = &mut self.nodes[number - 1];
         assert!(node.child.is_none(), "{number} runs");
         let base = node.base.to_str().unwrap();
@@ -202,12 +207,7 @@ impl Lab {
             Kind::Tomcat => {
                 let home = home.to_str().unwrap();
                 command.arg("java");
-                command.args([
-                    "-Xmx192m",
-                    "-XX:+UseSerialGC",
-                    "-XX:TieredStopAtLevel=1",
-                    "-Djava.net.preferIPv4Stack=true",
-                ]);
+                command.args(&java).arg("-Djava.net.preferIPv4Stack=true");
                 for module in ["lang", "io", "util", "util.concurrent"] {
                     command.arg(format!("--add-opens=java.base/java.{module}=ALL-UNNAMED"));
                 }
@@ -253,17 +253,26 @@ impl Lab {
 
     /// An orderly stop; its exit code.
     pub(super) fn stop(&mut self, number: usize) -> Option<i32> {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.pid(number)).unwrap());
         let mut child = self.nodes[number - 1].child.take().unwrap();
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
         wait_for("the end of a node", PATIENCE, || child.try_wait().unwrap()).code()
     }
 
+    /// The process of a node that runs.
+    pub(super) fn pid(&self, number: usize) -> u32 {
+        self.nodes[number - 1].child.as_ref().unwrap().id()
+    }
+
+    /// Where a node lives.
+    pub(super) fn namespace(&self, number: usize) -> &str {
+        &self.nodes[number - 1].namespace
+    }
+
     /// A program that runs where a node does.
     pub(super) fn spawn(&self, number: usize, program: &Path, words: &[&str]) -> Child {
-        let namespace = &self.nodes[number - 1].namespace;
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", namespace]).arg(program).args(words);
+        command.args(["netns", "exec", self.namespace(number)]).arg(program).args(words);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 

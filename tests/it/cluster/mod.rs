@@ -1,6 +1,8 @@
 //! A live cluster of real Tomcats and our node.
 
+mod hostile;
 mod lab;
+mod more;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -181,16 +183,18 @@ fn cluster_of_tomcat_6_times() {
     assert!(log.contains("MessageDispatchInterceptor took its place"), "{log}");
 }
 
+/// A Cluster element around the elements of a Channel, whose class names may begin with `t:`.
+fn channel(inside: &str) -> String {
+    let inside = inside.replace("'t:", "'org.apache.catalina.tribes.");
+    let channel = "org.apache.catalina.tribes.group.GroupChannel";
+    DEFAULT.replace("/>", &format!("><Channel className='{channel}'>{inside}</Channel></Cluster>"))
+}
+
 /// Acknowledged, synchronous, encrypted and static clusters: a session there and back.
 #[test]
 fn other_clusters() {
     let Some(mut lab) = Lab::new("other_clusters", &[Kind::Tomcat, Kind::Tandem]) else { return };
     let options = |number: u32| DEFAULT.replace("/>", &format!(" channelSendOptions='{number}'/>"));
-    let channel = |inside: &str| {
-        let inside = inside.replace("t:", "org.apache.catalina.tribes.");
-        let channel = "org.apache.catalina.tribes.group.GroupChannel";
-        DEFAULT.replace("/>", &format!("><Channel className='{channel}'>{inside}</Channel></Cluster>"))
-    };
     let encrypted = |algorithm: &str| {
         channel(&format!(
             "<Interceptor className='t:group.interceptors.EncryptInterceptor' encryptionAlgorithm='{algorithm}' encryptionKey='000102030405060708090a0b0c0d0e0f'/>\
