@@ -279,9 +279,46 @@ pub struct Overrides {
     pub nonfatal: u8,
 }
 
+/// `RLimitCPU`, `RLimitMEM` and `RLimitNPROC`: soft and hard limits of programs that requests run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rlimits {
+    /// Seconds of processor time.
+    pub cpu: Option<(Option<u64>, Option<u64>)>,
+    /// Bytes of memory.
+    pub memory: Option<(Option<u64>, Option<u64>)>,
+    /// Processes of the account.
+    pub processes: Option<(Option<u64>, Option<u64>)>,
+}
+
+impl Rlimits {
+    fn over(self, base: Self) -> Self {
+        Self {
+            cpu: self.cpu.or(base.cpu),
+            memory: self.memory.or(base.memory),
+            processes: self.processes.or(base.processes),
+        }
+    }
+
+    /// The limits as words of a shell, if there are any; `max` leaves a limit as it is.
+    pub fn shell_words(self) -> Option<String> {
+        let mut words = String::new();
+        for (flag, unit, limits) in [('t', 1, self.cpu), ('v', 1024, self.memory), ('p', 1, self.processes)] {
+            let (soft, hard) = limits.unwrap_or_default();
+            for (kind, limit) in [('S', soft), ('H', hard)] {
+                if let Some(limit) = limit {
+                    words += &format!("ulimit -{kind} -{flag} {}; ", limit.div_ceil(unit));
+                }
+            }
+        }
+        (!words.is_empty()).then_some(words)
+    }
+}
+
 /// Values per directory.
 #[derive(Clone, Default)]
 pub struct CoreDir {
+    /// RLimitCPU, RLimitMEM, RLimitNPROC.
+    pub rlimits: Rlimits,
     /// Options.
     pub options: OptionSet,
     /// AllowOverride; default none.
@@ -354,6 +391,7 @@ impl Conf for CoreDir {
             use_canonical_port, hostname_lookups, limit_body, limit_xml_body, signature, default_charset, force_type,
             handler, output_filters, input_filters, mmap, sendfile, read_buffer, max_ranges, max_overlaps,
             max_reversals, cgi_pass_auth, cgi_original_uri, qualify_redirect_url, encoded_slashes;
+            rlimits: add.rlimits.over(base.rlimits),
             options: add.options.over(base.options), etag: add.etag.over(base.etag), error_documents: error_documents
         )
     }

@@ -9,6 +9,7 @@ use crate::web::{Exchange, Wire};
 
 mod access_file;
 mod allow;
+pub mod cgi;
 mod chain;
 pub mod conditions;
 mod errors;
@@ -20,6 +21,7 @@ pub mod names;
 pub mod parts;
 mod respond;
 mod run;
+pub mod script;
 pub mod tls;
 mod vars;
 mod walk;

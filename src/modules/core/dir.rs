@@ -515,7 +515,18 @@ pub(super) fn allow_encoded_slashes(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done 
     Ok(())
 }
 
-/// `RLimit…`: soft and hard limits of programs, checked only.
-pub(super) fn rlimit(_: &mut Cmd<'_>, _: &Args<'_>) -> Done {
+/// `RLimit…`: the soft limit of programs, and the hard one; the same if it is not given.
+pub(super) fn rlimit(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    let limit = |word: &[u8]| match word.eq_ignore_ascii_case(b"max") {
+        true => None,
+        false => Some(leading_integer(word).0.and_then(|number| u64::try_from(number).ok()).unwrap_or(0)),
+    };
+    let limits = Some((limit(args.word(0)), args.opt(1).and_then(limit)));
+    let own = match cmd.directive.name {
+        "RLimitCPU" => &mut dir(cmd).rlimits.cpu,
+        "RLimitMEM" => &mut dir(cmd).rlimits.memory,
+        _ => &mut dir(cmd).rlimits.processes,
+    };
+    *own = limits;
     Ok(())
 }

@@ -79,15 +79,18 @@ pub(super) async fn in_server(ex: &mut Exchange) -> Outcome {
     if options & option::ANY_URI == 0 && ex.uri.first() != Some(&b'/') {
         return Outcome::Declined;
     }
-    if ex.sub_depth == 0 && ex.redirects == 0 {
+    if ex.sub_depth == 0 {
+        // Behind a redirect they are those of the first request.
+        let first = if ex.redirects > 0 { ex.env.get(b"REDIRECT_SCRIPT_URL").map(<[u8]>::to_vec) } else { None };
         let mut uri = std::mem::take(&mut ex.response.buffers[0]);
         uri.clear();
         push_server_url(ex, &mut uri);
-        uri.extend_from_slice(&ex.uri);
-        ex.env.set(b"SCRIPT_URI", &uri);
-        ex.response.buffers[0] = uri;
         let url = std::mem::take(&mut ex.uri);
-        ex.env.set(b"SCRIPT_URL", &url);
+        let shown = first.as_ref().unwrap_or(&url);
+        uri.extend_from_slice(shown);
+        ex.env.set(b"SCRIPT_URI", &uri);
+        ex.env.set(b"SCRIPT_URL", shown);
+        ex.response.buffers[0] = uri;
         ex.uri = url;
     }
     if ex.filename.is_empty() {
