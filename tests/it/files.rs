@@ -249,11 +249,7 @@ fn a_hanging_script_harms_only_its_own_request() {
     fs::set_permissions(site.path("cgi/hang.sh"), fs::Permissions::from_mode(0o755)).unwrap();
     fs::set_permissions(site.path("logs"), fs::Permissions::from_mode(0o777)).unwrap();
     let (cgi, socket) = (site.path("cgi"), site.path("logs/cgisock"));
-    let conf = format!(
-        "ScriptAlias /cgi {}\nScriptSock {}\nCGIDScriptTimeout 1\n",
-        cgi.display(),
-        socket.display()
-    );
+    let conf = format!("ScriptAlias /cgi {}\nScriptSock {}\nCGIDScriptTimeout 1\n", cgi.display(), socket.display());
     site.httpd_conf(&["alias", "cgid"], &conf);
     let server = site.start();
     let mut client = server.connect();

@@ -209,7 +209,8 @@ async fn respond(
             Head::Done(_, status) => break status,
             Head::Bad => {
                 let line = out.get(before..at).unwrap_or_default();
-                let line = line.rsplit(|byte| *byte == b'\n').find(|line| !line.is_empty()).unwrap_or_default().to_vec();
+                let line =
+                    line.rsplit(|byte| *byte == b'\n').find(|line| !line.is_empty()).unwrap_or_default().to_vec();
                 malformed(ex, kind.module, &line);
                 return faulty(ex, kind, running, (kept, &line), out.split_off(at)).await;
             }
