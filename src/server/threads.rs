@@ -268,6 +268,11 @@ impl Thread {
 
     fn drain(&self) {
         self.draining.set(true);
+        self.wake_idle();
+    }
+
+    /// Has idle connections look what is to be done.
+    fn wake_idle(&self) {
         let wakers: Vec<_> = self.idle.borrow().iter().flatten().cloned().collect();
         wakers.into_iter().for_each(Waker::wake);
     }
@@ -315,6 +320,7 @@ async fn work(thread: Rc<Thread>, mut orders: UnboundedReceiver<Order>) {
                 // Who waits in the queues is for the others that have these sockets.
                 accepting.drain(..).for_each(|(_, task)| task.abort());
                 thread.retiring.set(true);
+                thread.wake_idle();
             }
             Order::Drain => {
                 for (listener, task) in accepting.drain(..) {

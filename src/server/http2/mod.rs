@@ -167,7 +167,7 @@ async fn drive(mut protocol: Protocol, session: &Rc<Session>, place: &Place) {
             if let Some(what) = session.tap.over() {
                 return Poll::Ready(Woken::TooMuch(what));
             }
-            if ending == Ending::No && (session.thread.draining() || session.tap.leaving()) {
+            if ending == Ending::No && (session.tap.leaving() || has_to_go(session)) {
                 return Poll::Ready(Woken::Drain);
             }
             session.thread.wake_to_drain(place.index(), cx.waker());
@@ -211,6 +211,19 @@ enum Woken {
     TooMuch(&'static str),
     Drain,
     Late,
+}
+
+/// Whether the client is to come again by another connection, if at all: this thread's server ends, or nobody listens
+/// any more where this connection came.
+fn has_to_go(session: &Session) -> bool {
+    let conn = &session.conn;
+    let live = session.thread.fronts().live.clone();
+    if conn.generation.get() != live.generation.serial {
+        conn.generation.set(live.generation.serial);
+        conn.default_server.set(live.generation.select.default_server(conn.local));
+        conn.ending.set(!live.generation.globals.listens_on(conn.local));
+    }
+    conn.ending.get() || session.thread.draining() || session.thread.retiring()
 }
 
 /// When there is no point in waiting any longer, as things stand.
