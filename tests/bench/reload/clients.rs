@@ -1,5 +1,8 @@
 //! Clients that notice everything a reload may do to them, and the origin that answers them.
 
+// Shared by the benchmark and a test.
+#![allow(unreachable_pub, dead_code, clippy::unwrap_used)]
+
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};

@@ -1,6 +1,9 @@
 //! The life of the processes: who holds which rights, who starts whom again, what a reload keeps.
 
 mod actions;
+#[path = "../../bench/reload/clients.rs"]
+mod clients;
+mod reload;
 mod upgrade;
 
 use std::fs;

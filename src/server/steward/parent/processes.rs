@@ -24,6 +24,9 @@ use crate::net::link::{Link, MOST_FDS};
 /// A server that dies this soon after its start, this often in a row, is started again only after a pause.
 const SOON: (Duration, u32) = (Duration::from_secs(1), 3);
 
+/// The allocator of a server gives back within a second or so what a replaced configuration held.
+const MEMORY: (&str, &str) = ("_RJEM_MALLOC_CONF", "background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0");
+
 /// That pause.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -65,6 +68,7 @@ impl Steward {
         if self.background {
             command.stdout(Stdio::null());
         }
+        command.env(MEMORY.0, MEMORY.1);
         let child = tokio::process::Command::from(command).stdin(theirs.into_fd()).spawn()?;
         let server = self.known(pid_of(&child), own)?;
         let (events, number) = (self.events.clone(), server.number);
