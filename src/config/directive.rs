@@ -210,12 +210,17 @@ pub struct Cmd<'a> {
     pub warnings: &'a mut Vec<Warning>,
     /// Set by an `apply` that accepts words which are not obeyed, and must not be skipped.
     pub refused: bool,
+    /// Those words, where the directive's name alone would not tell.
+    pub refused_words: Option<String>,
     /// Set by the `apply` of a section row: how the walker goes on with the section's body.
     pub open: Option<Open>,
 }
 
 /// What runs when a block closes.
 pub(super) type Leave = fn(&mut Cmd<'_>) -> Result<(), String>;
+
+/// What takes the values of a body that belongs to no scope, with the section's own words.
+pub(super) type Take = fn(&mut Cmd<'_>, &Args<'_>, Slots) -> Result<(), String>;
 
 /// What a section row asks the walker to do with the section's body.
 pub enum Open {
@@ -242,6 +247,13 @@ pub enum Open {
         leave: Option<Leave>,
         /// What may stand inside, if it is not what may stand around it.
         places: Option<Places>,
+    },
+    /// Collect the body's per-directory values apart from every scope, for `leave`.
+    Detached {
+        /// Gets the values behind the body.
+        leave: Take,
+        /// What may stand inside.
+        places: Places,
     },
 }
 

@@ -57,6 +57,8 @@ pub struct Use {
     pub at: Position,
     /// What becomes of it: the row's, or refused for its words.
     pub support: Support,
+    /// The words that are refused, where the directive's name alone would not tell.
+    pub words: Option<String>,
 }
 
 /// What a walk collects.
@@ -250,7 +252,7 @@ impl<'r> Walk<'r> {
         }
         let calls = shape::calls(row, &node.args).map_err(fail)?;
         if matches!(row.support, Support::Missing | Support::Refused) {
-            self.uses.push(Use { row, at: at.clone(), support: row.support });
+            self.uses.push(Use { row, at: at.clone(), support: row.support, words: None });
         }
         let options = self.options();
         let behind_if = row.name.starts_with("<El") && scope.behind_if();
@@ -259,10 +261,10 @@ impl<'r> Walk<'r> {
             let words: Vec<&[u8]> = call.iter().map(Vec::as_slice).collect();
             let mut cmd = scope.cmd(row, &at, behind_if, options, &mut self.globals, &mut self.warnings);
             (row.apply)(&mut cmd, &Args { words: &words, raw: &node.args }).map_err(fail)?;
-            let refused = cmd.refused;
+            let (refused, words) = (cmd.refused, cmd.refused_words.take());
             open = cmd.open.take().or(open);
             if refused {
-                self.uses.push(Use { row, at: at.clone(), support: Support::Refused });
+                self.uses.push(Use { row, at: at.clone(), support: Support::Refused, words });
             }
         }
         match open {
@@ -356,6 +358,23 @@ impl<'r> Walk<'r> {
                 let mut cmd = scope.cmd(row, at, false, options, &mut self.globals, &mut self.warnings);
                 leave(&mut cmd).map_err(|message| fault(at, node, row, message))
             }
+            Open::Detached { leave, places } => {
+                enclosing.push(SectionKind::Block);
+                let (mut conf, mut inner) = (Slots::default(), Vec::new());
+                let mut nested = scope.inside(enclosing, parent, places);
+                nested.dir = &mut conf;
+                nested.sections = &mut inner;
+                nested.place = Place::Section(SectionKind::Block);
+                self.nodes(&node.children, &mut nested)?;
+                let mut cmd = scope.cmd(row, at, false, options, &mut self.globals, &mut self.warnings);
+                leave(&mut cmd, &Args { words: &[], raw: &node.args }, conf)
+                    .map_err(|message| fault(at, node, row, message))?;
+                if cmd.refused {
+                    let words = cmd.refused_words.take();
+                    self.uses.push(Use { row, at: at.clone(), support: Support::Refused, words });
+                }
+                Ok(())
+            }
         }
     }
 }
@@ -395,6 +414,7 @@ impl Scope<'_> {
             globals,
             warnings,
             refused: false,
+            refused_words: None,
             open: None,
         }
     }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use crate::base::addr::{Subnet, SubnetError};
 use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Server, Shape, Slots, row};
 use crate::logs::{self, Level};
-use crate::modules::authz_core::Limit;
 use crate::modules::rows::nothing;
 use crate::modules::{authz_host, slot};
+use crate::pipe::authz::Limit;
 use crate::pipe::{Hook, Module, Outcome, Phase, Run, Waiting};
 use crate::web::Exchange;
 
@@ -91,10 +91,6 @@ impl AccessDir {
     }
 }
 
-fn limit_of(cmd: &Cmd<'_>) -> Limit {
-    cmd.limited.map_or_else(Limit::default, |(methods, except)| Limit::new(methods.clone(), *except))
-}
-
 fn order(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     let order = match args.word(0) {
         word if word.eq_ignore_ascii_case(b"allow,deny") => Order::AllowDeny,
@@ -102,7 +98,7 @@ fn order(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
         word if word.eq_ignore_ascii_case(b"mutual-failure") => Order::MutualFailure,
         _ => return Err("unknown order".to_owned()),
     };
-    let limit = limit_of(cmd);
+    let limit = Limit::of(cmd);
     cmd.dir_conf::<AccessDir>().orders.push((limit, order));
     Ok(())
 }
@@ -131,13 +127,13 @@ fn whom(args: &Args<'_>) -> Result<Whom, String> {
 }
 
 fn allow(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
-    let rule = (limit_of(cmd), whom(args)?);
+    let rule = (Limit::of(cmd), whom(args)?);
     cmd.dir_conf::<AccessDir>().allows.push(rule);
     Ok(())
 }
 
 fn deny(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
-    let rule = (limit_of(cmd), whom(args)?);
+    let rule = (Limit::of(cmd), whom(args)?);
     cmd.dir_conf::<AccessDir>().denies.push(rule);
     Ok(())
 }
@@ -148,7 +144,7 @@ fn satisfy(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
         word if word.eq_ignore_ascii_case(b"any") => true,
         _ => return Err("Satisfy either 'any' or 'all'.".to_owned()),
     };
-    let limit = limit_of(cmd);
+    let limit = Limit::of(cmd);
     cmd.dir_conf::<AccessDir>().any.push((limit, any));
     Ok(())
 }

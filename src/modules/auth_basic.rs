@@ -8,7 +8,10 @@ use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Server, Shape
 use crate::expr::{Scratch, Template};
 use crate::logs::{self, Level};
 use crate::modules::rows::nothing;
-use crate::modules::{authn_anon, authn_core, authn_file, slot};
+use crate::modules::authn_core::{self, Chosen};
+use crate::modules::passwords::{realm_hash, same};
+use crate::modules::slot;
+use crate::pipe::authn::Answer;
 use crate::pipe::{Hook, Module, Outcome, Phase, Run, Waiting};
 use crate::web::{Exchange, ProxyKind};
 
@@ -28,7 +31,7 @@ pub const MODULE: Module = Module {
 #[derive(Clone, Default)]
 pub struct BasicDir {
     /// AuthBasicProvider, in order.
-    providers: Option<Vec<Provider>>,
+    providers: Option<Vec<Chosen>>,
     /// AuthBasicAuthoritative, default on.
     authoritative: Option<bool>,
     /// AuthBasicFake; the inner `None` is `off`.
@@ -45,42 +48,6 @@ impl Conf for BasicDir {
     }
 }
 
-/// Who knows users and passwords.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Provider {
-    /// A text file.
-    File,
-    /// Anybody who leaves an address.
-    Anon,
-    /// What others have said before: kept by nobody here, so that the next is asked.
-    Cache,
-    /// One that does not work here yet: every request that needs it fails.
-    Unavailable(&'static str),
-}
-
-/// Providers with the module that must be loaded for each.
-const PROVIDERS: &[(&str, &str, Provider)] = &[
-    ("file", "authn_file_module", Provider::File),
-    ("anon", "authn_anon_module", Provider::Anon),
-    ("dbm", "authn_dbm_module", Provider::Unavailable("dbm")),
-    ("dbd", "authn_dbd_module", Provider::Unavailable("dbd")),
-    ("socache", "authn_socache_module", Provider::Cache),
-    ("ldap", "authnz_ldap_module", Provider::Unavailable("ldap")),
-];
-
-/// What a provider says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// The password is right.
-    Granted,
-    /// The password is wrong.
-    Denied,
-    /// No such user.
-    NotFound,
-    /// It cannot tell.
-    Failed,
-}
-
 /// The directives.
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
@@ -93,6 +60,7 @@ pub const DIRECTIVES: &[Directive] = &[
 /// The hooks.
 pub const HOOKS: &[Hook] = &[
     Hook { phase: Phase::Authn, order: 0, wants: is_basic, run: Run::Wait(authenticate) },
+    Hook { phase: Phase::Challenge, order: 0, wants: is_basic, run: Run::Now(challenge) },
     Hook { phase: Phase::Fixups, order: 10, wants: fakes, run: Run::Now(put_fake) },
 ];
 
@@ -104,20 +72,9 @@ fn fakes(_: &Server, dir: &Slots) -> bool {
     dir.get::<BasicDir>().is_some_and(|conf| matches!(conf.fake, Some(Some(_))))
 }
 
-fn find(cmd: &Cmd<'_>, name: &[u8]) -> Option<Provider> {
-    let known = PROVIDERS.iter().find(|(known, ..)| known.as_bytes() == name)?;
-    cmd.globals.modules.contains(&known.1).then_some(known.2)
-}
-
-/// Whether a provider of this name is there.
-pub fn is_provider(cmd: &Cmd<'_>, name: &[u8]) -> bool {
-    find(cmd, name).is_some()
-}
-
 fn provider(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
-    let word = args.word(0);
-    let Some(provider) = find(cmd, word) else { return Err(format!("Unknown Authn provider: {}", latin1(word))) };
-    cmd.dir_conf::<BasicDir>().providers.get_or_insert_default().push(provider);
+    let chosen = authn_core::choose(cmd, args.word(0))?;
+    cmd.dir_conf::<BasicDir>().providers.get_or_insert_default().push(chosen);
     Ok(())
 }
 
@@ -161,12 +118,14 @@ fn is_forward(ex: &Exchange) -> bool {
 }
 
 /// Asks for user and password.
-pub fn challenge(ex: &mut Exchange) {
-    let mut value = b"Basic realm=\"".to_vec();
-    value.extend_from_slice(authn_core::realm(ex).unwrap_or_default());
-    value.push(b'"');
+fn challenge(ex: &mut Exchange) -> Outcome {
+    if !authn_core::is(ex, b"basic") {
+        return Outcome::Declined;
+    }
+    let value = [b"Basic realm=\"", &*authn_core::realm(ex).unwrap_or_default(), b"\""].concat();
     let name: &[u8] = if is_forward(ex) { b"Proxy-Authenticate" } else { b"WWW-Authenticate" };
     ex.err_headers_out.set(name, &value);
+    Outcome::Ok
 }
 
 fn refuse(ex: &mut Exchange) -> Outcome {
@@ -209,6 +168,9 @@ fn credentials(value: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
 
 fn authenticate(ex: &mut Exchange) -> Waiting<'_> {
     Box::pin(async move {
+        if !authn_core::is(ex, b"basic") {
+            return Outcome::Declined;
+        }
         if authn_core::realm(ex).is_none() {
             logs::error!(ex, Level::Error, "auth_basic", "AH01615: need AuthName: {}", logs::Bytes(&ex.uri));
             return Outcome::Status(500);
@@ -226,34 +188,9 @@ fn authenticate(ex: &mut Exchange) -> Waiting<'_> {
             );
             return refuse(ex);
         };
-        ex.user = Some(user);
-        let conf = ex.dir::<BasicDir>();
-        let authoritative = conf.and_then(|conf| conf.authoritative).unwrap_or(true);
-        let providers = conf.and_then(|conf| conf.providers.clone()).unwrap_or_else(|| vec![Provider::File]);
-        let digest = conf.and_then(|conf| conf.digest).unwrap_or(false);
-        let mut answer = Answer::NotFound;
-        for provider in providers {
-            answer = match provider {
-                Provider::File => authn_file::check(ex, &password, digest).await,
-                // It knows no digests.
-                Provider::Anon if digest => Answer::Failed,
-                Provider::Anon => authn_anon::check(ex, &password),
-                Provider::Cache => Answer::NotFound,
-                Provider::Unavailable(name) => {
-                    logs::error!(
-                        ex,
-                        Level::Error,
-                        "auth_basic",
-                        "the authentication provider '{name}' is not available here"
-                    );
-                    Answer::Failed
-                }
-            };
-            if answer != Answer::NotFound {
-                break;
-            }
-        }
-        let user = ex.user.clone().unwrap_or_default();
+        let authoritative = ex.dir::<BasicDir>().and_then(|conf| conf.authoritative).unwrap_or(true);
+        let answer = ask(ex, &user, &password).await;
+        ex.user = Some(user.clone());
         match answer {
             Answer::Granted => Outcome::Ok,
             Answer::NotFound | Answer::Denied if !authoritative && answer != Answer::Denied => Outcome::Declined,
@@ -282,6 +219,22 @@ fn authenticate(ex: &mut Exchange) -> Waiting<'_> {
             Answer::Failed => Outcome::Status(500),
         }
     })
+}
+
+/// What the providers say of this user and password.
+async fn ask(ex: &Exchange, user: &[u8], password: &[u8]) -> Answer {
+    let conf = ex.dir::<BasicDir>();
+    let providers = conf.and_then(|conf| conf.providers.as_deref());
+    if conf.and_then(|conf| conf.digest) != Some(true) {
+        return authn_core::ask(ex, providers, user, None, Some(password)).await.answer;
+    }
+    let realm = authn_core::realm(ex).unwrap_or_default();
+    let reply = authn_core::ask(ex, providers, user, Some(&realm), None).await;
+    match (reply.answer, reply.hash) {
+        (Answer::Granted, Some(hash)) if same(&realm_hash(user, &realm, password), &hash) => Answer::Granted,
+        (Answer::Granted, _) => Answer::Denied,
+        (answer, _) => answer,
+    }
 }
 
 /// Gives the backend a user and password that the configuration names.

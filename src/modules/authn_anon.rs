@@ -2,11 +2,10 @@
 
 use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Shape, row};
 use crate::logs::{self, Level};
-use crate::modules::auth_basic::Answer;
 use crate::modules::rows::nothing;
 use crate::modules::slot;
 use crate::pipe::Module;
-use crate::web::Exchange;
+use crate::pipe::authn::{Answer, Ask, Provider, Replying, Ways};
 
 /// The module.
 pub const MODULE: Module = Module {
@@ -70,12 +69,20 @@ fn set(cmd: &mut Cmd<'_>, args: &Args<'_>, which: fn(&mut AnonDir) -> &mut bool)
     Ok(())
 }
 
-/// What becomes of the request's user with this password.
-pub fn check(ex: &Exchange, password: &[u8]) -> Answer {
-    let Some(conf) = ex.dir::<AnonDir>().filter(|conf| conf.any_user || !conf.users.is_empty()) else {
+/// Anybody who leaves an address.
+pub const PROVIDER: Provider = Provider {
+    name: "anon",
+    module: "authn_anon_module",
+    ask: Some(Ways { password: |ask, password| -> Replying<'_> { Box::pin(async move { check(ask, password).into() }) }, hash: None }),
+    keep: None,
+};
+
+/// What becomes of the user with this password.
+fn check(ask: Ask<'_>, password: &[u8]) -> Answer {
+    let Some(conf) = ask.dir.get::<AnonDir>().filter(|conf| conf.any_user || !conf.users.is_empty()) else {
         return Answer::NotFound;
     };
-    let user = ex.user.as_deref().unwrap_or_default();
+    let user = ask.user;
     let known = conf.any_user
         || (user.is_empty() && conf.no_user)
         || conf.users.iter().any(|known| known.eq_ignore_ascii_case(user));
@@ -89,7 +96,7 @@ pub fn check(ex: &Exchange, password: &[u8]) -> Answer {
     }
     if conf.log {
         let password = logs::Bytes(password);
-        logs::error!(ex, Level::Info, "authn_anon", "AH01672: Anonymous: Passwd <{}> Accepted", password);
+        logs::error!(ask.ex, Level::Info, "authn_anon", "AH01672: Anonymous: Passwd <{}> Accepted", password);
     }
     Answer::Granted
 }

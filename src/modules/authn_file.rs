@@ -3,17 +3,13 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use base64::Engine as _;
-use md5::{Digest as _, Md5};
-use sha1::Sha1;
-
 use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Shape, row};
 use crate::logs::{self, Errno, Level};
-use crate::modules::auth_basic::Answer;
+use crate::modules::passwords::is_password;
 use crate::modules::rows::nothing;
-use crate::modules::{authn_core, slot};
+use crate::modules::slot;
 use crate::pipe::Module;
-use crate::web::Exchange;
+use crate::pipe::authn::{Answer, Ask, Provider, Reply, Replying, Ways};
 
 /// The module.
 pub const MODULE: Module = Module {
@@ -52,40 +48,58 @@ fn user_file(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether this is the password of the request's user. Reading the file and hashing happen off the thread that serves
-/// requests: a good hash is slow on purpose.
-///
-/// With `digest` the file is one of htdigest: lines of user, realm and hash of the three.
-pub async fn check(ex: &mut Exchange, password: &[u8], digest: bool) -> Answer {
-    let Some(file) = ex.dir::<FileDir>().and_then(|conf| conf.file.clone()) else {
-        logs::error!(ex, Level::Error, "authn_file", "AH01619: AuthUserFile not specified in the configuration");
-        return Answer::Failed;
+/// Users in a file of htpasswd or htdigest.
+pub const PROVIDER: Provider = Provider {
+    name: "file",
+    module: "authn_file_module",
+    ask: Some(Ways { password, hash: Some(hash) }),
+    keep: None,
+};
+
+/// Whether this is the password of the user.
+fn password<'a>(ask: Ask<'a>, password: &'a [u8]) -> Replying<'a> {
+    let password = password.to_vec();
+    Box::pin(read(ask, move |text, user, _| {
+        let Some(hash) = hash_of(text, user) else { return Answer::NotFound.into() };
+        let answer = if is_password(&password, hash) { Answer::Granted } else { Answer::Denied };
+        Reply { answer, hash: Some(hash.to_vec()) }
+    }))
+}
+
+/// The hash of user, realm and password.
+fn hash(ask: Ask<'_>) -> Replying<'_> {
+    Box::pin(read(ask, |text, user, realm| match digest_of(text, user, realm) {
+        Some(hash) => Reply { answer: Answer::Granted, hash: Some(hash.to_vec()) },
+        None => Answer::NotFound.into(),
+    }))
+}
+
+/// Reading the file and hashing happen off the thread that serves requests: a good hash is slow on purpose.
+async fn read(ask: Ask<'_>, find: impl FnOnce(&[u8], &[u8], &[u8]) -> Reply + Send + 'static) -> Reply {
+    let Some(file) = ask.dir.get::<FileDir>().and_then(|conf| conf.file.clone()) else {
+        let text = "AH01619: AuthUserFile not specified in the configuration";
+        logs::error!(ask.ex, Level::Error, "authn_file", "{text}");
+        return Answer::Failed.into();
     };
-    let (user, password) = (ex.user.clone().unwrap_or_default(), password.to_vec());
+    let (user, realm) = (ask.user.to_vec(), ask.realm.unwrap_or_default().to_vec());
     let path = file.clone();
-    let realm = authn_core::realm(ex).filter(|_| digest).map(<[u8]>::to_vec);
     let task = tokio::task::spawn_blocking(move || {
         let text = std::fs::read(Path::new(std::ffi::OsStr::from_bytes(&path)))?;
-        Ok::<_, std::io::Error>(match &realm {
-            Some(realm) => digest_of(&text, &user, realm).map(|hash| is_digest(&user, realm, &password, hash)),
-            None => hash_of(&text, &user).map(|hash| is_password(&password, hash)),
-        })
+        Ok::<_, std::io::Error>(find(&text, &user, &realm))
     });
     match task.await {
-        Ok(Ok(Some(true))) => Answer::Granted,
-        Ok(Ok(Some(false))) => Answer::Denied,
-        Ok(Ok(None)) => Answer::NotFound,
+        Ok(Ok(reply)) => reply,
         Ok(Err(error)) => {
             logs::error!(
-                ex,
+                ask.ex,
                 Level::Error,
                 "authn_file",
                 Errno::from(&error) => "AH01620: Could not open password file: {}",
                 logs::Bytes(&file)
             );
-            Answer::Failed
+            Answer::Failed.into()
         }
-        Err(_) => Answer::Failed,
+        Err(_) => Answer::Failed.into(),
     }
 }
 
@@ -111,84 +125,6 @@ fn digest_of<'a>(text: &'a [u8], user: &[u8], realm: &[u8]) -> Option<&'a [u8]> 
         let mut words = line.splitn(3, |byte| *byte == b':');
         (words.next()? == user && words.next()? == realm).then(|| words.next().unwrap_or_default())
     })
-}
-
-/// Whether `hash` is that of user, realm and password.
-fn is_digest(user: &[u8], realm: &[u8], password: &[u8], hash: &[u8]) -> bool {
-    let digest = Md5::digest([user, b":", realm, b":", password].concat());
-    let text: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    same(text.as_bytes(), hash)
-}
-
-/// Whether `hash` was made of this password by any of htpasswd's ways: bcrypt, apr1, SHA-1, or crypt(3)'s.
-pub fn is_password(password: &[u8], hash: &[u8]) -> bool {
-    let computed = if let Some(rest) = hash.strip_prefix(b"$apr1$") {
-        let salt = rest.split(|byte| *byte == b'$').next().unwrap_or_default();
-        apr1(password, &salt[..salt.len().min(8)])
-    } else if hash.starts_with(b"{SHA}") {
-        let digest = Sha1::digest(password);
-        [b"{SHA}".as_slice(), base64::engine::general_purpose::STANDARD.encode(digest).as_bytes()].concat()
-    } else {
-        let Ok(hash) = std::str::from_utf8(hash) else { return false };
-        // An empty or locked entry (`*`, `!`) is no hash at all.
-        return hash.len() >= 13 && pwhash::unix::verify(password, hash);
-    };
-    same(&computed, hash)
-}
-
-/// Comparison that takes the same time wherever the difference is.
-fn same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).fold(0, |sum, (a, b)| sum | (a ^ b)) == 0
-}
-
-/// The MD5 scheme of htpasswd: a thousand rounds over password and salt, in an alphabet of its own.
-fn apr1(password: &[u8], salt: &[u8]) -> Vec<u8> {
-    let mut inner = Md5::new();
-    inner.update(password);
-    inner.update(salt);
-    inner.update(password);
-    let inner = inner.finalize();
-
-    let mut first = Md5::new();
-    first.update(password);
-    first.update(b"$apr1$");
-    first.update(salt);
-    for chunk in password.chunks(16) {
-        first.update(&inner[..chunk.len()]);
-    }
-    let mut bits = password.len();
-    while bits != 0 {
-        first.update(if bits & 1 == 1 { &[0][..] } else { &password[..1] });
-        bits >>= 1;
-    }
-    let mut digest = first.finalize();
-
-    for round in 0..1000 {
-        let mut next = Md5::new();
-        next.update(if round % 2 == 1 { password } else { &digest[..] });
-        if round % 3 != 0 {
-            next.update(salt);
-        }
-        if round % 7 != 0 {
-            next.update(password);
-        }
-        next.update(if round % 2 == 1 { &digest[..] } else { password });
-        digest = next.finalize();
-    }
-
-    const ALPHABET: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    let mut out = [b"$apr1$", salt, b"$"].concat();
-    let mut push = |mut value: u32, count: usize| {
-        for _ in 0..count {
-            out.push(ALPHABET[(value & 63) as usize]);
-            value >>= 6;
-        }
-    };
-    for (a, b, c) in [(0, 6, 12), (1, 7, 13), (2, 8, 14), (3, 9, 15), (4, 10, 5)] {
-        push(u32::from(digest[a]) << 16 | u32::from(digest[b]) << 8 | u32::from(digest[c]), 4);
-    }
-    push(u32::from(digest[11]), 2);
-    out
 }
 
 #[cfg(test)]

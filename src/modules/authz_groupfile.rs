@@ -3,10 +3,9 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::sync::Arc;
 
-use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Shape, row};
+use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Shape, Slots, row};
 use crate::logs::{self, Errno, Level};
-use crate::modules::authz_core::Verdict;
-use crate::modules::authz_core::providers::{Need, Text};
+use crate::pipe::authz::{Need, Text, Verdict};
 use crate::modules::rows::nothing;
 use crate::modules::slot;
 use crate::pipe::Module;
@@ -55,8 +54,8 @@ fn group_file(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
 }
 
 /// The groups of a user; the error is for the log.
-fn groups_of(ex: &Exchange, user: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let Some(file) = ex.dir::<GroupFile>().and_then(|conf| conf.file.as_deref()) else {
+fn groups_of(ex: &Exchange, dir: &Slots, user: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let Some(file) = dir.get::<GroupFile>().and_then(|conf| conf.file.as_deref()) else {
         logs::error!(ex, Level::Error, "authz_groupfile", "AH01664: No group file was specified in the configuration");
         return None;
     };
@@ -90,9 +89,9 @@ fn groups_in(text: &[u8], user: &[u8]) -> Vec<Vec<u8>> {
     found
 }
 
-fn member(ex: &Exchange, wanted: impl Fn(&[u8]) -> bool) -> Verdict {
+fn member(ex: &Exchange, dir: &Slots, wanted: impl Fn(&[u8]) -> bool) -> Verdict {
     let Some(user) = ex.user.as_deref() else { return Verdict::DeniedNoUser };
-    let Some(groups) = groups_of(ex, user) else { return Verdict::Denied };
+    let Some(groups) = groups_of(ex, dir, user) else { return Verdict::Denied };
     if groups.is_empty() {
         logs::error!(
             ex,
@@ -101,7 +100,7 @@ fn member(ex: &Exchange, wanted: impl Fn(&[u8]) -> bool) -> Verdict {
             "AH01666: Authorization of user {} to access {} failed, reason: user doesn't appear in group file ({}).",
             logs::Bytes(user),
             logs::Bytes(&ex.uri),
-            logs::Bytes(ex.dir::<GroupFile>().and_then(|conf| conf.file.as_deref()).unwrap_or_default())
+            logs::Bytes(dir.get::<GroupFile>().and_then(|conf| conf.file.as_deref()).unwrap_or_default())
         );
         return Verdict::Denied;
     }
@@ -122,9 +121,9 @@ fn member(ex: &Exchange, wanted: impl Fn(&[u8]) -> bool) -> Verdict {
 struct Group(Text);
 
 impl Need for Group {
-    fn check(&self, ex: &Exchange) -> Verdict {
+    fn check(&self, ex: &Exchange, dir: &Slots) -> Verdict {
         let names = self.0.words(ex);
-        member(ex, |group| names.iter().any(|name| name == group))
+        member(ex, dir, |group| names.iter().any(|name| name == group))
     }
 }
 
@@ -136,12 +135,12 @@ pub fn group(cmd: &Cmd<'_>, text: &[u8]) -> Result<Arc<dyn Need>, String> {
 struct FileGroup;
 
 impl Need for FileGroup {
-    fn check(&self, ex: &Exchange) -> Verdict {
+    fn check(&self, ex: &Exchange, dir: &Slots) -> Verdict {
         if ex.user.is_none() {
             return Verdict::DeniedNoUser;
         }
         let Some(owner) = super::authz_owner::file_group(ex) else { return Verdict::Denied };
-        member(ex, |group| group == owner.as_bytes())
+        member(ex, dir, |group| group == owner.as_bytes())
     }
 }
 

@@ -4,10 +4,9 @@ use std::net::{IpAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 
 use crate::base::addr::{IpSet, Subnet, SubnetError};
-use crate::config::{Cmd, Directive, ModuleRow, latin1};
+use crate::config::{Cmd, Directive, ModuleRow, Slots, latin1};
 use crate::logs::{self, Level};
-use crate::modules::authz_core::Verdict;
-use crate::modules::authz_core::providers::{Need, Text, words};
+use crate::pipe::authz::{Need, Text, words, Verdict};
 use crate::modules::rows::nothing;
 use crate::pipe::Module;
 use crate::web::Exchange;
@@ -39,7 +38,7 @@ pub fn client(ex: &Exchange) -> Option<IpAddr> {
 struct Ip(IpSet);
 
 impl Need for Ip {
-    fn check(&self, ex: &Exchange) -> Verdict {
+    fn check(&self, ex: &Exchange, _: &Slots) -> Verdict {
         granted(client(ex).is_some_and(|address| self.0.contains(address)))
     }
 }
@@ -66,7 +65,7 @@ pub fn ip(_: &Cmd<'_>, text: &[u8]) -> Result<Arc<dyn Need>, String> {
 struct Local;
 
 impl Need for Local {
-    fn check(&self, ex: &Exchange) -> Verdict {
+    fn check(&self, ex: &Exchange, _: &Slots) -> Verdict {
         let Some(address) = client(ex) else { return Verdict::Denied };
         granted(address.to_canonical().is_loopback() || address == ex.conn.local.ip().to_canonical())
     }
@@ -132,7 +131,7 @@ pub fn in_domain(domain: &[u8], what: &[u8]) -> bool {
 struct Host(Text);
 
 impl Need for Host {
-    fn check(&self, ex: &Exchange) -> Verdict {
+    fn check(&self, ex: &Exchange, _: &Slots) -> Verdict {
         let Some(name) = client_name(ex) else {
             logs::error!(
                 ex,
@@ -160,7 +159,7 @@ pub fn host(cmd: &Cmd<'_>, text: &[u8]) -> Result<Arc<dyn Need>, String> {
 struct ForwardDns(Text);
 
 impl Need for ForwardDns {
-    fn check(&self, ex: &Exchange) -> Verdict {
+    fn check(&self, ex: &Exchange, _: &Slots) -> Verdict {
         let Some(address) = client(ex) else { return Verdict::Denied };
         let Some(names) = ex.ext.get::<Names>() else { return Verdict::Denied };
         granted(self.names(ex).iter().any(|wanted| {

@@ -3,10 +3,9 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 
-use crate::config::{Cmd, Directive, ModuleRow};
+use crate::config::{Cmd, Directive, ModuleRow, Slots};
 use crate::logs::{self, Level};
-use crate::modules::authz_core::Verdict;
-use crate::modules::authz_core::providers::Need;
+use crate::pipe::authz::{Need, Verdict};
 use crate::modules::rows::nothing;
 use crate::pipe::Module;
 use crate::web::Exchange;
@@ -29,7 +28,7 @@ pub const DIRECTIVES: &[Directive] = &[];
 struct FileOwner;
 
 impl Need for FileOwner {
-    fn check(&self, ex: &Exchange) -> Verdict {
+    fn check(&self, ex: &Exchange, _: &Slots) -> Verdict {
         let Some(user) = &ex.user else { return Verdict::DeniedNoUser };
         let uid = ex.finfo.as_ref().map(|file| nix::unistd::Uid::from_raw(file.uid()));
         let owner = uid.and_then(|uid| nix::unistd::User::from_uid(uid).ok().flatten());

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::config::{Cmd, Directive, ModuleRow};
+use crate::config::{Cmd, Directive, ModuleRow, Slots};
 use crate::logs::{self, Level};
-use crate::modules::authz_core::Verdict;
-use crate::modules::authz_core::providers::{Need, Text};
+use crate::pipe::authz::{Need, Text, Verdict};
 use crate::modules::rows::nothing;
 use crate::pipe::Module;
 use crate::web::Exchange;
@@ -28,7 +27,7 @@ pub const DIRECTIVES: &[Directive] = &[];
 struct User(Text);
 
 impl Need for User {
-    fn check(&self, ex: &Exchange) -> Verdict {
+    fn check(&self, ex: &Exchange, _: &Slots) -> Verdict {
         let Some(user) = &ex.user else { return Verdict::DeniedNoUser };
         if self.0.words(ex).iter().any(|named| named == user) {
             return Verdict::Granted;
@@ -53,7 +52,7 @@ pub fn user(cmd: &Cmd<'_>, text: &[u8]) -> Result<Arc<dyn Need>, String> {
 struct ValidUser;
 
 impl Need for ValidUser {
-    fn check(&self, ex: &Exchange) -> Verdict {
+    fn check(&self, ex: &Exchange, _: &Slots) -> Verdict {
         if ex.user.is_some() { Verdict::Granted } else { Verdict::DeniedNoUser }
     }
 }

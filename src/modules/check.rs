@@ -76,16 +76,19 @@ pub(super) fn directory(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     if path.is_dir() { Ok(()) } else { Err(format!("{}: directory '{shown}' does not exist", cmd.directive.name)) }
 }
 
+/// Shared object caches: name, module, and whether it is there. Those of one machine are the process's own memory.
+pub(super) const SOCACHES: &[(&str, &str, bool)] = &[
+    ("default", "socache_shmcb_module", true),
+    ("shmcb", "socache_shmcb_module", true),
+    ("dbm", "socache_dbm_module", true),
+    ("memcache", "socache_memcache_module", false),
+    ("redis", "socache_redis_module", false),
+];
+
 /// The shared object caches of the loaded modules.
 pub(super) fn socaches(cmd: &Cmd<'_>) -> Vec<&'static str> {
-    let kinds = [
-        ("default", "socache_shmcb_module"),
-        ("shmcb", "socache_shmcb_module"),
-        ("dbm", "socache_dbm_module"),
-        ("memcache", "socache_memcache_module"),
-        ("redis", "socache_redis_module"),
-    ];
-    kinds.into_iter().filter(|(_, id)| cmd.globals.modules.contains(id)).map(|(name, _)| name).collect()
+    let loaded = SOCACHES.iter().filter(|(_, id, _)| cmd.globals.modules.contains(id));
+    loaded.map(|(name, ..)| *name).collect()
 }
 
 /// The first word names a shared object cache, arguments behind a colon.

@@ -17,6 +17,7 @@ pub mod authn_core;
 pub mod authn_dbd;
 pub mod authn_dbm;
 pub mod authn_file;
+pub mod authn_providers;
 pub mod authn_socache;
 pub mod authnz_fcgi;
 pub mod authnz_ldap;
@@ -83,6 +84,7 @@ pub mod mime;
 pub mod mime_magic;
 pub mod mpm;
 pub mod negotiation;
+mod passwords;
 pub mod proxy;
 pub mod proxy_ajp;
 pub mod proxy_balancer;
@@ -138,6 +140,18 @@ pub fn find_directive(name: &[u8], loaded: &[&str]) -> Option<&'static Directive
         .filter(|module| loaded.contains(&module.row.id))
         .flat_map(|module| module.row.directives)
         .find(|row| row.name.as_bytes().eq_ignore_ascii_case(name))
+}
+
+/// What a module brings that directives of others name, and whether it is there: `Require` words, providers of
+/// authentication, shared object caches.
+pub fn words(id: &str) -> Vec<(String, bool)> {
+    let required = authz_core::providers::PROVIDERS.iter().filter(|row| row.module == id);
+    let required = required.map(|row| (format!("Require {}", row.name), row.parse.is_some()));
+    let asked = authn_providers::PROVIDERS.iter().filter(|row| row.module == id);
+    let asked = asked.map(|row| (format!("Auth*Provider {}", row.name), row.ask.is_some()));
+    let caches = check::SOCACHES.iter().filter(|row| row.1 == id && row.0 != "default");
+    let caches = caches.map(|row| (format!("socache {}", row.0), row.2));
+    required.chain(asked).chain(caches).collect()
 }
 
 /// The name under which the log shows the module with this identifier, if `written` means it: the name itself, with

@@ -372,6 +372,7 @@ mod tests {
             globals: &mut Globals::default(),
             warnings: &mut Vec::new(),
             refused: false,
+            refused_words: None,
             open: None,
         })
     }

@@ -9,6 +9,8 @@ use crate::web::{Exchange, Wire};
 
 mod access_file;
 mod allow;
+pub mod authn;
+pub mod authz;
 pub mod cgi;
 mod chain;
 pub mod conditions;
@@ -61,6 +63,8 @@ pub enum Phase {
     Authn,
     /// May they.
     Authz,
+    /// Authz said 401: all hooks run and put their challenge into the answer.
+    Challenge,
     /// Content type, handler.
     TypeChecker,
     /// Last changes.

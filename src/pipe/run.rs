@@ -321,7 +321,10 @@ async fn permit(ex: &mut Exchange) -> Outcome {
         return Outcome::Status(500);
     }
     match first(ex, Phase::Authz).await {
-        Outcome::Ok => Outcome::Ok,
+        Outcome::Status(401) => {
+            all(ex, Phase::Challenge).await;
+            Outcome::Status(401)
+        }
         Outcome::Declined => nobody(ex, "check authorization"),
         outcome => outcome,
     }

@@ -124,7 +124,10 @@ pub fn support() -> String {
                    # obeyed: it works. no effect: accepted, there is nothing here for it to set.\n\
                    # warned: checked, without effect yet. refused: checked by -t, the server does not start with it.\n"
         .to_owned();
-    for module in modules::ALL.iter().filter(|module| !module.row.directives.is_empty()) {
+    for module in modules::ALL {
+        if module.row.directives.is_empty() && modules::words(module.row.id).is_empty() {
+            continue;
+        }
         let _ = writeln!(out, "\n{}", module.row.file);
         let mut rows: Vec<_> = module.row.directives.iter().collect();
         rows.sort_by_key(|row| row.name.trim_start_matches('<').to_ascii_lowercase());
@@ -137,6 +140,9 @@ pub fn support() -> String {
                 Support::Refused => "refused",
             };
             let _ = writeln!(out, "  {name:<32} {status}");
+        }
+        for (name, obeyed) in modules::words(module.row.id) {
+            let _ = writeln!(out, "  {name:<32} {}", if obeyed { "obeyed" } else { "refused" });
         }
     }
     out

@@ -270,11 +270,13 @@ impl Messages {
     /// Names what is not obeyed.
     fn uses(&mut self, uses: &[Use]) {
         let list = |support: Support| {
-            let mut named: Vec<(&str, String, usize)> = Vec::new();
+            let mut named: Vec<(String, String, usize)> = Vec::new();
             for found in uses.iter().filter(|found| found.support == support) {
-                match named.iter_mut().find(|(name, _, _)| *name == found.row.name) {
+                let words = found.words.as_deref().map(|words| format!(" {words}")).unwrap_or_default();
+                let name = format!("{}{words}", found.row.name);
+                match named.iter_mut().find(|(known, _, _)| *known == name) {
                     Some((_, _, more)) => *more += 1,
-                    None => named.push((found.row.name, format!("{}:{}", found.at.file, found.at.line), 0)),
+                    None => named.push((name, format!("{}:{}", found.at.file, found.at.line), 0)),
                 }
             }
             let shown = named.into_iter().map(|(name, at, more)| match more {

@@ -166,6 +166,8 @@ fn entries(site: &Site, seen: &mut usize) -> String {
         if let Some((front, rest)) = line.split_once("[client ") {
             let module = front.split('[').nth(2).unwrap_or_default().trim_end().trim_end_matches(']');
             let status = front.rsplit_once("] ").map(|(_, status)| status).unwrap_or_default();
+            // Where in the source a debug entry was made is each program's own.
+            let status = if status.ends_with("): ") && !status.starts_with('(') { "" } else { status };
             out += &format!("! {module} {status}{}\n", rest.split_once("] ").unwrap().1);
         }
     }
@@ -200,6 +202,8 @@ scenarios! {
     alias
     allowmethods
     asis
+    authn_socache
+    auth_alias
     autoindex
     cgi
     cgi_direct

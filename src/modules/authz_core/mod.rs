@@ -7,15 +7,15 @@ use std::sync::Arc;
 
 use crate::config::{
     Args, Cmd, Conf, Directive, Fatal, ModuleRow, Open, Places, PostConfig, Section, Server, Shape, Slots, get_word,
-    row,
+    latin1, row,
 };
 use crate::logs::{self, Level};
 use crate::modules::slot;
+use crate::pipe::authz::{Limit, Need, Verdict};
 use crate::pipe::{Hook, Module, Outcome, Phase, Run, Waiting};
 use crate::web::Exchange;
 
-use providers::Need;
-pub use tree::{Limit, Logic, Node, Verdict};
+pub use tree::{Logic, Node};
 
 /// The module.
 pub const MODULE: Module = Module {
@@ -73,8 +73,15 @@ impl Conf for AuthzDir {
 /// Providers made by `<AuthzProviderAlias>`.
 #[derive(Clone, Default)]
 pub struct AuthzProcess {
-    /// Alias and what it stands for.
-    aliases: Vec<(Vec<u8>, Arc<dyn Need>)>,
+    aliases: Vec<Alias>,
+}
+
+/// A requirement under a name, with directives of its own.
+#[derive(Clone)]
+struct Alias {
+    name: Vec<u8>,
+    need: Arc<dyn Need>,
+    values: Arc<Slots>,
 }
 
 impl Conf for AuthzProcess {
@@ -141,7 +148,11 @@ fn require(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
         (name, rest) = get_word(rest);
     }
     let parsed = providers::parse(cmd, &name, rest)?;
-    let node = Node::provider(parsed.need, parsed.shown, negate, limit_of(cmd));
+    let need = match parsed.values {
+        Some(values) => Arc::new(Aliased(parsed.need, values)),
+        None => parsed.need,
+    };
+    let node = Node::provider(need, parsed.shown, negate, Limit::of(cmd));
     if negate {
         let parent = parent_logic(cmd);
         if parent.0 == Logic::Any {
@@ -150,10 +161,6 @@ fn require(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     }
     add(cmd, node);
     Ok(())
-}
-
-fn limit_of(cmd: &Cmd<'_>) -> Limit {
-    cmd.limited.map_or_else(Limit::default, |(methods, except)| Limit::new(methods.clone(), *except))
 }
 
 /// How the current scope's innermost container joins its parts, and its name.
@@ -187,7 +194,7 @@ fn container(cmd: &mut Cmd<'_>, args: &Args<'_>, logic: Logic, negate: bool) -> 
     if !args.raw[..close].trim_ascii().is_empty() {
         return Err(format!("{name}> directive doesn't take additional arguments"));
     }
-    let limit = limit_of(cmd);
+    let limit = Limit::of(cmd);
     cmd.dir_conf::<AuthzDir>().open.push(Node::container(logic, negate, limit));
     cmd.open = Some(Open::Block { leave: Some(close_container), places: Some(Places::AUTHCFG) });
     Ok(())
@@ -218,34 +225,77 @@ fn require_none(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     container(cmd, args, Logic::Any, true)
 }
 
-/// `<AuthzProviderAlias provider alias words>`.
+/// `<AuthzProviderAlias provider alias words>`: the directives of its body hold when the provider is asked by the alias.
 fn alias(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     cmd.global_only()?;
     let name = cmd.directive.name;
     let Some(close) = memchr::memrchr(b'>', args.raw) else {
         return Err(format!("{name}> directive missing closing '>'"));
     };
-    let text = &args.raw[..close];
-    if text.trim_ascii().is_empty() {
+    if args.raw[..close].trim_ascii().is_empty() {
         return Err(format!("{name}> directive requires additional arguments"));
     }
-    let (provider, rest) = get_word(text);
+    cmd.open = Some(Open::Detached { leave: add_alias, places: Places::AUTHCFG.or(Places::DIR) });
+    Ok(())
+}
+
+fn add_alias(cmd: &mut Cmd<'_>, args: &Args<'_>, values: Slots) -> Result<(), String> {
+    let name = cmd.directive.name;
+    let close = memchr::memrchr(b'>', args.raw).unwrap_or(args.raw.len());
+    let (provider, rest) = get_word(&args.raw[..close]);
     let (alias, rest) = get_word(rest);
     if alias.is_empty() {
         return Err(format!("{name}> directive requires additional arguments"));
     }
-    let (words, _) = get_word(rest);
-    let shown = crate::config::latin1;
+    let (words, more) = get_word(rest);
+    let shown = latin1;
+    if !more.is_empty() {
+        let (next, _) = get_word(more);
+        let text = format!(
+            "AH10142: When several arguments ({} {}...) are passed to a {name} directive, they must be enclosed in \
+             quotation marks.  Otherwise, only the first one is taken into account",
+            shown(&words),
+            shown(&next)
+        );
+        cmd.warn("authz_core", "warn", text);
+    }
+    if provider == alias {
+        return Err("The alias provider name must be different from the base provider name.".to_owned());
+    }
+    if providers::is_known(cmd, &alias) {
+        return Err(format!(
+            "The alias provider {} has already be registered previously as either a base provider or an alias provider.",
+            shown(&alias)
+        ));
+    }
     let parsed = providers::parse(cmd, &provider, &words).map_err(|why| {
         if why.starts_with("Unknown Authz provider") {
             return why;
         }
         format!("Can't parse 'Require {} {}': {why}", shown(&provider), shown(&words))
     })?;
-    let process = cmd.globals.conf.get_mut::<AuthzProcess>();
-    process.aliases.push((alias, parsed.need));
-    cmd.open = Some(Open::Block { leave: None, places: Some(Places::AUTHCFG.or(Places::DIR)) });
+    // Of an alias of an alias the first one's directives lie on top.
+    let values = parsed.values.as_deref().map_or(values.clone(), |inner| Slots::merged(&values, inner));
+    let alias = Alias { name: alias, need: parsed.need, values: Arc::new(values) };
+    cmd.globals.conf.get_mut::<AuthzProcess>().aliases.push(alias);
     Ok(())
+}
+
+/// A requirement under directives of its own.
+struct Aliased(Arc<dyn Need>, Arc<Slots>);
+
+impl Need for Aliased {
+    fn check(&self, ex: &Exchange, _: &Slots) -> Verdict {
+        self.0.check(ex, &ex.chain.under(&self.1))
+    }
+
+    fn looks_up(&self) -> bool {
+        self.0.looks_up()
+    }
+
+    fn names(&self, ex: &Exchange) -> Vec<String> {
+        self.0.names(ex)
+    }
 }
 
 fn merging(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
@@ -286,7 +336,7 @@ fn check(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
 /// Before anybody is asked who they are.
 fn without_user(ex: &mut Exchange) -> Outcome {
     let Some(top) = ex.dir::<AuthzDir>().and_then(|conf| conf.top.clone()) else { return Outcome::Declined };
-    match top.evaluate(ex, Logic::All) {
+    match top.evaluate(ex, &ex.chain.dir, Logic::All) {
         Verdict::Granted => Outcome::Ok,
         Verdict::DeniedNoUser => Outcome::Declined,
         Verdict::Denied | Verdict::Neutral => denied(ex),
@@ -308,7 +358,7 @@ fn with_user(ex: &mut Exchange) -> Outcome {
     let Some(conf) = ex.dir::<AuthzDir>() else { return Outcome::Declined };
     let forbidden = conf.forbidden == Some(true);
     let Some(top) = conf.top.clone() else { return Outcome::Declined };
-    match top.evaluate(ex, Logic::All) {
+    match top.evaluate(ex, &ex.chain.dir, Logic::All) {
         Verdict::Granted => Outcome::Ok,
         Verdict::Error => Outcome::Status(500),
         Verdict::DeniedNoUser => {
@@ -319,7 +369,7 @@ fn with_user(ex: &mut Exchange) -> Outcome {
                 "AH01629: authorization failure (no authenticated user): {}",
                 logs::Bytes(&ex.uri)
             );
-            super::authn_core::refused(ex)
+            Outcome::Status(401)
         }
         Verdict::Denied | Verdict::Neutral => {
             if !super::authn_core::has_type(ex) {
@@ -333,7 +383,7 @@ fn with_user(ex: &mut Exchange) -> Outcome {
                 logs::Bytes(ex.user.as_deref().unwrap_or_default()),
                 logs::Bytes(&ex.uri)
             );
-            if forbidden { Outcome::Status(403) } else { super::authn_core::refused(ex) }
+            Outcome::Status(if forbidden { 403 } else { 401 })
         }
     }
 }
@@ -351,7 +401,6 @@ fn denied(ex: &Exchange) -> Outcome {
 }
 
 /// What `<AuthzProviderAlias>` made of this name.
-pub(super) fn alias_of(cmd: &Cmd<'_>, name: &[u8]) -> Option<Arc<dyn Need>> {
-    let process = cmd.globals.conf.get::<AuthzProcess>()?;
-    process.aliases.iter().rev().find(|(alias, _)| alias == name).map(|(_, need)| need.clone())
+fn alias_of<'a>(cmd: &'a Cmd<'_>, name: &[u8]) -> Option<&'a Alias> {
+    cmd.globals.conf.get::<AuthzProcess>()?.aliases.iter().find(|alias| alias.name == name)
 }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::providers::Need;
+use crate::config::Slots;
 use crate::logs::{self, Level};
+use crate::pipe::authz::{Limit, Need, Verdict};
 use crate::web::Exchange;
 
 /// How a container joins its parts.
@@ -13,54 +14,6 @@ pub enum Logic {
     All,
     /// One must pass.
     Any,
-}
-
-/// What a requirement says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Let in.
-    Granted,
-    /// Not let in.
-    Denied,
-    /// Not without a user.
-    DeniedNoUser,
-    /// Nothing either way.
-    Neutral,
-    /// The question could not be answered: 500.
-    Error,
-}
-
-impl Verdict {
-    /// For the debug log.
-    fn text(self) -> &'static str {
-        match self {
-            Self::Granted => "granted",
-            Self::Denied => "denied",
-            Self::DeniedNoUser => "denied (no authenticated user yet)",
-            Self::Neutral => "neutral",
-            Self::Error => "general error",
-        }
-    }
-}
-
-/// The methods for which a requirement holds: those of the enclosing `<Limit>` or `<LimitExcept>`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Limit(Option<(Vec<Vec<u8>>, bool)>);
-
-impl Limit {
-    /// Only `methods`, or all but those. HEAD counts as GET in both.
-    pub fn new(methods: Vec<Vec<u8>>, except: bool) -> Self {
-        Self(Some((methods, except)))
-    }
-
-    /// Whether it holds for this method.
-    pub fn holds(&self, method: &[u8]) -> bool {
-        let method = if method == b"HEAD" { b"GET" } else { method };
-        match &self.0 {
-            None => true,
-            Some((methods, except)) => methods.iter().any(|named| named == method) != *except,
-        }
-    }
 }
 
 /// A requirement, or a container of some.
@@ -169,13 +122,13 @@ impl Node {
     }
 
     /// What this says of the request, as part of a container that joins by `outer`.
-    pub fn evaluate(&self, ex: &Exchange, outer: Logic) -> Verdict {
+    pub fn evaluate(&self, ex: &Exchange, dir: &Slots, outer: Logic) -> Verdict {
         if !self.holds_for(&ex.method) {
             return if outer == Logic::All { Verdict::Granted } else { Verdict::Neutral };
         }
         let mut verdict = match &self.kind {
-            Kind::Provider { need, .. } => need.check(ex),
-            Kind::Container { logic, parts } => joined(*logic, parts, ex),
+            Kind::Provider { need, .. } => need.check(ex, dir),
+            Kind::Container { logic, parts } => joined(*logic, parts, ex, dir),
         };
         if self.negate {
             // What is not forbidden is not allowed for that reason: a "not" never lets in.
@@ -207,12 +160,12 @@ impl Node {
     }
 }
 
-fn joined(logic: Logic, parts: &[Arc<Node>], ex: &Exchange) -> Verdict {
+fn joined(logic: Logic, parts: &[Arc<Node>], ex: &Exchange, dir: &Slots) -> Verdict {
     // What ends the walk, and what a user could still change.
     let decisive = if logic == Logic::All { Verdict::Denied } else { Verdict::Granted };
     let mut sum = Verdict::Neutral;
     for part in parts {
-        let verdict = part.evaluate(ex, logic);
+        let verdict = part.evaluate(ex, dir, logic);
         match verdict {
             Verdict::Error => return Verdict::Error,
             Verdict::Neutral => {}

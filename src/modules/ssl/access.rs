@@ -8,10 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 use super::conf::Verify;
 use super::dir::{SslDir, option};
 use crate::codec::x509::{self, NameStyle};
-use crate::config::Cmd;
+use crate::config::{Cmd, Slots};
 use crate::logs::{self, Bytes, Level};
-use crate::modules::authz_core::Verdict;
-use crate::modules::authz_core::providers::Need;
+use crate::pipe::authz::{Need, Verdict};
 use crate::pipe::{self, Outcome};
 use crate::web::Exchange;
 
@@ -134,7 +133,7 @@ pub(super) fn wanted_vars(ex: &Exchange) -> (bool, bool) {
 struct Tls;
 
 impl Need for Tls {
-    fn check(&self, ex: &Exchange) -> Verdict {
+    fn check(&self, ex: &Exchange, _: &Slots) -> Verdict {
         if ex.conn.tls.get().is_some() { Verdict::Granted } else { Verdict::Denied }
     }
 }
@@ -142,7 +141,7 @@ impl Need for Tls {
 struct Verified;
 
 impl Need for Verified {
-    fn check(&self, ex: &Exchange) -> Verdict {
+    fn check(&self, ex: &Exchange, _: &Slots) -> Verdict {
         let good = ex.conn.tls.get().is_some_and(|tls| !tls.peer.is_empty() && tls.peer_fault.is_none());
         if good { Verdict::Granted } else { Verdict::Denied }
     }
