@@ -12,6 +12,7 @@ mod access_files;
 mod accesslog;
 mod ajp;
 mod anonymous;
+mod auth;
 mod cluster;
 mod conf;
 mod config;
