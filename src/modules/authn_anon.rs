@@ -73,7 +73,10 @@ fn set(cmd: &mut Cmd<'_>, args: &Args<'_>, which: fn(&mut AnonDir) -> &mut bool)
 pub const PROVIDER: Provider = Provider {
     name: "anon",
     module: "authn_anon_module",
-    ask: Some(Ways { password: |ask, password| -> Replying<'_> { Box::pin(async move { check(ask, password).into() }) }, hash: None }),
+    ask: Some(Ways {
+        password: |ask, password| -> Replying<'_> { Box::pin(async move { check(ask, password).into() }) },
+        hash: None,
+    }),
     keep: None,
 };
 

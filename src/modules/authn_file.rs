@@ -49,12 +49,8 @@ fn user_file(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
 }
 
 /// Users in a file of htpasswd or htdigest.
-pub const PROVIDER: Provider = Provider {
-    name: "file",
-    module: "authn_file_module",
-    ask: Some(Ways { password, hash: Some(hash) }),
-    keep: None,
-};
+pub const PROVIDER: Provider =
+    Provider { name: "file", module: "authn_file_module", ask: Some(Ways { password, hash: Some(hash) }), keep: None };
 
 /// Whether this is the password of the user.
 fn password<'a>(ask: Ask<'a>, password: &'a [u8]) -> Replying<'a> {

@@ -237,11 +237,7 @@ fn hash(ask: Ask<'_>) -> Replying<'_> {
 }
 
 /// Looks into the cache off the thread that serves requests.
-async fn find(
-    ask: Ask<'_>,
-    numbers: (&str, &str),
-    judge: impl FnOnce(&[u8]) -> Answer + Send + 'static,
-) -> Reply {
+async fn find(ask: Ask<'_>, numbers: (&str, &str), judge: impl FnOnce(&[u8]) -> Answer + Send + 'static) -> Reply {
     let Some((cache, conf)) = cache(ask) else { return Reply::default() };
     let key = key(ask, conf);
     let found = tokio::task::spawn_blocking(move || {

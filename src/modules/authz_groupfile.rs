@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Shape, Slots, row};
 use crate::logs::{self, Errno, Level};
-use crate::pipe::authz::{Need, Text, Verdict};
 use crate::modules::rows::nothing;
 use crate::modules::slot;
 use crate::pipe::Module;
+use crate::pipe::authz::{Need, Text, Verdict};
 use crate::web::Exchange;
 
 /// The module.

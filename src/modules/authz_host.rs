@@ -6,9 +6,9 @@ use std::sync::Arc;
 use crate::base::addr::{IpSet, Subnet, SubnetError};
 use crate::config::{Cmd, Directive, ModuleRow, Slots, latin1};
 use crate::logs::{self, Level};
-use crate::pipe::authz::{Need, Text, words, Verdict};
 use crate::modules::rows::nothing;
 use crate::pipe::Module;
+use crate::pipe::authz::{Need, Text, Verdict, words};
 use crate::web::Exchange;
 
 /// The module.

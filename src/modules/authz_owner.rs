@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::config::{Cmd, Directive, ModuleRow, Slots};
 use crate::logs::{self, Level};
-use crate::pipe::authz::{Need, Verdict};
 use crate::modules::rows::nothing;
 use crate::pipe::Module;
+use crate::pipe::authz::{Need, Verdict};
 use crate::web::Exchange;
 
 /// The module.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::config::{Cmd, Directive, ModuleRow, Slots};
 use crate::logs::{self, Level};
-use crate::pipe::authz::{Need, Text, Verdict};
 use crate::modules::rows::nothing;
 use crate::pipe::Module;
+use crate::pipe::authz::{Need, Text, Verdict};
 use crate::web::Exchange;
 
 /// The module.

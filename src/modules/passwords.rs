@@ -88,4 +88,3 @@ pub(super) fn hex(bytes: &[u8]) -> Vec<u8> {
     }
     out
 }
-

@@ -45,11 +45,45 @@ fn paths_are_read_generously() {
 /// A request line's target: what may confuse, in any order.
 fn targets() -> impl Strategy<Value = String> {
     let start = prop::sample::select(vec!["/pub", "/app", "/rw", "/al", "/sec", ""]);
-    let gap = prop::sample::select(vec!["/", "/", "/", "//", "%2f", "%2F", "\\", "%5c", "/./", "/%2e/", ";/", "/x/../"]);
+    let gap =
+        prop::sample::select(vec!["/", "/", "/", "//", "%2f", "%2F", "\\", "%5c", "/./", "/%2e/", ";/", "/x/../"]);
     let word = prop::sample::select(vec![
-        "admin", "admin", "secret", "x", "..", "..", ".", "%2e%2e", "%2e.", ".%2E", "..%00", "%00", "admin%00", "%61dmin",
-        "%252e%252e", "%c0%ae%c0%ae", "%c0%af", "%e0%80%af", "..;", "..%3b", "admin.", "admin%20", "%01", "\x01", "%7f",
-        "%0a", "%0d%0a", "%23", "%3f", "?", "app", "pub", "rw", "al", "%e9", "",
+        "admin",
+        "admin",
+        "secret",
+        "x",
+        "..",
+        "..",
+        ".",
+        "%2e%2e",
+        "%2e.",
+        ".%2E",
+        "..%00",
+        "%00",
+        "admin%00",
+        "%61dmin",
+        "%252e%252e",
+        "%c0%ae%c0%ae",
+        "%c0%af",
+        "%e0%80%af",
+        "..;",
+        "..%3b",
+        "admin.",
+        "admin%20",
+        "%01",
+        "\x01",
+        "%7f",
+        "%0a",
+        "%0d%0a",
+        "%23",
+        "%3f",
+        "?",
+        "app",
+        "pub",
+        "rw",
+        "al",
+        "%e9",
+        "",
     ]);
     let end = prop::sample::select(vec!["", "/x", "/x"]);
     (start, prop::collection::vec((gap, word), 0..6), end).prop_map(|(start, parts, end)| {
@@ -64,7 +98,10 @@ fn what_is_authorised_is_what_is_served() {
         let origin = Origin::replying("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
         let site = Site::new("authorised");
         for path in ["pub/x", "pub/secret/x", "pub/admin/x", "x", "admin/x", "secret/x"] {
-            site.write(&format!("htdocs/{path}"), if path.contains('/') && path != "pub/x" { "SECRET" } else { "fine" });
+            site.write(
+                &format!("htdocs/{path}"),
+                if path.contains('/') && path != "pub/x" { "SECRET" } else { "fine" },
+            );
         }
         let (root, port) = (site.root().display(), origin.port);
         let body = format!(
@@ -90,7 +127,11 @@ fn what_is_authorised_is_what_is_served() {
                 let answer = client.response();
                 prop_assert!(!answer.text().contains("SECRET"), "{target} was served");
                 let (files, forwarded, denied) = served.get();
-                served.set((files + i32::from(answer.text() == "fine"), forwarded, denied + i32::from(answer.status == 403)));
+                served.set((
+                    files + i32::from(answer.text() == "fine"),
+                    forwarded,
+                    denied + i32::from(answer.status == 403),
+                ));
                 for request in &origin.requests()[before..] {
                     let line = request.head.split(|byte| *byte == b'\r').next().unwrap();
                     let asked = line.split(|byte| *byte == b' ').nth(1).unwrap();
