@@ -158,7 +158,7 @@ fn add_alias(cmd: &mut Cmd<'_>, args: &Args<'_>, values: Slots) -> Result<(), St
     }
     let base = choose(cmd, &provider)?;
     // Of an alias of an alias the first one's directives lie on top.
-    let values = base.values.as_deref().map_or(values.clone(), |inner| Slots::merged(&values, inner));
+    let values = base.values.as_deref().map_or_else(|| values.clone(), |inner| Slots::merged(&values, inner));
     let chosen = Chosen { values: Some(Arc::new(values)), ..base };
     cmd.globals.conf.get_mut::<AuthnProcess>().aliases.push((alias, chosen));
     Ok(())

@@ -61,7 +61,7 @@ pub struct Provider {
     /// How it is asked; none: not carried out here, the server does not start with it.
     pub ask: Option<Ways>,
     /// Keeps a hash that another provider found.
-    pub keep: Option<for<'a> fn(Ask<'a>, &'a Provider, &'a [u8])>,
+    pub keep: Option<for<'a> fn(Ask<'a>, &'a Self, &'a [u8])>,
 }
 
 /// How a provider is asked.

@@ -275,7 +275,7 @@ fn add_alias(cmd: &mut Cmd<'_>, args: &Args<'_>, values: Slots) -> Result<(), St
         format!("Can't parse 'Require {} {}': {why}", shown(&provider), shown(&words))
     })?;
     // Of an alias of an alias the first one's directives lie on top.
-    let values = parsed.values.as_deref().map_or(values.clone(), |inner| Slots::merged(&values, inner));
+    let values = parsed.values.as_deref().map_or_else(|| values.clone(), |inner| Slots::merged(&values, inner));
     let alias = Alias { name: alias, need: parsed.need, values: Arc::new(values) };
     cmd.globals.conf.get_mut::<AuthzProcess>().aliases.push(alias);
     Ok(())
