@@ -203,6 +203,15 @@ impl Names {
     }
 }
 
+impl Server {
+    /// Whether this is its ServerName or one of its aliases, in any case.
+    pub fn has_name(&self, host: &[u8]) -> bool {
+        let rec = &self.rec;
+        rec.name.iter().chain(&rec.aliases).any(|name| name.eq_ignore_ascii_case(host))
+            || rec.wild_aliases.iter().any(|alias| glob(&alias.to_ascii_lowercase(), &host.to_ascii_lowercase()))
+    }
+}
+
 /// `*` any text, `?` one byte; both in lower case.
 fn glob(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);

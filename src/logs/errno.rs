@@ -20,15 +20,21 @@ impl Errno {
     pub const NOTFOUND: Self = Self(70015);
     /// `(70023)This function has not been implemented on this platform`.
     pub const NOTIMPL: Self = Self(70023);
-    /// `(670002)Name or service not known`: the resolver found nothing.
+    /// `(EAI 2)Name or service not known`: the resolver found nothing.
     pub const NO_NAME: Self = Self(670002);
-    /// `(670003)Temporary failure in name resolution`.
+    /// `(EAI 3)Temporary failure in name resolution`.
     pub const NAME_AGAIN: Self = Self(670003);
 
     /// Appends `(code)text`.
     pub fn push(self, out: &mut Vec<u8>) {
         out.push(b'(');
-        super::text::push_i64(out, i64::from(self.0));
+        match self.0.checked_sub(RESOLVER).filter(|code| (1..1000).contains(code)) {
+            Some(code) => {
+                out.extend_from_slice(b"EAI ");
+                super::text::push_i64(out, i64::from(code));
+            }
+            None => super::text::push_i64(out, i64::from(self.0)),
+        }
         out.push(b')');
         match KNOWN.iter().find(|(code, _)| *code == self.0) {
             Some((_, text)) => out.extend_from_slice(text.as_bytes()),
@@ -41,6 +47,9 @@ impl Errno {
         }
     }
 }
+
+/// Where the resolver's codes begin.
+const RESOLVER: i32 = 670_000;
 
 /// httpd's texts for codes that are not the system's.
 const KNOWN: [(i32, &str); 13] = [

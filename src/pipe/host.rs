@@ -2,6 +2,7 @@
 
 use std::net::Ipv6Addr;
 
+use crate::base::path::{Normalize, normalize_path};
 use crate::config::core::CoreServer;
 use crate::logs::{self, Bytes, Level};
 use crate::web::Exchange;
@@ -23,7 +24,7 @@ pub(super) fn split_target(ex: &mut Exchange) {
     if ex.method == b"CONNECT" {
         set_query(&mut ex.args, None);
         let split = memchr::memrchr(b':', target).map(|colon| target.split_at(colon));
-        match split.filter(|(_, port)| is_port(port) && !target.contains(&b'/')) {
+        match split.filter(|(_, port)| port.len() > 1 && is_port(port) && !target.contains(&b'/')) {
             Some(_) => {
                 ex.target_authority.extend_from_slice(target);
                 ex.uri.push(b'/');
@@ -60,6 +61,39 @@ pub(super) fn split_target(ex: &mut Exchange) {
         path => ex.uri.extend_from_slice(path),
     }
     set_query(&mut ex.args, query_of(rest));
+}
+
+/// The path of an absolute target, normalised; empty where there is none.
+///
+/// # Errors
+/// The status that answers a path which leads out of the root.
+pub fn target_path(ex: &Exchange) -> Result<Vec<u8>, u16> {
+    let end = ex.unparsed_uri.iter().position(|byte| b"?#".contains(byte)).unwrap_or(ex.unparsed_uri.len());
+    let whole = ex.unparsed_uri.get(..end).unwrap_or_default();
+    let rest = match memchr::memchr(b':', whole).filter(|_| !ex.target_scheme.is_empty()) {
+        Some(colon) => whole.get(colon + 1..).unwrap_or_default(),
+        None => return Ok(Vec::new()),
+    };
+    let path = match rest.strip_prefix(b"//") {
+        Some(rest) => memchr::memchr(b'/', rest).and_then(|slash| rest.get(slash..)).unwrap_or_default(),
+        None => rest,
+    };
+    let mut out = Vec::new();
+    if path.is_empty() {
+        return Ok(out);
+    }
+    let merge = ex.server().get::<CoreServer>().and_then(|conf| conf.merge_slashes).unwrap_or(true);
+    let how = Normalize { merge_slashes: merge, decode_unreserved: true, ..Normalize::default() };
+    match normalize_path(path, how, &mut out) {
+        Ok(()) => Ok(out),
+        Err(_) => Err(bad_path(ex)),
+    }
+}
+
+/// Logs that the path is none; the status.
+pub(super) fn bad_path(ex: &Exchange) -> u16 {
+    logs::error!(ex, Level::Error, "core", "AH10244: invalid URI path ({})", Bytes(&ex.unparsed_uri));
+    400
 }
 
 /// What stands between `?` and `#`.
@@ -168,7 +202,12 @@ fn unsplit(ex: &Exchange) -> u16 {
 /// The host in the target stands for the field, for everybody from now on.
 fn host_of_target(ex: &mut Exchange) -> Result<(), u16> {
     let authority = std::mem::take(&mut ex.target_authority);
-    let (host, port) = split_authority(&authority);
+    let (host, port) = if ex.method == b"CONNECT" {
+        // Nobody but a host and a port.
+        authority.split_at(memchr::memrchr(b':', &authority).unwrap_or(authority.len()))
+    } else {
+        split_authority(&authority)
+    };
     let digits = port.get(1..).unwrap_or_default();
     ex.host_port = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
     let read = read_name(ex, host, &mut Vec::new());

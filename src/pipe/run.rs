@@ -166,13 +166,18 @@ pub(super) async fn prepare_file(ex: &mut Exchange) -> Outcome {
 async fn map(ex: &mut Exchange) -> Outcome {
     let merge = ex.server().get::<CoreServer>().and_then(|conf| conf.merge_slashes).unwrap_or(true);
     let how = Normalize { merge_slashes: merge, decode_unreserved: true, ..Normalize::default() };
-    if needs_normalising(&ex.uri) {
+    let forward = ex.proxyreq == ProxyKind::Forward;
+    if forward {
+        // The path only has to be one: it goes on as the client wrote it.
+        if let Err(status) = host::target_path(ex) {
+            return Outcome::Status(status);
+        }
+    } else if needs_normalising(&ex.uri) {
         let raw = swap_uri(ex);
         let done = normalize_path(&raw, how, &mut ex.uri);
         ex.response.buffers[0] = raw;
         if done.is_err() {
-            logs::error!(ex, Level::Error, "core", "AH10244: invalid URI path ({})", Bytes(&ex.unparsed_uri));
-            return Outcome::Status(400);
+            return Outcome::Status(host::bad_path(ex));
         }
     }
     walk::locations_and_ifs(ex);
@@ -180,7 +185,7 @@ async fn map(ex: &mut Exchange) -> Outcome {
     if matches!(outcome, Outcome::Status(_) | Outcome::Redirect) {
         return outcome;
     }
-    let encoded = memchr::memchr(b'%', &ex.uri).is_some();
+    let encoded = !forward && memchr::memchr(b'%', &ex.uri).is_some();
     if encoded && outcome != Outcome::Done {
         // Sections that hold for the encoded path were for the phase above only.
         ex.matched.clear();

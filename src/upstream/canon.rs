@@ -3,7 +3,7 @@
 use crate::base::addr::HostPort;
 use crate::base::path::{EncodedSlashes, encode_proxy_path};
 use crate::logs::{self, Bytes, Level};
-use crate::web::Exchange;
+use crate::web::{Exchange, ProxyKind};
 
 /// What has been done to the path of a URL so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,10 @@ pub const NOTE_NOENCODE: &[u8] = b"proxy-noencode";
 impl Form {
     /// The form of the path in `ex.filename`, as the notes of the mapping say.
     pub fn of(ex: &Exchange) -> Self {
+        if ex.proxyreq == ProxyKind::Forward {
+            // The client's own URL goes on as it is.
+            return Self::Raw;
+        }
         if !ex.notes.is_empty() {
             if ex.notes.contains(NOTE_NOCANON) {
                 return Self::Raw;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::balancer::{Busy, choose, judge};
 use super::canon::{behind_scheme, canonical, push_path};
 use super::http1::Outgoing;
-use super::spec::{Choice, Forward, Scheme};
+use super::spec::{Beyond, Choice, Endpoint, Forward, Remote, Scheme, WorkerSpec};
 use super::worker::{Backends, Balancer, Worker, WorkerState};
-use super::{Attempt, ajp, http1};
+use super::{Attempt, ajp, block, http1, respond};
 use crate::base::clock::{Clock, SystemClock};
 use crate::logs::{self, Bytes, Level};
 use crate::pipe::Outcome;
@@ -86,7 +86,7 @@ async fn single(
     let _busy = Busy::new(worker);
     worker.state.elected.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let attempt = Attempt { backends, worker, balancer: None, policy: &to.policy, url, target: target(url) };
-    attempt_once(ex, wire, &attempt, &mut None).await
+    attempt_through(ex, wire, &attempt, &to.remotes, &mut None).await
 }
 
 async fn balanced(
@@ -113,7 +113,7 @@ async fn balanced(
         let url = member_url.0.as_slice();
         let attempt =
             Attempt { backends, worker, balancer: Some(balancer), policy: &to.policy, url, target: target(url) };
-        let outcome = attempt_once(ex, wire, &attempt, &mut outgoing).await;
+        let outcome = attempt_through(ex, wire, &attempt, &to.remotes, &mut outgoing).await;
         match outcome {
             Outcome::Status(500 | 503) if ex.notes.contains(b"proxy-error-override") => {}
             // What cannot be said better: the member is at fault, and only 503 lets another one try.
@@ -177,12 +177,63 @@ fn target(url: &[u8]) -> &[u8] {
     memchr::memchr(b'/', rest).and_then(|at| rest.get(at..)).unwrap_or(b"/")
 }
 
+/// One attempt, through the remote proxies that the URL is meant for; the backend itself is asked where those could not
+/// and nothing is lost by it.
+async fn attempt_through(
+    ex: &mut Exchange,
+    wire: &mut dyn Wire,
+    attempt: &Attempt<'_>,
+    remotes: &[Arc<Remote>],
+    outgoing: &mut Option<Outgoing>,
+) -> Outcome {
+    for remote in remotes.iter().filter(|remote| remote.rule.fits(attempt.url)) {
+        if let Some(worker) = behind(remote, attempt.worker) {
+            let through = Attempt { worker: &worker, target: attempt.url, ..*attempt };
+            match attempt_once(ex, wire, &through, outgoing).await {
+                Outcome::Status(502) if !announces_body(ex) => respond::forget_error(ex),
+                outcome => return outcome,
+            }
+        }
+    }
+    attempt_once(ex, wire, attempt, outgoing).await
+}
+
+/// The worker as it is reached through a remote proxy. `None` if that cannot speak for its scheme.
+fn behind(remote: &Remote, worker: &Worker) -> Option<Worker> {
+    let spec = &worker.spec;
+    let scheme = match spec.scheme_text.as_str() {
+        "http" | "ws" | "ftp" => Scheme::Http,
+        _ => return None,
+    };
+    let beyond =
+        Beyond { host: spec.host.clone(), port: spec.port, credentials: remote.credentials.clone() };
+    let spec = WorkerSpec {
+        scheme,
+        endpoint: Endpoint::Tcp(remote.host.clone(), remote.port),
+        host: remote.host.clone(),
+        port: remote.port,
+        beyond: Some(Arc::new(beyond)),
+        ..spec.clone()
+    };
+    let state = worker.state.behind(&remote.host, remote.port);
+    Some(Worker { spec, state })
+}
+
+/// Whether the request has a body, part of which a remote proxy may have got.
+fn announces_body(ex: &Exchange) -> bool {
+    let length = ex.headers_in.get(b"Content-Length").map(<[u8]>::trim_ascii);
+    length.is_some_and(|length| length.iter().any(|digit| *digit != b'0')) || ex.headers_in.contains(b"Transfer-Encoding")
+}
+
 async fn attempt_once(
     ex: &mut Exchange,
     wire: &mut dyn Wire,
     attempt: &Attempt<'_>,
     outgoing: &mut Option<Outgoing>,
 ) -> Outcome {
+    if let Some(refused) = block::refuse(ex, attempt).await {
+        return refused;
+    }
     match attempt.worker.spec.scheme {
         Scheme::Http | Scheme::Https => http1::exchange(ex, wire, attempt, outgoing).await,
         // An http member has begun to read the body, which AJP would take from the client.

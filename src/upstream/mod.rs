@@ -10,7 +10,9 @@
 
 mod ajp;
 mod balancer;
+mod block;
 pub mod canon;
+mod connect;
 mod current;
 mod dial;
 mod elect;
@@ -27,6 +29,7 @@ mod tls;
 mod tunnel;
 mod worker;
 
+pub use connect::connect;
 pub use current::Current;
 pub use elect::elect;
 pub use forward::forward;

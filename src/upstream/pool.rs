@@ -146,7 +146,7 @@ thread_local! {
 static HOMES: AtomicUsize = AtomicUsize::new(0);
 
 /// The number of this thread.
-fn home() -> usize {
+pub(super) fn home() -> usize {
     HOME.with(|home| {
         home.get().unwrap_or_else(|| {
             let number = HOMES.fetch_add(1, Ordering::Relaxed);
@@ -240,7 +240,10 @@ impl<'a> Secure<'a> {
 /// # Errors
 /// [`LendError::Resolve`].
 pub async fn resolve(worker: &Worker) -> Result<(), LendError> {
-    dial::lookup(worker).await.map_err(|_| LendError::Resolve(worker.spec.host.clone()))
+    dial::lookup(worker).await.map_err(|error| match error {
+        DialError::Resolve(host) => LendError::Resolve(host),
+        DialError::Refused(_) => LendError::Resolve(worker.spec.host.clone()),
+    })
 }
 
 /// An idle connection that is still good; the others found on the way are closed.

@@ -69,6 +69,13 @@ pub fn proxy_error(ex: &mut Exchange, status: u16, reason: &str) -> Outcome {
     outcome
 }
 
+/// What [`proxy_error`] left behind, for another attempt.
+pub(super) fn forget_error(ex: &mut Exchange) {
+    ex.notes.unset(b"error-notes");
+    ex.notes.unset(b"verbose-error-to");
+    ex.status_line.clear();
+}
+
 /// The answer to a request whose backend's name has no address.
 pub fn dns_failure(ex: &mut Exchange, host: &str) -> Outcome {
     let reason = format!("DNS lookup failure for: {host}");

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::base::pattern::Pattern;
 use crate::web::{Exchange, Table};
 
 /// The protocol a worker speaks.
@@ -157,6 +158,69 @@ pub struct WorkerSpec {
     pub server: usize,
     /// `upgrade`: a token, `ANY`, or `NONE` (empty).
     pub upgrade: Option<Vec<u8>>,
+    /// Requests go through another proxy (which `host`, `port` and `endpoint` are then) to this place.
+    pub beyond: Option<Arc<Beyond>>,
+}
+
+/// What lies behind a remote proxy.
+#[derive(Debug)]
+pub struct Beyond {
+    /// Host of the URL, without brackets.
+    pub host: String,
+    /// Its port, or the scheme's.
+    pub port: u16,
+    /// `Proxy-Authorization` for the proxy.
+    pub credentials: Option<Vec<u8>>,
+}
+
+/// One `ProxyRemote`.
+#[derive(Debug)]
+pub struct Remote {
+    /// Which requests go through it.
+    pub rule: RemoteRule,
+    /// Its host.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// `Proxy-Authorization` for it.
+    pub credentials: Option<Vec<u8>>,
+}
+
+/// Which requests go through a remote proxy.
+#[derive(Debug)]
+pub enum RemoteRule {
+    /// `*`.
+    All,
+    /// Those of a scheme, in lower case.
+    Scheme(Vec<u8>),
+    /// Those whose URL begins so.
+    Prefix(Vec<u8>),
+    /// Those whose URL fits.
+    Regex(Arc<Pattern>),
+}
+
+impl RemoteRule {
+    /// Whether requests for this URL go through it.
+    pub fn fits(&self, url: &[u8]) -> bool {
+        match self {
+            Self::All => true,
+            Self::Scheme(scheme) => {
+                let end = memchr::memchr(b':', url).unwrap_or(0);
+                url.get(..end).is_some_and(|own| own.eq_ignore_ascii_case(scheme))
+            }
+            Self::Prefix(prefix) => url.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix)),
+            Self::Regex(pattern) => pattern.is_match(url),
+        }
+    }
+}
+
+/// A word of `ProxyBlock`.
+#[derive(Debug)]
+pub struct Blocked {
+    /// Hosts with this in their name, or all with `*`.
+    pub name: Vec<u8>,
+    /// Hosts with one of these addresses.
+    pub addresses: Vec<std::net::IpAddr>,
 }
 
 /// `hcmethod`.
@@ -277,6 +341,7 @@ impl WorkerSpec {
             health: HealthSpec::default(),
             server: 0,
             upgrade: None,
+            beyond: None,
         }
     }
 }
@@ -404,6 +469,8 @@ pub struct Policy {
     pub source: Option<std::net::IpAddr>,
     /// ProxyWebsocketFallbackToProxyHttp Off, or no mod_proxy_http to fall back to.
     pub raw_websocket: bool,
+    /// ProxyBlock.
+    pub blocked: Vec<Arc<Blocked>>,
     /// ProxyPassReverse and its cookie forms.
     pub reverse: Arc<dyn Reverse>,
 }
@@ -428,6 +495,8 @@ pub struct Forward {
     /// place of `balancer://name`, and lets [`super::canon::canonical`] (with `ex.args`) make it fit for the wire by the
     /// rules of the member's scheme; what that refuses is answered with its status.
     pub form: Option<super::canon::Form>,
+    /// ProxyRemote, where NoProxy does not say otherwise: tried in order, then the backend itself.
+    pub remotes: Vec<Arc<Remote>>,
 }
 
 impl Forward {

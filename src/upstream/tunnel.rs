@@ -81,6 +81,8 @@ struct Flow {
     ended: bool,
     /// The other side knows.
     told: bool,
+    /// Anything was ever sent.
+    any: bool,
 }
 
 impl Flow {
@@ -95,7 +97,10 @@ impl Flow {
             while let Some(rest) = self.pending.get(self.sent..).filter(|rest| !rest.is_empty()) {
                 match to.write(cx, rest) {
                     Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                    Poll::Ready(written) => self.sent += written?,
+                    Poll::Ready(written) => {
+                        self.sent += written?;
+                        self.any = true;
+                    }
                     Poll::Pending => return Ok(moved),
                 }
                 moved = true;
@@ -117,7 +122,10 @@ impl Flow {
                     while done < n {
                         match to.write(cx, data.get(done..).unwrap_or_default()) {
                             Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                            Poll::Ready(Ok(more)) => done += more,
+                            Poll::Ready(Ok(more)) => {
+                                done += more;
+                                self.any = true;
+                            }
                             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                             Poll::Pending => {
                                 self.pending.extend_from_slice(data.get(done..).unwrap_or_default());
@@ -141,10 +149,16 @@ impl Flow {
     }
 }
 
-/// Carries bytes both ways; what the backend has sent already goes first. `None`: the client's protocol cannot.
-pub(super) async fn run(wire: &mut dyn Wire, link: &mut Link, idle: Duration) -> Option<End> {
+/// Carries bytes both ways; `greeting` and what the backend has sent already go first. Says how it ended and whether the
+/// client was sent anything. `None`: the client's protocol cannot.
+pub(super) async fn run(
+    wire: &mut dyn Wire,
+    link: &mut Link,
+    greeting: &[u8],
+    idle: Duration,
+) -> Option<(End, bool)> {
     let mut client = Client(wire.tunnel()?);
-    let ahead = link.input().to_vec();
+    let ahead = [greeting, link.input()].concat();
     link.forget_lane();
     let mut backend = Backend(link);
     let (mut down, mut up) = (Flow::with(ahead), Flow::default());
@@ -170,7 +184,8 @@ pub(super) async fn run(wire: &mut dyn Wire, link: &mut Link, idle: Duration) ->
         }
         Poll::Pending
     });
-    Some(end.await)
+    let end = end.await;
+    Some((end, down.any))
 }
 
 #[cfg(test)]

@@ -114,6 +114,15 @@ pub struct WorkerState {
     /// No longer configured.
     pub(super) retired: AtomicBool,
     pub(super) addresses: ArcSwapOption<Addresses>,
+    /// The same worker through remote proxies: their connections are others.
+    hops: ArcSwapOption<Vec<Hop>>,
+}
+
+/// A worker's state behind one remote proxy.
+struct Hop {
+    host: String,
+    port: u16,
+    state: Arc<WorkerState>,
 }
 
 impl WorkerState {
@@ -137,7 +146,32 @@ impl WorkerState {
             pool: OnceLock::new(),
             retired: AtomicBool::new(false),
             addresses: ArcSwapOption::empty(),
+            hops: ArcSwapOption::empty(),
         }
+    }
+
+    /// The state of this worker behind a remote proxy.
+    pub(super) fn behind(&self, host: &str, port: u16) -> Arc<Self> {
+        let find = |hops: &[Hop]| {
+            hops.iter().find(|hop| hop.host == host && hop.port == port).map(|hop| hop.state.clone())
+        };
+        if let Some(known) = self.hops.load().as_ref().and_then(|hops| find(hops)) {
+            return known;
+        }
+        let state = Arc::new(Self::new(status::IGNORE_ERRORS));
+        self.hops.rcu(|hops| {
+            let hops = hops.iter().flat_map(|hops| hops.iter());
+            let new = Hop { host: host.to_owned(), port, state: state.clone() };
+            Some(Arc::new(hops.map(Hop::share).chain([new]).collect::<Vec<_>>()))
+        });
+        // Another thread may have been first.
+        self.hops.load().as_ref().and_then(|hops| find(hops)).unwrap_or(state)
+    }
+
+    /// Nobody will use it any more.
+    fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
+        self.hops.load().iter().flat_map(|hops| hops.iter()).for_each(|hop| hop.state.retire());
     }
 
     /// The status bits.
@@ -192,6 +226,12 @@ impl WorkerState {
             let found_out = self.bits() & (status::IN_ERROR | status::HC_FAILED);
             self.status.store(bits | found_out, Ordering::Relaxed);
         }
+    }
+}
+
+impl Hop {
+    fn share(&self) -> Self {
+        Self { host: self.host.clone(), port: self.port, state: self.state.clone() }
     }
 }
 
@@ -252,9 +292,7 @@ impl Backends {
                 Arc::new(Worker::new(spec, state))
             })
             .collect();
-        for gone in old_workers.values() {
-            gone.retired.store(true, Ordering::Relaxed);
-        }
+        old_workers.values().for_each(|gone| gone.retire());
         let balancers = balancers
             .into_iter()
             .map(|spec| {

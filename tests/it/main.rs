@@ -21,6 +21,7 @@ mod explain;
 mod files;
 mod filters;
 mod front;
+mod gateways;
 mod health;
 mod http2;
 mod layering;

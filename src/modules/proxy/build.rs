@@ -149,8 +149,8 @@ pub(super) fn post_config(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
     Ok(())
 }
 
-/// Says what the values ask for that is not there yet. What would be served otherwise than asked for keeps the server
-/// from starting: `ProxyRequests On` above all is never half done.
+/// Says what the values ask for that is not there yet: what would be served otherwise than asked for keeps the server
+/// from starting.
 fn unsupported(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
     const SCHEMES: &[(&str, &str)] = &[
         ("fcgi", "proxy_fcgi_module"),
@@ -163,9 +163,6 @@ fn unsupported(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
     let mut refused = BTreeSet::new();
     for server in post.servers.iter() {
         let Some(conf) = server.get::<ProxyServer>().filter(|conf| conf.owner == server.index) else { continue };
-        if conf.requests == Some(true) {
-            refused.insert("ProxyRequests On".to_owned());
-        }
         if conf.balancers.iter().any(|balancer| balancer.method() == Some(LbMethod::Heartbeat)) {
             refused.insert("lbmethod=heartbeat".to_owned());
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::balancer::BalancerSet;
+use super::direct::Direct;
 use super::reverse::{CookieRule, ReverseRule};
 use super::table::Table;
 use super::worker::WorkerSet;
@@ -12,7 +13,7 @@ use crate::base::pattern::Pattern;
 use crate::config::{Cmd, Conf, inner_or_outer};
 use crate::modules::slot;
 use crate::upstream::Current;
-use crate::upstream::spec::{BadHeaderPolicy, Via};
+use crate::upstream::spec::{BadHeaderPolicy, Blocked, Remote, Via};
 
 /// `mapping=`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,6 +70,14 @@ pub struct ProxyServer {
     pub(super) pass_inherit: Option<bool>,
     pub(super) growth: Option<u32>,
     pub(super) persist: Option<bool>,
+    /// `ProxyRemote`, `ProxyRemoteMatch`.
+    pub(super) remotes: Vec<Arc<Remote>>,
+    /// `NoProxy`, each word with what it means.
+    pub(super) direct: Vec<(Vec<u8>, Direct)>,
+    /// `ProxyBlock`.
+    pub(super) blocked: Vec<Arc<Blocked>>,
+    /// `ProxyDomain`.
+    pub(super) domain: Option<Vec<u8>>,
 }
 
 /// `ProxyStatus`.
@@ -87,8 +96,16 @@ impl Conf for ProxyServer {
     const SLOT: usize = slot::PROXY;
 
     fn merge(base: &Self, add: &Self) -> Self {
+        fn joined<T: Clone>(first: &[T], then: &[T]) -> Vec<T> {
+            first.iter().chain(then).cloned().collect()
+        }
+        let inherits =
+            add.inherit.or(base.inherit).unwrap_or(true) || add.pass_inherit.or(base.pass_inherit).unwrap_or(true);
         inner_or_outer!(
-            base, add; via, timeout, bad_header, io_buffer, receive_buffer, max_forwards, status, source, requests, inherit, pass_inherit, growth;
+            base, add; via, timeout, bad_header, io_buffer, receive_buffer, max_forwards, status, source, requests, inherit, pass_inherit, growth, domain;
+            remotes: joined(if inherits { &base.remotes } else { &[] }, &add.remotes),
+            direct: joined(&base.direct, &add.direct),
+            blocked: joined(&base.blocked, &add.blocked),
             owner: add.owner,
             rules: add.rules.clone(),
             workers: add.workers.clone(),

@@ -21,7 +21,10 @@ pub(super) fn wants_early(server: &Server, dir: &Slots) -> bool {
 
 /// Whether they may be mapped on the decoded path, or were mapped before: then nobody else may map them any more.
 pub(super) fn wants_late(server: &Server, dir: &Slots) -> bool {
-    server.get::<ProxyServer>().is_some_and(|conf| conf.maps) || has_rule(dir, false) || wants_early(server, dir)
+    let conf = server.get::<ProxyServer>();
+    conf.is_some_and(|conf| conf.maps || conf.requests == Some(true))
+        || has_rule(dir, false)
+        || wants_early(server, dir)
 }
 
 fn has_rule(dir: &Slots, early: bool) -> bool {

@@ -3,6 +3,8 @@
 mod balancer;
 mod build;
 mod conf;
+mod detect;
+mod direct;
 pub mod manager;
 mod map;
 mod params;
@@ -26,7 +28,6 @@ pub use status::push_status;
 use build::runtime_dir;
 
 use crate::config::{Directive, ModuleRow, Places, Shape, row};
-use crate::modules::rows::accept;
 use crate::pipe::{Hook, Module, Phase, Run};
 
 /// The module.
@@ -47,20 +48,20 @@ pub const DIRECTIVES: &[Directive] = &[
     row("<Proxy", Places::SERVER, Shape::Raw, sections::proxy, "Container for directives affecting resources located in the proxied location"),
     row("<ProxyMatch", Places::SERVER, Shape::Raw, sections::proxy_match, "Container for directives affecting resources located in the proxied location, in regular expression syntax"),
     row("ProxyRequests", Places::SERVER, Shape::Flag, settings::requests, "on if the true proxy requests should be accepted"),
-    row("ProxyRemote", Places::SERVER, Shape::Take23, remote::remote, "a scheme, partial URL or '*' and a proxy server").refused(),
-    row("ProxyRemoteMatch", Places::SERVER, Shape::Take23, remote::remote_match, "a regex pattern and a proxy server").refused(),
+    row("ProxyRemote", Places::SERVER, Shape::Take23, remote::remote, "a scheme, partial URL or '*' and a proxy server"),
+    row("ProxyRemoteMatch", Places::SERVER, Shape::Take23, remote::remote_match, "a regex pattern and a proxy server"),
     row("ProxyPassInterpolateEnv", Places::DIR.or(Places::SERVER), Shape::Flag, settings::interpolate, "Interpolate Env Vars in reverse Proxy"),
     row("ProxyPass", Places::DIR.or(Places::SERVER), Shape::Raw, pass::pass, "a virtual path and a URL"),
     row("ProxyPassMatch", Places::DIR.or(Places::SERVER), Shape::Raw, pass::pass_match, "a virtual path and a URL"),
     row("ProxyPassReverse", Places::DIR.or(Places::SERVER), Shape::Take123, reverse::pass_reverse, "a virtual path and a URL for reverse proxy behaviour"),
     row("ProxyPassReverseCookiePath", Places::DIR.or(Places::SERVER), Shape::Take23, reverse::cookie_path, "Path rewrite rule for proxying cookies"),
     row("ProxyPassReverseCookieDomain", Places::DIR.or(Places::SERVER), Shape::Take23, reverse::cookie_domain, "Domain rewrite rule for proxying cookies"),
-    row("ProxyBlock", Places::SERVER, Shape::Iterate, accept, "A list of names, hosts or domains to which the proxy will not connect").refused(),
+    row("ProxyBlock", Places::SERVER, Shape::Iterate, direct::block, "A list of names, hosts or domains to which the proxy will not connect"),
     row("ProxyReceiveBufferSize", Places::SERVER, Shape::Take1, settings::receive_buffer, "Receive buffer size for outgoing HTTP and FTP connections in bytes"),
     row("ProxyIOBufferSize", Places::SERVER, Shape::Take1, settings::io_buffer, "IO buffer size for outgoing HTTP and FTP connections in bytes"),
     row("ProxyMaxForwards", Places::SERVER, Shape::Take1, settings::max_forwards, "The maximum number of proxies a request may be forwarded through."),
-    row("NoProxy", Places::SERVER, Shape::Iterate, accept, "A list of domains, hosts, or subnets to which the proxy will connect directly").missing(),
-    row("ProxyDomain", Places::SERVER, Shape::Take1, remote::domain, "The default intranet domain name (in absence of a domain in the URL)").missing(),
+    row("NoProxy", Places::SERVER, Shape::Iterate, direct::no_proxy, "A list of domains, hosts, or subnets to which the proxy will connect directly"),
+    row("ProxyDomain", Places::SERVER, Shape::Take1, direct::domain, "The default intranet domain name (in absence of a domain in the URL)"),
     row("ProxyVia", Places::SERVER, Shape::Take1, settings::via, "Configure Via: proxy header header to one of: on | off | block | full"),
     row("ProxyErrorOverride", Places::DIR.or(Places::SERVER), Shape::Iterate, settings::error_override, "use our error handling pages instead of the servers' we are proxying"),
     row("ProxyPreserveHost", Places::DIR.or(Places::SERVER), Shape::Flag, settings::preserve_host, "on if we should preserve host header while proxying"),
@@ -91,6 +92,7 @@ pub fn worker_parameters() -> Vec<(&'static str, &'static str)> {
 }
 
 const HOOKS: &[Hook] = &[
+    Hook { phase: Phase::PostRead, order: -10, wants: detect::wants, run: Run::Now(detect::detect) },
     Hook { phase: Phase::PreTranslate, order: 0, wants: map::wants_early, run: Run::Now(map::pre_translate) },
     // Behind mod_rewrite, in front of all others.
     Hook { phase: Phase::Translate, order: -9, wants: map::wants_late, run: Run::Now(map::translate) },

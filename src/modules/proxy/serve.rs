@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use super::balancer::is_balancer;
 use super::conf::{ProxyDir, ProxyProcess, ProxyServer};
+use super::direct;
 use super::reverse::ReverseMap;
 use super::url::{WorkerUrl, without_socket};
 use crate::base::addr::split_unix;
 use crate::config::core::{CoreServer, Trace};
 use crate::logs::{self, Bytes, Level};
+use crate::modules::proxy_connect;
 use crate::pipe::{self, Handle, Inline, Outcome, Waiting};
 use crate::upstream::canon::{Form, canonical};
 use crate::upstream::respond::proxy_error;
@@ -73,6 +75,10 @@ pub(super) fn fixups(ex: &mut Exchange) -> Outcome {
 /// Takes the socket of a `unix:` URL out of `ex.filename` and notes it, so that sections and workers see the URL behind
 /// it. (For what mod_rewrite proxies that is after the sections were looked up: those see the whole URL, as in httpd.)
 pub(super) fn take_socket(ex: &mut Exchange) -> Result<(), u16> {
+    if ex.proxyreq == ProxyKind::Forward {
+        // Sockets of this machine are nothing that a client may ask for.
+        return Ok(());
+    }
     let url = ex.filename.get(6..).unwrap_or_default();
     let Some((socket, _)) = split_unix(url) else { return Ok(()) };
     let plain = without_socket(url).ok_or(500u16)?;
@@ -113,8 +119,10 @@ pub fn target_for(ex: &Exchange, process: &ProxyProcess, backends: &Backends) ->
     if is_balancer(url) {
         return table.balancer(backends, url).filter(|_| process.schemes.balancer).map(Choice::Balancer);
     }
-    if let Some(index) = table.worker(backends, url) {
-        let spec = &backends.workers.get(index)?.spec;
+    let forward = ex.proxyreq == ProxyKind::Forward;
+    let worker = table.worker(backends, url).and_then(|index| Some((index, &backends.workers.get(index)?.spec)));
+    // A client does not get to sockets of this machine.
+    if let Some((index, spec)) = worker.filter(|(_, spec)| !forward || matches!(spec.endpoint, Endpoint::Tcp(..))) {
         if !process.schemes.handles(spec.scheme, &spec.scheme_text) {
             return None;
         }
@@ -130,7 +138,9 @@ pub fn target_for(ex: &Exchange, process: &ProxyProcess, backends: &Backends) ->
     }
     let at = WorkerUrl::parse(super::table::authority(url), false).ok()?;
     let scheme = super::url::scheme_kind(&at.scheme);
-    if !process.schemes.handles(scheme, &at.scheme) {
+    // Remote proxies are asked for what we do not speak ourselves.
+    let by_remote = at.scheme == "ftp" && process.schemes.http;
+    if (forward && at.socket.is_some()) || !(process.schemes.handles(scheme, &at.scheme) || by_remote) {
         return None;
     }
     let mut spec = WorkerSpec::new(crate::config::latin1(&at.name), scheme, at.host, at.port);
@@ -191,6 +201,9 @@ async fn handle(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
     if !ex.filename.starts_with(b"proxy:") {
         return Outcome::Declined;
     }
+    let live = ex.live.clone();
+    let none = ProxyServer::default();
+    let conf = live.generation.servers.get(ex.server).and_then(|server| server.get::<ProxyServer>()).unwrap_or(&none);
     let policy = policy_of(ex);
     if let Err(outcome) = max_forwards(ex, wire, policy.max_forwards).await {
         return outcome;
@@ -200,14 +213,26 @@ async fn handle(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
     {
         return Outcome::Status(status);
     }
-    let live = ex.live.clone();
+    if let Some(domain) = &conf.domain
+        && let Some(outcome) = direct::needs_domain(ex, domain)
+    {
+        return outcome;
+    }
+    let remotes =
+        if conf.remotes.is_empty() || direct::is_direct(ex, conf).await { Vec::new() } else { conf.remotes.clone() };
+    if ex.method == b"CONNECT" && ex.proxyreq == ProxyKind::Forward {
+        return match proxy_connect::allowed(ex) {
+            Some(allowed) => upstream::connect(ex, wire, &policy, &remotes, &allowed).await,
+            None => no_handler(ex),
+        };
+    }
     let Some(process) = live.generation.globals.conf.get::<ProxyProcess>() else { return Outcome::Declined };
     let backends = backends_here(&live, process);
     let Some(choice) = target_for(ex, process, &backends) else {
-        return no_handler(ex);
+        return unsent(ex, process);
     };
     let form = matches!(choice, Choice::Balancer(_)).then(|| Form::of(ex));
-    upstream::forward(ex, wire, &backends, &Forward { choice, policy, form }).await
+    upstream::forward(ex, wire, &backends, &Forward { choice, policy, form, remotes }).await
 }
 
 /// Whether a loaded module knows the URL's scheme: for `SetHandler`, which is not for the proxy otherwise.
@@ -229,6 +254,19 @@ pub(super) fn speaks(ex: &Exchange, url: &[u8]) -> bool {
     SCHEMES.iter().any(|(module, schemes)| {
         schemes.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(scheme)) && loaded.contains(module)
     })
+}
+
+/// The answer where nobody is found that the URL could be sent to.
+fn unsent(ex: &mut Exchange, process: &ProxyProcess) -> Outcome {
+    let url = ex.filename.get(6..).unwrap_or_default();
+    let scheme = &url[..memchr::memchr(b':', url).unwrap_or(0)];
+    let scheme = crate::config::latin1(&scheme.to_ascii_lowercase());
+    let handled = process.schemes.handles(super::url::scheme_kind(&scheme), &scheme);
+    if handled && WorkerUrl::parse(super::table::authority(url), false).is_err() {
+        let reason = format!("URI cannot be parsed: {}", String::from_utf8_lossy(url));
+        return proxy_error(ex, 400, &reason);
+    }
+    no_handler(ex)
 }
 
 fn no_handler(ex: &Exchange) -> Outcome {
@@ -371,6 +409,7 @@ fn make_policy(ex: &Exchange) -> Policy {
         max_forwards: server.max_forwards.and_then(|number| u32::try_from(number).ok()),
         bad_header: server.bad_header.unwrap_or_default(),
         source: server.source,
+        blocked: server.blocked.clone(),
         raw_websocket: crate::modules::proxy_wstunnel::is_raw(ex),
         reverse: Arc::new(ReverseMap::of(dir)),
     }

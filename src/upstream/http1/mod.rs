@@ -89,7 +89,11 @@ pub(super) async fn exchange(
     let manner = Manner { body: outgoing.announced(), expect, close, http10, upgrade };
     let talk = Talk { attempt, manner, client_expects };
     loop {
-        let scheme = if worker.spec.scheme == Scheme::Https { "https" } else { "http" };
+        let scheme = match worker.spec.scheme {
+            Scheme::Https => "https",
+            _ if worker.spec.scheme_text == "ftp" => "ftp",
+            _ => "http",
+        };
         let wanted = Wanted { scheme, fresh, certain: !may_repeat(&ex.method) };
         let mut link = match connect(ex, attempt, wanted).await {
             Ok(link) => link,

@@ -94,6 +94,7 @@ pub(super) fn push_head(ex: &Exchange, attempt: &Attempt<'_>, manner: &Manner, o
     let adding = policy.add_headers && ex.proxyreq == ProxyKind::Reverse;
     let via = matches!(policy.via, Via::On | Via::Full);
     let chained = || ex.user.is_none() || ex.env.contains(b"proxy-chain-auth");
+    let mut credentials = attempt.worker.spec.beyond.as_ref().and_then(|beyond| beyond.credentials.as_deref());
     let (mut had_via, mut had_expect, mut had) = (false, false, [false; 3]);
 
     for (at, (name, value)) in ex.headers_in.iter().enumerate() {
@@ -122,6 +123,7 @@ pub(super) fn push_head(ex: &Exchange, attempt: &Attempt<'_>, manner: &Manner, o
         }
         match fate {
             Fate::Expect => had_expect = true,
+            Fate::Authorization => credentials.take().into_iter().for_each(|own| push_more(out, own)),
             Fate::Via if via => {
                 had_via = true;
                 out.extend_from_slice(b", ");
@@ -155,6 +157,11 @@ pub(super) fn push_head(ex: &Exchange, attempt: &Attempt<'_>, manner: &Manner, o
             which.push(ex, out);
             out.extend_from_slice(b"\r\n");
         }
+    }
+    if let Some(own) = credentials {
+        out.extend_from_slice(b"Proxy-Authorization: ");
+        out.extend_from_slice(own);
+        out.extend_from_slice(b"\r\n");
     }
     match manner.body {
         Announced::Nothing => {}
@@ -204,26 +211,29 @@ fn push_host(ex: &Exchange, attempt: &Attempt<'_>, out: &mut Vec<u8>) {
             }
         }
     } else {
-        push_authority(&attempt.worker.spec, out);
+        let spec = &attempt.worker.spec;
+        let beyond = spec.beyond.as_ref().map(|beyond| (beyond.host.as_str(), beyond.port));
+        let (host, port) = beyond.unwrap_or((&spec.host, spec.port));
+        push_authority(spec, host, port, out);
     }
     out.extend_from_slice(b"\r\n");
 }
 
-/// The worker's host, with its port unless that is the scheme's.
-fn push_authority(spec: &WorkerSpec, out: &mut Vec<u8>) {
-    let brackets = spec.host.contains(':');
+/// A host, with its port unless that is the scheme's.
+fn push_authority(spec: &WorkerSpec, host: &str, port: u16, out: &mut Vec<u8>) {
+    let brackets = host.contains(':');
     if brackets {
         out.push(b'[');
     }
-    out.extend(spec.host.bytes().map(|c| c.to_ascii_lowercase()));
+    out.extend(host.bytes().map(|c| c.to_ascii_lowercase()));
     if brackets {
         out.push(b']');
     }
     let usual = if spec.scheme == Scheme::Https { 443 } else { 80 };
     // Written out, httpd leaves 80 away whatever the scheme.
-    if spec.port != usual && spec.port != 80 && !(spec.port == 0 && matches!(spec.endpoint, Endpoint::Unix(_))) {
+    if port != usual && port != 80 && !(port == 0 && matches!(spec.endpoint, Endpoint::Unix(_))) {
         out.push(b':');
-        push_decimal(out, u64::from(spec.port));
+        push_decimal(out, u64::from(port));
     }
 }
 

@@ -96,7 +96,7 @@ async fn through(ex: &mut Exchange, wire: &mut dyn Wire, attempt: &Attempt<'_>, 
     ex.finished = true;
     ex.first_byte.get_or_insert_with(std::time::Instant::now);
     let idle = patience(ex, attempt);
-    if Box::pin(tunnel::run(wire, &mut link, idle)).await.is_none() {
+    if Box::pin(tunnel::run(wire, &mut link, &[], idle)).await.is_none() {
         pipe::abort(ex, wire);
     }
     Outcome::Done
