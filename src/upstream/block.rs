@@ -26,7 +26,12 @@ pub(super) fn is_blocked(ex: &Exchange, blocked: &[Arc<Blocked>], host: &str, ad
             return true;
         }
         if let Some(ip) = addresses.iter().find(|ip| word.addresses.contains(ip)) {
-            logs::error!(ex, Level::Warn, "proxy", "AH00917: connect to remote machine {host} blocked: IP {ip} matched");
+            logs::error!(
+                ex,
+                Level::Warn,
+                "proxy",
+                "AH00917: connect to remote machine {host} blocked: IP {ip} matched"
+            );
             return true;
         }
     }

@@ -188,7 +188,9 @@ async fn attempt_through(
 ) -> Outcome {
     for remote in remotes.iter().filter(|remote| remote.rule.fits(attempt.url)) {
         if let Some(worker) = behind(remote, attempt.worker) {
-            let through = Attempt { worker: &worker, target: attempt.url, ..*attempt };
+            // TLS goes through it to the backend; all else it is asked for by its whole URL.
+            let target = if worker.spec.scheme == Scheme::Https { attempt.target } else { attempt.url };
+            let through = Attempt { worker: &worker, target, ..*attempt };
             match attempt_once(ex, wire, &through, outgoing).await {
                 Outcome::Status(502) if !announces_body(ex) => respond::forget_error(ex),
                 outcome => return outcome,
@@ -203,10 +205,10 @@ fn behind(remote: &Remote, worker: &Worker) -> Option<Worker> {
     let spec = &worker.spec;
     let scheme = match spec.scheme_text.as_str() {
         "http" | "ws" | "ftp" => Scheme::Http,
+        "https" | "wss" => Scheme::Https,
         _ => return None,
     };
-    let beyond =
-        Beyond { host: spec.host.clone(), port: spec.port, credentials: remote.credentials.clone() };
+    let beyond = Beyond { host: spec.host.clone(), port: spec.port, credentials: remote.credentials.clone() };
     let spec = WorkerSpec {
         scheme,
         endpoint: Endpoint::Tcp(remote.host.clone(), remote.port),
@@ -222,7 +224,8 @@ fn behind(remote: &Remote, worker: &Worker) -> Option<Worker> {
 /// Whether the request has a body, part of which a remote proxy may have got.
 fn announces_body(ex: &Exchange) -> bool {
     let length = ex.headers_in.get(b"Content-Length").map(<[u8]>::trim_ascii);
-    length.is_some_and(|length| length.iter().any(|digit| *digit != b'0')) || ex.headers_in.contains(b"Transfer-Encoding")
+    length.is_some_and(|length| length.iter().any(|digit| *digit != b'0'))
+        || ex.headers_in.contains(b"Transfer-Encoding")
 }
 
 async fn attempt_once(

@@ -18,6 +18,7 @@ mod dial;
 mod elect;
 mod forward;
 pub mod health;
+mod hop;
 mod http1;
 mod link;
 pub mod pool;

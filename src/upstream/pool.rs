@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError, TryLockError, Weak};
 use std::time::{Duration, Instant};
 
 use super::dial::{self, DialError, Setup, Tried};
+use super::hop;
 use super::link::Slot;
 pub use super::link::{Input, Lane, Link};
 use super::spec::{Endpoint, Policy, Scheme, status};
@@ -220,7 +221,8 @@ impl<'a> Secure<'a> {
         let name = if policy.preserve_host {
             Some(String::from_utf8_lossy(&ex.hostname)).filter(|name| !name.is_empty())
         } else {
-            Some(Cow::Borrowed(worker.spec.host.as_str()))
+            let beyond = worker.spec.beyond.as_ref().map(|beyond| beyond.host.as_str());
+            Some(Cow::Borrowed(beyond.unwrap_or(&worker.spec.host)))
         };
         Self { on: true, side: BackendTls::get(ex.dir()), name }
     }
@@ -325,8 +327,12 @@ async fn connect(
 ) -> Result<Link, LendError> {
     let spec = &worker.spec;
     let errors = match dial::dial(worker, Setup::new(spec, policy, timeout)).await {
-        Ok(stream) => {
+        Ok(mut stream) => {
             worker.state.connected();
+            if let Some(beyond) = spec.beyond.as_ref().filter(|_| secure.on) {
+                let asked = hop::connect_on(ex, spec, beyond, &mut stream, timeout).await;
+                asked.map_err(|()| LendError::Connect { timed_out: false })?;
+            }
             if secure.on {
                 return begin_tls(ex, worker, wanted, timeout, slot, secure, stream).await;
             }

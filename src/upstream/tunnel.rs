@@ -151,12 +151,7 @@ impl Flow {
 
 /// Carries bytes both ways; `greeting` and what the backend has sent already go first. Says how it ended and whether the
 /// client was sent anything. `None`: the client's protocol cannot.
-pub(super) async fn run(
-    wire: &mut dyn Wire,
-    link: &mut Link,
-    greeting: &[u8],
-    idle: Duration,
-) -> Option<(End, bool)> {
+pub(super) async fn run(wire: &mut dyn Wire, link: &mut Link, greeting: &[u8], idle: Duration) -> Option<(End, bool)> {
     let mut client = Client(wire.tunnel()?);
     let ahead = [greeting, link.input()].concat();
     link.forget_lane();

@@ -152,9 +152,8 @@ impl WorkerState {
 
     /// The state of this worker behind a remote proxy.
     pub(super) fn behind(&self, host: &str, port: u16) -> Arc<Self> {
-        let find = |hops: &[Hop]| {
-            hops.iter().find(|hop| hop.host == host && hop.port == port).map(|hop| hop.state.clone())
-        };
+        let find =
+            |hops: &[Hop]| hops.iter().find(|hop| hop.host == host && hop.port == port).map(|hop| hop.state.clone());
         if let Some(known) = self.hops.load().as_ref().and_then(|hops| find(hops)) {
             return known;
         }

@@ -253,4 +253,5 @@ scenarios! {
     connect
     forward
     remote
+    remote_tls
 }
