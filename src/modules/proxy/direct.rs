@@ -79,7 +79,7 @@ impl Direct {
     fn net(word: &[u8], remarks: &mut Vec<String>) -> Option<Self> {
         let mut rest = word;
         let mut quads: Vec<u8> = Vec::new();
-        while quads.len() < 4 && !rest.is_empty() && !(rest[0] == b'/' && !quads.is_empty()) {
+        while quads.len() < 4 && !rest.is_empty() && (quads.is_empty() || rest[0] != b'/') {
             let (number, behind) = c_integer(rest).filter(|_| rest[0].is_ascii_digit())?;
             quads.push(u8::try_from(number).ok()?);
             rest = behind.strip_prefix(b".").filter(|_| quads.len() < 4).unwrap_or(behind);
