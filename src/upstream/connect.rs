@@ -64,7 +64,7 @@ async fn through(
     allowed: &[(u16, u16)],
 ) -> Option<Outcome> {
     let spec = WorkerSpec::new(String::new(), Scheme::Other, hop.host.to_owned(), hop.port);
-    let worker = Worker { spec, state: Arc::new(WorkerState::new(status::IGNORE_ERRORS)) };
+    let worker = Worker::new(spec, Arc::new(WorkerState::new(status::IGNORE_ERRORS)));
     if pool::resolve(&worker).await.is_err() {
         let name = hop.host;
         logs::error!(ex, Level::Error, MODULE, Errno::NO_NAME => "AH02327: failed to resolve hostname '{name}'");

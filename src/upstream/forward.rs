@@ -218,7 +218,7 @@ fn behind(remote: &Remote, worker: &Worker) -> Option<Worker> {
         ..spec.clone()
     };
     let state = worker.state.behind(&remote.host, remote.port);
-    Some(Worker { spec, state })
+    Some(Worker::new(spec, state))
 }
 
 /// Whether the request has a body, part of which a remote proxy may have got.
