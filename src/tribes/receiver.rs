@@ -12,6 +12,8 @@ use super::stack::{Bus, Incoming};
 use crate::codec::tribes::{self, ChannelData, Error, Options, Reply, START, reply_frame, split};
 
 const SOURCE: &str = "org.apache.catalina.tribes.transport.nio.NioReceiver";
+/// A frame whose memory is given back as soon as its message is let go.
+const LONG: usize = 64 << 10;
 /// How often a connection may begin anew after garbage.
 const GARBAGE: u32 = 16;
 /// How long a connection from where no member is may say nothing.
@@ -107,6 +109,10 @@ impl Receiver {
             };
             self.buffered -= whole;
             let mut frame = conn.buf.split_to(whole).freeze();
+            if whole > LONG {
+                // The rest would keep the frame's memory for as long as the connection lasts.
+                conn.buf = BytesMut::from(conn.buf.as_ref());
+            }
             frame.advance(START.len() + 4);
             frame.truncate(frame.len() - START.len());
             self.frame(id, &frame, bus, take);

@@ -78,6 +78,21 @@ fn strangers_send_little() {
     assert_eq!(delivered, 1);
 }
 
+/// A state transfer is one frame: its memory goes with the message, not with the connection.
+#[test]
+fn a_long_message_owns_its_memory() {
+    let mut core = core(&Config::default());
+    let conn = core.accepted(Now::default(), peer(2)).unwrap();
+    let mut bytes = message(100_000, Options(0));
+    bytes.extend(&message(10, Options(0))[..20]);
+    core.input(Now::default(), conn, &Input::Read(&bytes));
+    let actions: Vec<Action> = core.actions().collect();
+    let [Action::Deliver(incoming)] = &actions[..] else { panic!("{actions:?}") };
+    assert!(incoming.data.message.len() == 100_000 && incoming.data.message.is_unique());
+    core.input(Now::default(), conn, &Input::Read(&message(10, Options(0))[20..]));
+    assert_eq!(core.actions().filter(|action| matches!(action, Action::Deliver(_))).count(), 1);
+}
+
 /// Garbage is thrown away with one line in the log, and the member goes on.
 #[test]
 fn garbage_is_survived() {
