@@ -124,7 +124,10 @@ fn transfer() -> bool {
     println!("{sessions} sessions at their maker: {:.0} bytes each", memory(&lab, 1, "VmRSS") / sessions as f64);
     lab.start(2);
     let log = lab.log(2);
-    let line = log.lines().find(|line| line.contains("session state sent at")).unwrap_or_else(|| panic!("{log}"));
+    let line = log
+        .lines()
+        .find(|line| line.contains("[localhost#/clu]; session state sent at"))
+        .unwrap_or_else(|| panic!("{log}"));
     let millis: f64 =
         line.split("received in [").nth(1).and_then(|rest| rest.split(']').next()).unwrap().parse().unwrap();
     let factor = sessions as f64 / 100_000.0;

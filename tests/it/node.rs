@@ -246,6 +246,39 @@ fn the_word_on_the_shutdown_port_stops_it() {
     assert!(again.status.success());
 }
 
+/// In the background, found again by its process id, as catalina.sh does it.
+#[test]
+fn started_and_stopped_by_its_process_id() {
+    let base = Base::new();
+    // Nobody can be told over a port.
+    base.write(
+        "conf/server.xml",
+        &base.server("", "").replace(&format!("port='{}' shutdown", base.shutdown), "port='-1' shutdown"),
+    );
+    let file = base.dir.path().join("pid");
+    let run = |words: &[&str]| {
+        let mut command = Command::new(PROGRAM);
+        command.args(words).arg("--base").arg(base.dir.path()).env("CATALINA_PID", &file).output().unwrap()
+    };
+    let version = run(&["version"]);
+    assert!(version.status.success() && String::from_utf8_lossy(&version.stdout).starts_with("Server version:"));
+    let nobody = run(&["stop"]);
+    assert!(String::from_utf8_lossy(&nobody.stderr).contains("No shutdown port configured"), "{nobody:?}");
+    let started = run(&["start"]);
+    assert!(started.status.success(), "{started:?}");
+    let log = || fs::read_to_string(base.dir.path().join("logs/catalina.out")).unwrap_or_default();
+    wait_for("the node", PATIENCE, || log().contains("Server startup in").then_some(()));
+    let pid: i32 = fs::read_to_string(&file).unwrap().trim().parse().unwrap();
+    assert!(base.get("/cluster/", "").starts_with("HTTP/1.1 200 "));
+    let again = run(&["start"]);
+    let said = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert!(!again.status.success() && said.contains(&format!("still be running with PID {pid}")), "{said}");
+    let stopped = run(&["stop"]);
+    assert!(stopped.status.success(), "{stopped:?} {}", log());
+    assert!(log().contains("Stopping service [Catalina]"), "{}", log());
+    wait_for("the end", PATIENCE, || (!file.exists()).then_some(()));
+}
+
 #[test]
 fn configurations_are_judged() {
     let base = Base::new();
