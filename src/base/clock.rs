@@ -127,6 +127,23 @@ pub fn local_time(wall: i64) -> LocalTime {
 /// Appends `wall` through `strftime` in the local zone and the C locale (`%{format}t`).  A
 /// conversion that does not exist is copied as it is written.
 pub fn push_strftime(out: &mut Vec<u8>, format: &[u8], wall: i64) {
+    push_time_in(out, format, wall, local_zone);
+}
+
+/// As [`push_strftime`], in Greenwich.
+pub fn push_strftime_gmt(out: &mut Vec<u8>, format: &[u8], wall: i64) {
+    let mut rest = format;
+    let mut named = Vec::with_capacity(format.len());
+    while let Some(at) = memchr::memmem::find(rest, b"%Z") {
+        named.extend_from_slice(rest.get(..at).unwrap_or_default());
+        named.extend_from_slice(b"GMT");
+        rest = rest.get(at + 2..).unwrap_or_default();
+    }
+    named.extend_from_slice(rest);
+    push_time_in(out, &named, wall, || TimeZone::UTC);
+}
+
+fn push_time_in(out: &mut Vec<u8>, format: &[u8], wall: i64, zone: fn() -> TimeZone) {
     let mut broken = None;
     let mut rest = format;
     while let Some(at) = memchr::memchr(b'%', rest) {
@@ -146,7 +163,7 @@ pub fn push_strftime(out: &mut Vec<u8>, format: &[u8], wall: i64) {
             out.extend_from_slice(conversion);
             continue;
         }
-        let broken = broken.get_or_insert_with(|| BrokenDownTime::from(&timestamp(wall).to_zoned(local_zone())));
+        let broken = broken.get_or_insert_with(|| BrokenDownTime::from(&timestamp(wall).to_zoned(zone())));
         push_conversion(out, conversion, modifiers, broken);
     }
     out.extend_from_slice(rest);

@@ -22,7 +22,7 @@ const RECENT: i64 = 60;
 /// Whether the request's conditions let the response in `headers_out` through: `None`, or 304 or 412 in its place.
 /// Asked by handlers once their fields stand.
 pub fn meets_conditions(ex: &Exchange) -> Option<u16> {
-    if !(200..300).contains(&ex.status) || ex.headers_in.is_empty() {
+    if !(200..300).contains(&ex.status) || ex.headers_in.is_empty() || ex.response.renewed {
         return None;
     }
     if if_match(ex) == Condition::NoMatch {

@@ -20,6 +20,7 @@ mod host;
 mod lookup;
 pub mod media;
 pub mod names;
+pub mod part;
 pub mod parts;
 mod respond;
 mod run;

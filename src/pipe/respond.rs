@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::head::{begin, head, release, send_head};
 use super::parts;
-use crate::web::{BodyFault, Exchange, Framing, Table, Wire};
+use crate::web::{Absent, BodyFault, Exchange, Framing, Table, Wire};
 
 /// Sends body bytes through the body filters; sends the head first if it is not out (length unknown). Bytes of a
 /// response that has no body (HEAD, 204, 304) are dropped.
@@ -39,8 +39,21 @@ enum Step {
 async fn filtered(ex: &mut Exchange, wire: &mut dyn Wire, bytes: &[u8], step: Step) -> io::Result<()> {
     // Not those of the head, which is made in between.
     let mut out = std::mem::take(&mut ex.response.filtered[0]);
-    filter(ex, bytes, step, &mut out);
-    let done = onward(ex, wire, &mut out, step).await;
+    let mut waiting = filter(ex, bytes, step, &mut out);
+    let mut done = Ok(());
+    while let Some(at) = waiting {
+        waiting = work(ex, at, step, &mut out).await;
+        if waiting.is_some() {
+            done = onward(ex, wire, &mut out, Step::Data).await;
+            out.clear();
+            if done.is_err() {
+                break;
+            }
+        }
+    }
+    if done.is_ok() {
+        done = onward(ex, wire, &mut out, step).await;
+    }
     out.clear();
     if out.capacity() > HELD_MOST * 2 {
         out = Vec::new();
@@ -80,7 +93,7 @@ async fn onward(ex: &mut Exchange, wire: &mut dyn Wire, out: &mut Vec<u8>, step:
 
 /// Ranges are of the body behind the filters: those of one that is all here are answered.
 fn ranged(ex: &mut Exchange, out: &mut Vec<u8>) {
-    if !ex.headers_in.contains(b"Range") {
+    if !ex.headers_in.contains(b"Range") || ex.response.renewed {
         return;
     }
     if let parts::Selection::Pieces(pieces) = parts::choose(ex, out.len() as u64) {
@@ -89,14 +102,21 @@ fn ranged(ex: &mut Exchange, out: &mut Vec<u8>) {
     }
 }
 
-fn filter(ex: &mut Exchange, bytes: &[u8], step: Step, out: &mut Vec<u8>) {
-    let mut spare = std::mem::take(&mut ex.response.filtered[1]);
+/// Passes bytes through the filters, up to the first that has to wait, whose number it says.
+fn filter(ex: &mut Exchange, bytes: &[u8], step: Step, out: &mut Vec<u8>) -> Option<usize> {
     out.clear();
-    for (at, filter) in ex.filters.iter_mut().enumerate() {
+    out.extend_from_slice(bytes);
+    pass(ex, 0, step, out)
+}
+
+/// Passes what is in `out` through the filters from number `from` on; see [`filter`].
+fn pass(ex: &mut Exchange, from: usize, step: Step, out: &mut Vec<u8>) -> Option<usize> {
+    let mut spare = std::mem::take(&mut ex.response.filtered[1]);
+    let mut waiting = None;
+    for (at, filter) in ex.filters.iter_mut().enumerate().skip(from) {
         spare.clear();
-        let input = if at == 0 { bytes } else { out.as_slice() };
-        if !input.is_empty() {
-            filter.data(input, &mut spare);
+        if !out.is_empty() {
+            filter.data(out, &mut spare);
         }
         match step {
             Step::Data => {}
@@ -104,9 +124,27 @@ fn filter(ex: &mut Exchange, bytes: &[u8], step: Step, out: &mut Vec<u8>) {
             Step::End => filter.end(&mut spare, &mut ex.notes),
         }
         std::mem::swap(out, &mut spare);
+        if filter.waits() {
+            waiting = Some(at);
+            break;
+        }
     }
     spare.clear();
     ex.response.filtered[1] = spare;
+    waiting
+}
+
+/// Lets the filter that waits work for a while and passes on what comes of it: behind those before it in `out`.
+async fn work(ex: &mut Exchange, at: usize, step: Step, out: &mut Vec<u8>) -> Option<usize> {
+    let Some(place) = ex.filters.get_mut(at) else { return None };
+    let mut filter = std::mem::replace(place, Box::new(Absent));
+    filter.work(ex, out).await;
+    let waits = filter.waits();
+    if let Some(place) = ex.filters.get_mut(at) {
+        *place = filter;
+    }
+    let later = pass(ex, at + 1, if waits { Step::Data } else { step }, out);
+    if waits { Some(at) } else { later }
 }
 
 /// How often a limited response may go on.
@@ -224,7 +262,9 @@ pub async fn text(ex: &mut Exchange, wire: &mut dyn Wire, bytes: &[u8]) -> io::R
     }
     // All of it is here, so its length behind the filters is known.
     let mut out = Vec::new();
-    filter(ex, bytes, Step::End, &mut out);
+    if filter(ex, bytes, Step::End, &mut out).is_some() {
+        return long(ex, wire, out).await;
+    }
     if ex.filters.iter().any(|filter| filter.failed()) {
         abort(ex, wire);
         return Err(io::ErrorKind::InvalidData.into());
@@ -234,6 +274,23 @@ pub async fn text(ex: &mut Exchange, wire: &mut dyn Wire, bytes: &[u8]) -> io::R
     send_head(ex, wire, Some(out.len() as u64), None);
     data(ex, wire, &out).await?;
     finish(ex, wire).await
+}
+
+/// A small response of which nobody knows how long it becomes: a filter goes on.
+async fn long(ex: &mut Exchange, wire: &mut dyn Wire, out: Vec<u8>) -> io::Result<()> {
+    ex.response.waiting = true;
+    ex.finished = true;
+    let mut out = out;
+    let mut waiting = ex.filters.iter().position(|filter| filter.waits());
+    while let Some(at) = waiting {
+        waiting = work(ex, at, Step::End, &mut out).await;
+        if waiting.is_some() {
+            onward(ex, wire, &mut out, Step::Data).await?;
+            out.clear();
+        }
+    }
+    onward(ex, wire, &mut out, Step::End).await?;
+    poll_fn(|cx| wire.poll_finish(cx)).await.map_err(|error| gone(ex, error))
 }
 
 /// Pieces of a small response.

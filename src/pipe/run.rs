@@ -341,7 +341,7 @@ fn nobody(ex: &Exchange, what: &str) -> Outcome {
 }
 
 /// Filters and the handler.
-async fn handle<H: Inline>(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
+pub(super) async fn handle<H: Inline>(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
     let by_type = ex.handler.is_empty();
     if by_type && !ex.content_type.is_empty() {
         // A handler may be asked for by the type's name.

@@ -1,5 +1,8 @@
 //! Transformations of the response body.
 
+use std::future::Future;
+use std::pin::Pin;
+
 use super::exchange::Exchange;
 use super::table::Table;
 
@@ -15,6 +18,24 @@ pub trait BodyFilter {
     fn failed(&self) -> bool {
         false
     }
+    /// What it took has to be waited for: [`Self::work`] is called until this says no, and what it pushes goes on its
+    /// way in between.
+    fn waits(&self) -> bool {
+        false
+    }
+    /// Goes on for the response's request, until there is something to pass on or nothing left to do.
+    fn work<'a>(&'a mut self, _: &'a mut Exchange, _: &'a mut Vec<u8>) -> Pin<Box<dyn Future<Output = ()> + 'a>> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// Stands for a filter while it works.
+pub(crate) struct Absent;
+
+impl BodyFilter for Absent {
+    fn data(&mut self, _: &[u8], _: &mut Vec<u8>) {}
+    fn flush(&mut self, _: &mut Vec<u8>) {}
+    fn end(&mut self, _: &mut Vec<u8>, _: &mut Table) {}
 }
 
 /// Decides, when the response's fields are known and its head is not out, whether the filter has anything to do, and

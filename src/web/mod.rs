@@ -16,6 +16,7 @@ mod wire;
 
 pub use chain::Chain;
 pub use exchange::{Exchange, Ext, Handler, Matched, ProxyKind, Snapshot};
+pub(crate) use filter::Absent;
 pub use filter::{BodyFilter, Planned, Start};
 pub use live::{Conn, LineSink, Live, LogId, Secure};
 pub use response::{Prior, Range, Response};

@@ -23,6 +23,8 @@ pub struct Response {
     pub broken_body: bool,
     /// The answer's page is sent without its length.
     pub unmeasured: bool,
+    /// The body is made anew: nothing that the client has of it counts, and nobody asks for ranges of it.
+    pub renewed: bool,
     /// The page that goes out in place of what the handler sends, because its fields cannot be sent.
     pub replaced: bool,
     /// The request that this one was made from, whose permission holds while the chain is the same.
@@ -61,6 +63,7 @@ impl Default for Response {
             first_error: 0,
             broken_body: false,
             unmeasured: false,
+            renewed: false,
             replaced: false,
             prior: None,
             range: None,
@@ -84,6 +87,7 @@ impl Response {
         self.first_error = 0;
         self.broken_body = false;
         self.unmeasured = false;
+        self.renewed = false;
         self.replaced = false;
         self.prior = None;
         self.range = None;

@@ -82,7 +82,7 @@ fn prepare(site: &Site, setup: &str) {
         }
     }
     age(&site.path("."));
-    let conf = conf.replace("@R@", site.root().to_str().unwrap());
+    let conf = conf.replace("@R@", site.root().to_str().unwrap()).replace("@P@", &site.port.to_string());
     site.httpd_conf(&modules, &format!("LogLevel info\n{conf}"));
 }
 
@@ -211,6 +211,8 @@ scenarios! {
     dir
     expires
     headers
+    include
+    include_tags
     methods
     mime
     negotiation

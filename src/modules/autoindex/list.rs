@@ -375,7 +375,7 @@ fn push_class(alt: &[u8], out: &mut Vec<u8>) {
 }
 
 /// A size in four columns.
-fn size(bytes: Option<u64>) -> String {
+pub(in crate::modules) fn size(bytes: Option<u64>) -> String {
     let Some(bytes) = bytes else { return "  - ".to_owned() };
     if bytes < 973 {
         return format!("{bytes:3} ");

@@ -16,6 +16,7 @@ mod order;
 mod page;
 mod rules;
 
+pub(super) use list::size as short_size;
 use rules::{By, Description, Rule};
 
 /// The module.

@@ -13,7 +13,7 @@ pub(super) mod child;
 mod log;
 mod serve;
 
-pub(super) use serve::{CGI, CGID, Kind};
+pub(super) use serve::{CGI, CGID, Kind, loaded, shell};
 
 /// The module.
 pub const MODULE: Module = Module {

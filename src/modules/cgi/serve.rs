@@ -22,6 +22,37 @@ pub(in crate::modules) struct Kind {
     unread: &'static str,
 }
 
+impl Kind {
+    /// The name in the log.
+    pub(in crate::modules) fn module(&self) -> &'static str {
+        self.module
+    }
+}
+
+/// The module that runs programs for this server, if one is loaded.
+pub(in crate::modules) fn loaded(ex: &Exchange) -> Option<&'static Kind> {
+    let has = |id| ex.live.generation.globals.modules.contains(&id);
+    if has("cgid_module") {
+        return Some(&CGID);
+    }
+    has("cgi_module").then_some(&CGI)
+}
+
+/// Runs a shell's command line for a document.
+pub(in crate::modules) fn shell(ex: &Exchange, kind: &Kind, line: &[u8]) -> io::Result<Running> {
+    let end = memchr::memrchr(b'/', &ex.filename).map_or(0, |slash| slash + 1);
+    let dir = ex.filename.get(..end).unwrap_or_default();
+    let mut running = child::start(ex, &[b"/bin/sh", b"-c", line], dir, kind.errors, patience(ex))?;
+    running.close_input();
+    Ok(running)
+}
+
+/// How long a program may say nothing.
+fn patience(ex: &Exchange) -> Duration {
+    let own = ex.dir::<ScriptDir>().and_then(|dir| dir.timeout);
+    own.unwrap_or_else(|| Duration::from_secs(u64::from(ex.server().rec.timeout.unwrap_or(60))))
+}
+
 /// mod_cgi.
 pub(in crate::modules) const CGI: Kind = Kind {
     module: "cgi",
@@ -51,9 +82,7 @@ pub(super) async fn serve(ex: &mut Exchange, wire: &mut dyn Wire, kind: &'static
     }
     cgi::add_common(ex);
     cgi::add_cgi(ex).await;
-    let patience = ex.dir::<ScriptDir>().and_then(|dir| dir.timeout);
-    let server = Duration::from_secs(u64::from(ex.server().rec.timeout.unwrap_or(60)));
-    let mut running = match run(ex, kind, patience.unwrap_or(server)) {
+    let mut running = match run(ex, kind, patience(ex)) {
         Ok(running) => Some(running),
         Err(error) => {
             cannot_start(ex, kind, &error);

@@ -1,6 +1,6 @@
 //! The output filters by name: all of httpd's, with those that are here.
 
-use crate::modules::{brotli, deflate, ratelimit, substitute};
+use crate::modules::{brotli, deflate, include, ratelimit, substitute};
 use crate::web::Start;
 
 /// One output filter.
@@ -40,7 +40,7 @@ pub(super) const OUTPUT: &[OutputFilter] = &[
     row("BYTERANGE", "http_module", PROTOCOL, Kind::Moot),
     row("CHUNK", "http_module", 40, Kind::Moot),
     row("HTTP_HEADER", "http_module", PROTOCOL, Kind::Moot),
-    row("INCLUDES", "include_module", RESOURCE, Kind::Missing),
+    row("INCLUDES", "include_module", RESOURCE, Kind::Here(include::start)),
     row("DEFLATE", "deflate_module", CONTENT_SET, Kind::Here(deflate::start)),
     row("INFLATE", "deflate_module", RESOURCE - 1, Kind::Here(deflate::start_inflate)),
     row("BROTLI_COMPRESS", "brotli_module", CONTENT_SET, Kind::Here(brotli::start)),
