@@ -136,7 +136,7 @@ fn pass(ex: &mut Exchange, from: usize, step: Step, out: &mut Vec<u8>) -> Option
 
 /// Lets the filter that waits work for a while and passes on what comes of it: behind those before it in `out`.
 async fn work(ex: &mut Exchange, at: usize, step: Step, out: &mut Vec<u8>) -> Option<usize> {
-    let Some(place) = ex.filters.get_mut(at) else { return None };
+    let place = ex.filters.get_mut(at)?;
     let mut filter = std::mem::replace(place, Box::new(Absent));
     filter.work(ex, out).await;
     let waits = filter.waits();
