@@ -279,6 +279,7 @@ impl Cmd<'_> {
             ssl: self.globals.modules.contains(&"ssl_module"),
             health: self.directive.name == "ProxyHCExpr",
             by_length: self.directive.name == "SSLRequire",
+            document: false,
         }
     }
 

@@ -21,6 +21,8 @@ pub struct Options {
     pub health: bool,
     /// Words compare as `SSLRequire` has it: shorter is less, also with `eq` and the like.
     pub by_length: bool,
+    /// In a document that is filled in: its variables are `v(..)`, and files are not told of.
+    pub document: bool,
 }
 
 /// Why an expression cannot be read, in httpd's words; the directive puts its own in front

@@ -223,6 +223,10 @@ impl<'t> Parser<'t> {
             self.complain(&[b"Unary operator '-", &[letter], b"' does not exist"]);
             return Ok(Cond::Const(false));
         };
+        if self.options.document && matches!(operator, Unary::File(_)) {
+            self.complain(&[b"-", &[letter], b" not available in restricted context"]);
+            return Ok(Cond::Const(false));
+        }
         if *operator != Unary::ClientIn {
             return Ok(Cond::Unary(*operator, word));
         }
@@ -436,8 +440,13 @@ impl<'t> Parser<'t> {
     fn call(&mut self, name: &[u8], argument: Word) -> Word {
         let known = vars::find(vars::FUNCTIONS, name);
         let ssl = (self.options.ssl && name.eq_ignore_ascii_case(b"SSL")).then_some(Function::Ssl);
+        let variable = (self.options.document && name.eq_ignore_ascii_case(b"v")).then_some(Function::ReqEnv);
         let health = (self.options.health && name.eq_ignore_ascii_case(b"hc")).then_some(Function::Health);
-        match known.or(ssl).or(health) {
+        match known.or(ssl).or(health).or(variable) {
+            Some(Function::File | Function::FileSize) if self.options.document => {
+                self.complain(&[name, b" not available in restricted context"]);
+                Word::Text(Vec::new())
+            }
             Some(function) => Word::Call(function, Box::new(argument)),
             None => {
                 self.complain(&[b"Function '", name, b"' does not exist"]);

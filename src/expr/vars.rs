@@ -164,8 +164,6 @@ pub(super) const FUNCTIONS: &[(&str, Function)] = &[
     ("toupper", Function::ToUpper),
     ("unbase64", Function::Unbase64),
     ("unescape", Function::Unescape),
-    // mod_include's: its variables are the environment.
-    ("v", Function::ReqEnv),
 ];
 
 /// What `-x word` asks.

@@ -173,7 +173,7 @@ fn truth(
         return None;
     }
     let ssl = ex.conn.secure;
-    let failed = match Expr::parse(text, Options { ssl, ..Options::default() }) {
+    let failed = match Expr::parse(text, Options { ssl, document: true, ..Options::default() }) {
         Ok(expr) => match expr.eval(ex, &mut Scratch::default()) {
             Ok(truth) => return Some(truth),
             Err(error) => format!("AH01338: {error}"),

@@ -34,7 +34,8 @@ pub(super) fn next(bytes: &[u8], start: &[u8], end: &[u8], ended: bool) -> Piece
         Some(0) => match element(bytes.get(start.len()..).unwrap_or_default(), end) {
             Some((element, length)) => Piece::Element(element, start.len() + length),
             None if ended => Piece::Open(bytes.len()),
-            None if bytes.len() > LONGEST => Piece::Text(bytes.len().min(start.len())),
+            // What lies in it could not end either.
+            None if bytes.len() > LONGEST => Piece::Text(LONGEST),
             None => Piece::More,
         },
         Some(at) => Piece::Text(at),
