@@ -186,10 +186,7 @@ fn serve<'a>(ex: &'a mut Exchange, wire: &'a mut dyn Wire) -> Waiting<'a> {
 
 /// Handlers that run a file or fill it in, and the modules that bring them: where such a module takes part and does
 /// not answer, the file itself is nothing to be read.
-const NOT_TO_BE_READ: &[(&[u8], &[&str])] = &[
-    (b"lua-script", &["lua_module"]),
-    (b"isapi-handler", &["isapi_module"]),
-];
+const NOT_TO_BE_READ: &[(&[u8], &[&str])] = &[(b"lua-script", &["lua_module"]), (b"isapi-handler", &["isapi_module"])];
 
 /// Whether the file is source for a handler that is not built in.
 fn is_for_another(ex: &Exchange) -> bool {

@@ -10,8 +10,8 @@ use crate::expr::{Expr, Options, Scratch};
 use crate::logs::{self, Bytes, Errno, Level, text::push_u64};
 use crate::modules::autoindex::short_size;
 use crate::modules::cgi::{self, child::Running};
-use crate::pipe::part::Part;
 use crate::pipe;
+use crate::pipe::part::Part;
 use crate::web::Exchange;
 
 /// A named response or the output of a program on its way into the document.
@@ -146,13 +146,7 @@ fn branch(includes: &mut Includes, truth: Option<bool>) {
 }
 
 /// Evaluates the condition of an element if it `counts`.
-fn truth(
-    includes: &Includes,
-    ex: &mut Exchange,
-    element: &Element,
-    out: &mut Vec<u8>,
-    counts: bool,
-) -> Option<bool> {
+fn truth(includes: &Includes, ex: &mut Exchange, element: &Element, out: &mut Vec<u8>, counts: bool) -> Option<bool> {
     let name = latin1(&element.name);
     let [(key, Some(text))] = element.pairs.as_slice() else {
         let number = if name == "if" { "AH01353" } else { "AH01356" };
@@ -189,12 +183,7 @@ fn truth(
 }
 
 /// All other elements; false for those that do not exist.
-pub(super) async fn show(
-    includes: &mut Includes,
-    ex: &mut Exchange,
-    element: &Element,
-    out: &mut Vec<u8>,
-) -> bool {
+pub(super) async fn show(includes: &mut Includes, ex: &mut Exchange, element: &Element, out: &mut Vec<u8>) -> bool {
     match element.name.as_slice() {
         b"include" => include(includes, ex, element, out).await,
         b"echo" => echo(includes, ex, element, out),
@@ -372,9 +361,7 @@ async fn about(includes: &Includes, ex: &Exchange, element: &Element, out: &mut 
     }
     for (key, value) in &element.pairs {
         let name = text::expand(&text::entities(value.as_deref().unwrap_or_default()), &ex.env);
-        let failed = |number: &str, what: &str| {
-            format!("{number}: {what} \"{}\" in parsed file", latin1(&name))
-        };
+        let failed = |number: &str, what: &str| format!("{number}: {what} \"{}\" in parsed file", latin1(&name));
         let (sub, failed) = match key.as_slice() {
             b"file" if !is_below(&name) => {
                 let (failed, file) = (failed("AH02668", "unable to access file"), Bytes(&ex.filename));
@@ -390,7 +377,8 @@ async fn about(includes: &Includes, ex: &Exchange, element: &Element, out: &mut 
                 (Some(pipe::lookup(ex, &name).await), failed)
             }
             _ => {
-                let text = format!("AH01340: unknown parameter \"{}\" to tag {} in", latin1(key), latin1(&element.name));
+                let text =
+                    format!("AH01340: unknown parameter \"{}\" to tag {} in", latin1(key), latin1(&element.name));
                 return unknown(includes, ex, &text, out);
             }
         };

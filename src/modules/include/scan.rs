@@ -153,8 +153,7 @@ mod tests {
         let element = found("<!--#Set Var='a\\'b' value = `\\$c` x y=z -->");
         assert_eq!(element.name, b"set");
         let pair = |key: &str, value: Option<&str>| (key.into(), value.map(|value| value.as_bytes().to_vec()));
-        let want =
-            [pair("var", Some("a'b")), pair("value", Some("\\$c")), pair("x", None), pair("y", Some("z"))];
+        let want = [pair("var", Some("a'b")), pair("value", Some("\\$c")), pair("x", None), pair("y", Some("z"))];
         assert_eq!(element.pairs, want);
         assert_eq!(found("<!--#endif-->").name, b"endif");
     }
