@@ -4,6 +4,7 @@
 pub mod ajp;
 pub mod http1;
 pub mod java;
+pub mod ocsp;
 pub mod proxy_header;
 pub mod tribes;
 pub mod x509;

@@ -6,6 +6,7 @@
 //! - [`scoreboard`]: who is doing what.
 //! - [`tls`]: certificates and what a TLS endpoint is; [`ciphers`]: OpenSSL's lists; [`secured`]: a session over a socket.
 //! - [`client`]: TLS towards backends.
+//! - [`stapling`]: what responders say of our certificates.
 //! - [`tickets`]: sessions that clients come back to.
 //! - [`phrase`]: private keys under a pass phrase.
 //! - [`link`]: messages with descriptors between our processes.
@@ -23,6 +24,7 @@ pub mod opener;
 pub mod phrase;
 pub mod scoreboard;
 pub mod secured;
+pub mod stapling;
 pub mod tickets;
 pub mod tls;
 pub mod verify;

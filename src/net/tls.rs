@@ -13,6 +13,7 @@ use rustls::sign::{CertifiedKey, SigningKey};
 use rustls::{ServerConfig, SignatureAlgorithm, SignatureScheme, SupportedCipherSuite, SupportedProtocolVersion};
 
 use super::phrase::is_encrypted;
+use super::stapling::Staple;
 use super::tickets::{SharedKey, Tickets, Timed};
 use crate::codec::x509;
 
@@ -40,6 +41,8 @@ impl Versions {
 pub struct ServerSpec {
     /// Certificates with their keys; the last of a kind of key is used.
     pub identities: Vec<Arc<CertifiedKey>>,
+    /// What is stapled to each of them.
+    pub staples: Vec<Option<Arc<Staple>>>,
     /// Versions.
     pub versions: Versions,
     /// Suites of both versions, in the order of preference.
@@ -83,7 +86,8 @@ impl ServerSpec {
             Some(verifier) => builder.with_client_cert_verifier(verifier),
             None => builder.with_no_client_auth(),
         };
-        let mut config = builder.with_cert_resolver(Arc::new(Identities::new(self.identities, self.versions.v13)));
+        let mut config =
+            builder.with_cert_resolver(Arc::new(Identities::new(self.identities, self.staples, self.versions.v13)));
         config.ignore_client_order = self.own_order;
         config.alpn_protocols = self.alpn;
         config.session_storage = match self.sessions {
@@ -108,8 +112,20 @@ impl ServerSpec {
 
 /// Certificates of several kinds of keys, the one chosen that the client can use.
 struct Identities {
-    list: Vec<Arc<CertifiedKey>>,
+    list: Vec<Identity>,
     v13: bool,
+}
+
+/// One of them, with what is stapled to it.
+struct Identity {
+    key: Arc<CertifiedKey>,
+    staple: Option<Arc<Staple>>,
+}
+
+impl Identity {
+    fn current(&self) -> Arc<CertifiedKey> {
+        self.staple.as_ref().map_or_else(|| self.key.clone(), |staple| staple.current())
+    }
 }
 
 impl fmt::Debug for Identities {
@@ -119,10 +135,12 @@ impl fmt::Debug for Identities {
 }
 
 impl Identities {
-    fn new(all: Vec<Arc<CertifiedKey>>, v13: bool) -> Self {
-        let mut list: Vec<Arc<CertifiedKey>> = Vec::new();
-        for identity in all {
-            match list.iter_mut().find(|other| other.key.algorithm() == identity.key.algorithm()) {
+    fn new(all: Vec<Arc<CertifiedKey>>, staples: Vec<Option<Arc<Staple>>>, v13: bool) -> Self {
+        let mut list: Vec<Identity> = Vec::new();
+        let staples = staples.into_iter().chain(std::iter::repeat(None));
+        for (key, staple) in all.into_iter().zip(staples) {
+            let identity = Identity { key, staple };
+            match list.iter_mut().find(|other| other.key.key.algorithm() == identity.key.key.algorithm()) {
                 Some(other) => *other = identity,
                 None => list.push(identity),
             }
@@ -135,7 +153,7 @@ impl ResolvesServerCert for Identities {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let schemes = hello.signature_schemes();
         if let [only] = self.list.as_slice() {
-            return only.key.choose_scheme(schemes).map(|_| only.clone());
+            return only.key.key.choose_scheme(schemes).map(|_| only.current());
         }
         let suits = |algorithm: SignatureAlgorithm| {
             hello.cipher_suites().iter().any(|suite| {
@@ -152,10 +170,11 @@ impl ResolvesServerCert for Identities {
         // The client's order, as OpenSSL takes it.
         let fits = |scheme: &SignatureScheme| {
             self.list.iter().find(|identity| {
-                identity.key.choose_scheme(std::slice::from_ref(scheme)).is_some() && suits(identity.key.algorithm())
+                let key = &identity.key.key;
+                key.choose_scheme(std::slice::from_ref(scheme)).is_some() && suits(key.algorithm())
             })
         };
-        schemes.iter().find_map(fits).cloned()
+        schemes.iter().find_map(fits).map(Identity::current)
     }
 }
 

@@ -13,6 +13,7 @@ use super::steward::child::Steward;
 use super::threads::{Order, Serving, Shared, Threads};
 use crate::config::Generation;
 use crate::logs::{self, Errno, Level, Process, Targets};
+use crate::modules::ssl::{StaplingWatch, watch_stapling};
 use crate::modules::{mpm, proxy_hcheck};
 use crate::net::files;
 use crate::net::listen::{self, Listener};
@@ -73,6 +74,8 @@ pub(super) struct State {
     pub(super) driver: Driver,
     /// Checks of the generation that is served.
     pub(super) health: Option<Watch>,
+    /// Those who ask what is stapled to certificates.
+    pub(super) staplers: Option<StaplingWatch>,
 }
 
 /// How long threads may take to close a socket.
@@ -95,6 +98,7 @@ pub(super) async fn obey(mut state: State) -> std::io::Result<()> {
     state.listen().await;
     announce(&state.shared.current.load().generation, &state.options);
     state.watch_health();
+    state.watch_staples();
     state.report(true);
     while let Some(ask) = asked.recv().await {
         match ask {
@@ -280,10 +284,17 @@ impl State {
         self.listen().await;
         announce(&generation, &self.options);
         self.watch_health();
+        self.watch_staples();
         Ok(())
     }
 
     /// Checks the health of the backends that are served now, and no longer of those before.
+    fn watch_staples(&mut self) {
+        let serving = self.shared.current.load();
+        let live = Live::new(serving.generation.clone(), serving.opened.sinks.clone());
+        self.staplers = Some(watch_stapling(live));
+    }
+
     fn watch_health(&mut self) {
         let serving = self.shared.current.load();
         self.health = proxy_hcheck::watch(Live::new(serving.generation.clone(), serving.opened.sinks.clone()));

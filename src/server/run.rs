@@ -308,8 +308,17 @@ fn serve(
     let threads = Threads::start(&shared).map_err(alert)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default());
     let runtime = runtime.map_err(alert)?;
-    let state =
-        State { options, shared: shared.clone(), threads, listeners, opener, sockets: count, driver, health: None };
+    let state = State {
+        options,
+        shared: shared.clone(),
+        threads,
+        listeners,
+        opener,
+        sockets: count,
+        driver,
+        health: None,
+        staplers: None,
+    };
     let ended = runtime.block_on(obey(state)).map_err(alert);
     shared.current.load().opened.flush();
     ended

@@ -11,11 +11,13 @@ use super::conf::{Run, SslProcess, SslServer, Verify};
 use super::dir::SslDir;
 use super::phrase::{self, Asker};
 use super::proxy;
+use super::stapling;
 use crate::codec::x509;
 use crate::config::core::CoreServer;
 use crate::config::{Fatal, PostConfig, Section, Server, Warning, latin1};
 use crate::net::ciphers;
 use crate::net::files;
+use crate::net::stapling::Staple;
 use crate::net::tickets::{KEY_FILE_LEN, SharedKey};
 use crate::net::tls::{IdentityError, ServerSpec, Versions, certificates, identity, lengthen};
 use crate::net::verify::{Clients, Revocation, Trust, hashed};
@@ -60,13 +62,19 @@ pub(super) fn post_config(checks: &mut PostConfig<'_>) -> Result<(), Fatal> {
         conf.setup = Some(Arc::new(conf.setup_of()));
     }
     // httpd's order: the main server, then virtual hosts from the last to the first.
+    let before: Vec<_> = checks.previous.iter().flat_map(|before| &before.servers).flat_map(stapling::of).collect();
+    let lacking = enabled.iter().filter_map(|at| checks.servers.get(*at)?.get::<SslServer>());
+    if lacking.into_iter().any(|conf| stapling::lacks_cache(conf, &process)) {
+        let lines = vec![("emerg", "AH01958: SSLStapling: no stapling cache available".to_owned()), fatal()];
+        return Err(fail(checks, lines));
+    }
     let mut asker = Asker::new(process.dialog.clone().unwrap_or_default(), checks.globals.reloading);
     let (main, hosts): (Vec<_>, Vec<_>) = enabled.into_iter().partition(|at| *at == 0);
     for at in main.into_iter().chain(hosts.into_iter().rev()) {
         let Some(server) = checks.servers.get(at) else { continue };
         let mut notes = Vec::new();
         let http2 = checks.globals.modules.contains(&"http2_module");
-        let built = build(server, process.cache.unwrap_or(0), http2, &mut asker, &mut notes);
+        let built = build(server, process.cache.unwrap_or(0), http2, &mut asker, &before, &mut notes);
         for (level, text) in notes {
             say(checks, level, text);
         }
@@ -121,7 +129,14 @@ pub fn id_of(server: &Server) -> String {
     format!("{}:{port}", latin1(server.rec.name.as_deref().unwrap_or_default()))
 }
 
-fn build(server: &Server, cache: usize, http2: bool, asker: &mut Asker, notes: &mut Lines) -> Result<Run, Lines> {
+fn build(
+    server: &Server,
+    cache: usize,
+    http2: bool,
+    asker: &mut Asker,
+    before: &[Arc<Staple>],
+    notes: &mut Lines,
+) -> Result<Run, Lines> {
     let none = SslServer::default();
     let conf = server.get::<SslServer>().unwrap_or(&none);
     let id = id_of(server);
@@ -177,8 +192,11 @@ fn build(server: &Server, cache: usize, http2: bool, asker: &mut Asker, notes: &
     }
     let clients = clients(conf, &id, notes)?;
     let own = identities.first().and_then(|identity| identity.cert.first()).map(|cert| Arc::from(cert.as_ref()));
+    let staples = stapling::staples(conf, &identities, &id, before, notes);
+    let stapled = staples.iter().flatten().cloned().collect();
     let spec = ServerSpec {
         identities,
+        staples,
         versions,
         suites,
         own_order: tuning.own_order.or(conf.own_order).unwrap_or(false),
@@ -202,7 +220,7 @@ fn build(server: &Server, cache: usize, http2: bool, asker: &mut Asker, notes: &
         Arc::new(one)
     });
     let single = single.collect();
-    Ok(Run { config, nameless: Arc::new(nameless), single, clients, own })
+    Ok(Run { config, nameless: Arc::new(nameless), single, clients, staples: stapled, own })
 }
 
 /// What is spoken under TLS, as `Protocols` orders it.

@@ -8,8 +8,10 @@ use rustls::ServerConfig;
 
 use super::check;
 use super::phrase::Dialog;
+use super::stapling::StapleSet;
 use crate::config::{Args, Cmd, Conf, Place, get_words, inner_or_outer, latin1};
 use crate::modules::{check as words, slot};
+use crate::net::stapling::Staple;
 use crate::net::tls::Versions;
 use crate::net::verify::{Clients, Revocation};
 
@@ -118,6 +120,8 @@ pub struct Run {
     pub single: Vec<Arc<ServerConfig>>,
     /// Who asks clients for certificates.
     pub clients: Option<Arc<Clients>>,
+    /// What is stapled to certificates.
+    pub staples: Vec<Arc<Staple>>,
     /// Our certificate, for variables: that of the first kind of key.
     pub own: Option<Arc<[u8]>>,
 }
@@ -157,6 +161,8 @@ pub struct SslServer {
     pub resume_for: Option<u32>,
     /// SSLOpenSSLConfCmd: name and value.
     pub commands: Vec<(String, String)>,
+    /// SSLUseStapling and its kin.
+    pub staple: StapleSet,
     /// SSLStrictSNIVHostCheck.
     pub strict_sni: Option<bool>,
     /// What concerns clients.
@@ -175,6 +181,7 @@ impl Conf for SslServer {
         inner_or_outer!(
             base, add;
             engine, chain, versions, own_order, tickets, ticket_key, resume_for, strict_sni;
+            staple: StapleSet::merge(&base.staple, &add.staple),
             commands: base.commands.iter().chain(&add.commands).cloned().collect(),
             certs: list(|conf| &conf.certs),
             keys: list(|conf| &conf.keys),
@@ -197,6 +204,8 @@ impl SslServer {
 pub(super) struct SslProcess {
     /// How many sessions are kept; 0: none.
     pub cache: Option<usize>,
+    /// SSLStaplingCache is there.
+    pub staples: bool,
     /// SSLPassPhraseDialog.
     pub dialog: Option<Dialog>,
     /// SSLVHostSNIPolicy.

@@ -14,10 +14,12 @@ mod dir;
 mod hooks;
 mod phrase;
 mod proxy;
+mod stapling;
 
 pub use access::{require_ssl, require_verified};
 pub use build::id_of;
 pub use conf::{Run, SslServer};
+pub use stapling::{Watch as StaplingWatch, watch as watch_stapling};
 
 /// The module.
 pub const MODULE: Module = Module {
@@ -95,16 +97,16 @@ pub const DIRECTIVES: &[Directive] = &[
     row("SSLOCSPProxyURL", Places::SERVER, Shape::Take1, accept, "Proxy URL to use for OCSP requests").refused(),
     row("SSLOCSPNoVerify", Places::SERVER, Shape::Flag, accept, "Do not verify OCSP Responder certificate ('on', 'off')").refused(),
     row("SSLOCSPResponderCertificateFile", Places::SERVER, Shape::Take1, words::file, "Trusted OCSP responder certificates(`/path/to/file' - PEM encoded certificates)").refused(),
-    row("SSLStaplingCache", Places::SERVER, Shape::Take1, check::stapling_cache, "SSL Stapling Response Cache storage (`dbm:/path/to/file')").missing(),
-    row("SSLUseStapling", Places::SERVER, Shape::Flag, accept, "SSL switch for the OCSP Stapling protocol (`on', `off')").missing(),
-    row("SSLStaplingResponseTimeSkew", Places::SERVER, Shape::Take1, |_, a| words::at_least(a, 0, "SSLStaplingResponseTimeSkew: invalid argument"), "SSL stapling option for maximum time difference in OCSP responses").missing(),
-    row("SSLStaplingResponderTimeout", Places::SERVER, Shape::Take1, |_, a| words::at_least(a, 0, "SSLStaplingResponderTimeout: invalid argument"), "SSL stapling option for OCSP responder timeout").missing(),
-    row("SSLStaplingResponseMaxAge", Places::SERVER, Shape::Take1, |_, a| words::at_least(a, 0, "SSLStaplingResponseMaxAge: invalid argument"), "SSL stapling option for maximum age of OCSP responses").missing(),
-    row("SSLStaplingStandardCacheTimeout", Places::SERVER, Shape::Take1, |_, a| words::at_least(a, 0, "SSLStaplingStandardCacheTimeout: invalid argument"), "SSL stapling option for normal OCSP Response Cache Lifetime").missing(),
-    row("SSLStaplingReturnResponderErrors", Places::SERVER, Shape::Flag, accept, "SSL stapling switch to return Status Errors Back to Client(`on', `off')").missing(),
-    row("SSLStaplingFakeTryLater", Places::SERVER, Shape::Flag, accept, "SSL stapling switch to send tryLater response to client on error (`on', `off')").missing(),
-    row("SSLStaplingErrorCacheTimeout", Places::SERVER, Shape::Take1, |_, a| words::at_least(a, 0, "SSLStaplingErrorCacheTimeout: invalid argument"), "SSL stapling option for OCSP Response Error Cache Lifetime").missing(),
-    row("SSLStaplingForceURL", Places::SERVER, Shape::Take1, accept, "SSL stapling option to Force the OCSP Stapling URL").missing(),
+    row("SSLStaplingCache", Places::SERVER, Shape::Take1, stapling::cache, "SSL Stapling Response Cache storage (`dbm:/path/to/file')"),
+    row("SSLUseStapling", Places::SERVER, Shape::Flag, stapling::on, "SSL switch for the OCSP Stapling protocol (`on', `off')"),
+    row("SSLStaplingResponseTimeSkew", Places::SERVER, Shape::Take1, stapling::skew, "SSL stapling option for maximum time difference in OCSP responses"),
+    row("SSLStaplingResponderTimeout", Places::SERVER, Shape::Take1, stapling::patience, "SSL stapling option for OCSP responder timeout"),
+    row("SSLStaplingResponseMaxAge", Places::SERVER, Shape::Take1, stapling::max_age, "SSL stapling option for maximum age of OCSP responses"),
+    row("SSLStaplingStandardCacheTimeout", Places::SERVER, Shape::Take1, stapling::keep, "SSL stapling option for normal OCSP Response Cache Lifetime"),
+    row("SSLStaplingReturnResponderErrors", Places::SERVER, Shape::Flag, stapling::return_errors, "SSL stapling switch to return Status Errors Back to Client(`on', `off')"),
+    row("SSLStaplingFakeTryLater", Places::SERVER, Shape::Flag, stapling::fake_try_later, "SSL stapling switch to send tryLater response to client on error (`on', `off')"),
+    row("SSLStaplingErrorCacheTimeout", Places::SERVER, Shape::Take1, stapling::keep_error, "SSL stapling option for OCSP Response Error Cache Lifetime"),
+    row("SSLStaplingForceURL", Places::SERVER, Shape::Take1, stapling::force_url, "SSL stapling option to Force the OCSP Stapling URL"),
     row("SSLOpenSSLConfCmd", Places::SERVER, Shape::Take2, commands::command, "OpenSSL configuration command"),
     row("SSLLog", Places::ALL, Shape::Raw, words::gone, "SSLLog directive is no longer supported - use ErrorLog."),
     row("SSLLogLevel", Places::ALL, Shape::Raw, words::gone, "SSLLogLevel directive is no longer supported - use LogLevel."),
