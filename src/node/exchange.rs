@@ -192,18 +192,14 @@ fn form_text(text: &[u8]) -> String {
 /// `%xx` decoded; what is no escape stays.
 pub fn percent_decoded(text: &[u8]) -> Vec<u8> {
     let (mut out, mut rest) = (Vec::with_capacity(text.len()), text);
-    while let Some((first, behind)) = rest.split_first() {
-        match crate::base::path::escaped_byte(rest) {
-            Some(byte) if *first == b'%' => {
-                out.push(byte);
-                rest = rest.get(3..).unwrap_or_default();
-            }
-            _ => {
-                out.push(*first);
-                rest = behind;
-            }
-        }
+    while let Some(at) = memchr::memchr(b'%', rest) {
+        let (plain, escape) = rest.split_at(at);
+        out.extend_from_slice(plain);
+        let byte = crate::base::path::escaped_byte(escape);
+        out.push(byte.unwrap_or(b'%'));
+        rest = escape.get(if byte.is_some() { 3 } else { 1 }..).unwrap_or_default();
     }
+    out.extend_from_slice(rest);
     out
 }
 

@@ -291,6 +291,7 @@ impl Connection<'_> {
             Body::Empty => timeout(limit, stream.write_all(&out)).await.map_err(io::Error::from).flatten().map(|()| 0),
             Body::Bytes(bytes) => {
                 let length = bytes.len() as u64;
+                out.reserve_exact(bytes.len());
                 out.extend_from_slice(&bytes);
                 timeout(limit, stream.write_all(&out)).await.map_err(io::Error::from).flatten().map(|()| length)
             }

@@ -92,21 +92,30 @@ impl Json {
 }
 
 fn push_text(out: &mut String, text: &str) {
+    out.reserve(text.len() + 2);
     out.push('"');
-    for c in text.chars() {
+    let mut rest = text;
+    // Most texts hold nothing that is written in another way: whole runs are copied.
+    while let Some((at, c)) = rest.char_indices().find(|(_, c)| is_special(*c)) {
+        let (plain, behind) = rest.split_at(at);
+        out.push_str(plain);
         match c {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            // A page may hold this inside a script.
-            '<' | '\u{2028}' | '\u{2029}' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c if c.is_control() => out.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => out.push(c),
+            c => out.push_str(&format!("\\u{:04x}", u32::from(c))),
         }
+        rest = behind.get(c.len_utf8()..).unwrap_or_default();
     }
+    out.push_str(rest);
     out.push('"');
+}
+
+fn is_special(c: char) -> bool {
+    // A page may hold the last three inside a script.
+    c.is_control() || matches!(c, '"' | '\\' | '<' | '\u{2028}' | '\u{2029}')
 }
 
 #[cfg(test)]
