@@ -61,11 +61,19 @@ const fn http(name: &'static str, port: u16) -> SchemeRow {
     SchemeRow { name, port, module: "proxy_http", parse: "AH01083", path: "AH10415", query: "AH10408" }
 }
 
+/// Without a port of their own, and with the query among the variables instead.
+const fn gateway(name: &'static str, module: &'static str, (parse, path): (&'static str, &'static str)) -> SchemeRow {
+    SchemeRow { name, port: 0, module, parse, path, query: "" }
+}
+
 static SCHEMES: &[SchemeRow] = &[
     http("http", 80),
     http("https", 443),
     http("ws", 80),
     http("wss", 443),
+    gateway("fcgi", "proxy_fcgi", ("AH01059", "AH10414")),
+    gateway("scgi", "proxy_scgi", ("AH00857", "AH10416")),
+    gateway("uwsgi", "proxy_uwsgi", ("AH10097", "AH10417")),
     SchemeRow { name: "ajp", port: 8009, module: "proxy_ajp", parse: "AH00867", path: "AH10418", query: "AH10406" },
 ];
 
@@ -98,7 +106,7 @@ impl Refusal {
         match self {
             Self::Malformed(why) => {
                 // httpd has cut the path off by then; its AJP module has gone past the scheme too.
-                let start = if row.name == "ajp" { 4 } else { 0 };
+                let start = if row.module == "proxy_http" { 0 } else { row.name.len() + 1 };
                 let end =
                     url.iter().enumerate().filter(|(_, byte)| **byte == b'/').nth(2).map_or(url.len(), |(at, _)| at);
                 let rest = url.get(start..end).unwrap_or(url);
@@ -194,7 +202,7 @@ pub fn push_path(path: &[u8], args: Option<&[u8]>, form: Form, out: &mut Vec<u8>
         Form::Encoded | Form::Raw if path.iter().any(|byte| is_control_or_blank(*byte)) => return Err(Refusal::Path),
         Form::Encoded | Form::Raw => out.extend_from_slice(path),
     }
-    if let Some(args) = args.filter(|_| form != Form::Raw) {
+    if let Some(args) = args.filter(|_| form != Form::Raw && !row.query.is_empty()) {
         if args.iter().any(|byte| is_control_or_blank(*byte)) {
             return Err(Refusal::Query);
         }

@@ -17,6 +17,7 @@ mod current;
 mod dial;
 mod elect;
 mod forward;
+mod gateway;
 pub mod health;
 mod hop;
 mod http1;

@@ -7,6 +7,7 @@
 //! `Outcome::Status`; afterwards with `pipe::abort`.
 
 use super::Attempt;
+use super::spec::Policy;
 use crate::logs::{self, Errno, Level};
 use crate::pipe::{self, Outcome};
 use crate::web::{BodyFault, Exchange, Wire};
@@ -38,7 +39,12 @@ pub fn map(ex: &mut Exchange, attempt: &Attempt<'_>) -> Verdict {
         policy.reverse.apply(ex, attempt.backends, &mut headers);
         ex.headers_out = headers;
     }
-    let Some(codes) = &policy.error_override else { return Verdict::Send };
+    replaced(ex, policy).map_or(Verdict::Send, Verdict::Replace)
+}
+
+/// `ProxyErrorOverride`: what is answered in place of the backend's response, if anything is.
+pub(super) fn replaced(ex: &mut Exchange, policy: &Policy) -> Option<Outcome> {
+    let codes = policy.error_override.as_ref()?;
     let replaced = |status| if codes.is_empty() { status >= 400 } else { codes.contains(&status) };
     if replaced(ex.status) {
         let status = std::mem::replace(&mut ex.status, 200);
@@ -50,7 +56,7 @@ pub fn map(ex: &mut Exchange, attempt: &Attempt<'_>) -> Verdict {
         ex.content_type.clear();
         // The member is not at fault, whatever the status.
         ex.notes.set(b"proxy-error-override", b"1");
-        return Verdict::Replace(Outcome::Status(status));
+        return Some(Outcome::Status(status));
     }
     // An error document that a backend sends does not hide the error.
     let first = ex.response.first_error;
@@ -58,7 +64,7 @@ pub fn map(ex: &mut Exchange, attempt: &Attempt<'_>) -> Verdict {
         ex.status = first;
         ex.status_line.clear();
     }
-    Verdict::Send
+    None
 }
 
 /// httpd's "Proxy Error" page with this reason, which may hold HTML and is logged as AH00898.

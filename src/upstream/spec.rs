@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::pattern::Pattern;
+use crate::expr::{Expr, Template};
 use crate::web::{Exchange, Table};
 
 /// The protocol a worker speaks.
@@ -19,6 +20,12 @@ pub enum Scheme {
     Https,
     /// `ajp://`.
     Ajp,
+    /// `fcgi://`.
+    Fcgi,
+    /// `scgi://`.
+    Scgi,
+    /// `uwsgi://`.
+    Uwsgi,
     /// Known to httpd, no handler here yet (`fcgi`, `scgi`, `h2` …): answered as an unknown scheme.
     Other,
 }
@@ -128,6 +135,8 @@ pub struct WorkerSpec {
     pub keepalive: bool,
     /// Connections are kept (`disablereuse=off`/`enablereuse=on`).
     pub reuse: bool,
+    /// The parameter says so.
+    pub reuse_asked: bool,
     /// `addressttl`; `None` is for ever.
     pub address_ttl: Option<Duration>,
     /// `flushpackets`.
@@ -276,7 +285,7 @@ pub struct HealthSpec {
     /// `hcuri`.
     pub uri: Vec<u8>,
     /// `hcexpr`: its name, and what must hold.
-    pub condition: Option<(Vec<u8>, Arc<crate::expr::Expr>)>,
+    pub condition: Option<(Vec<u8>, Arc<Expr>)>,
 }
 
 impl Default for HealthSpec {
@@ -326,6 +335,7 @@ impl WorkerSpec {
             ping: None,
             keepalive: false,
             reuse: true,
+            reuse_asked: false,
             address_ttl: None,
             flush_packets: FlushPackets::Off,
             flush_wait: Duration::from_millis(10),
@@ -471,8 +481,47 @@ pub struct Policy {
     pub raw_websocket: bool,
     /// ProxyBlock.
     pub blocked: Vec<Arc<Blocked>>,
+    /// What FastCGI applications get.
+    pub fcgi: FcgiPolicy,
+    /// What SCGI applications may ask for.
+    pub scgi: ScgiPolicy,
     /// ProxyPassReverse and its cookie forms.
     pub reverse: Arc<dyn Reverse>,
+}
+
+/// The settings of mod_proxy_fcgi.
+#[derive(Clone, Debug, Default)]
+pub struct FcgiPolicy {
+    /// `ProxyFCGIBackendType GENERIC`: `SCRIPT_FILENAME` is a path, not a URL.
+    pub generic: bool,
+    /// ProxyFCGISetEnvIf.
+    pub set_env: Vec<Arc<EnvRule>>,
+}
+
+/// One `ProxyFCGISetEnvIf`.
+#[derive(Debug)]
+pub struct EnvRule {
+    /// When.
+    pub condition: Arc<Expr>,
+    /// Which variable; with `!` in front it is removed.
+    pub name: Vec<u8>,
+    /// Its value; empty where none is given.
+    pub value: Option<Arc<Template>>,
+}
+
+/// The settings of mod_proxy_scgi.
+#[derive(Clone, Debug)]
+pub struct ScgiPolicy {
+    /// ProxySCGISendfile: the field that names a file to be sent.
+    pub sendfile: Option<Vec<u8>>,
+    /// ProxySCGIInternalRedirect: the field that names a path of this server to be answered with.
+    pub internal_redirect: Option<Vec<u8>>,
+}
+
+impl Default for ScgiPolicy {
+    fn default() -> Self {
+        Self { sendfile: None, internal_redirect: Some(b"Location".to_vec()) }
+    }
 }
 
 /// Changes response fields that name the backend so that they name this server.

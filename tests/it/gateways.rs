@@ -2,7 +2,7 @@
 //! the logs say. One scenario a file in `tests/gateways`: `modules`, `origin NAME PROTOCOL` lines, `file PATH TEXT`
 //! lines, `conf` and the configuration, a line `---`, then exchanges:
 //!
-//! - `< A bytes`: what origin A answers from now on (escapes `\r \n \t \xHH`; for `fcgi`: records, see [`answer`]);
+//! - `< A bytes`: what origin A answers from now on (escapes `\r \n \t \xHH`; for `fcgi`: records, see [`fcgi_answer`]);
 //! - `> bytes`: a request. Behind ` ~ ` more is sent once a head came back; ` ~ .` ends the sending direction;
 //! - `= `: what the client got, `@ `: what origins got, `* `: the access log, `! `: the error log. These are recorded.
 //!
@@ -72,7 +72,7 @@ fn run(name: &str) {
         } else if let Some(request) = line.strip_prefix("> ") {
             told += &format!("{line}\n");
             let got = ask(server.connect(), &names.fill(request));
-            told += &shown("=", &names.hide(&String::from_utf8_lossy(&got)));
+            told += &shown("=", &names.hide(&String::from_utf8_lossy(&unchunked(got))));
             let wanted = seen.0 + 1;
             let access = server.log("logs/access_log", |log| log.lines().count() >= wanted);
             for note in notes.lock().unwrap().drain(..) {
@@ -108,6 +108,26 @@ fn blocks(text: &str) -> Vec<String> {
         *block += "\n";
     }
     blocks
+}
+
+/// A response without its chunks, whose sizes differ from run to run; an end that is missing is told.
+fn unchunked(got: Vec<u8>) -> Vec<u8> {
+    let Some(end) = memchr::memmem::find(&got, b"\r\n\r\n") else { return got };
+    let (head, mut rest) = got.split_at(end + 4);
+    if memchr::memmem::find(head, b"Transfer-Encoding: chunked\r\n").is_none() {
+        return got;
+    }
+    let mut out = head.to_vec();
+    while let Some(line) = memchr::memmem::find(rest, b"\r\n") {
+        let size = usize::from_str_radix(std::str::from_utf8(&rest[..line]).unwrap(), 16).unwrap();
+        if size == 0 {
+            return out;
+        }
+        out.extend_from_slice(&rest[line + 2..line + 2 + size]);
+        rest = &rest[line + 4 + size..];
+    }
+    out.extend_from_slice(b"\n(no last chunk)");
+    out
 }
 
 /// Lines of text, each marked, without what differs from run to run.
@@ -218,6 +238,40 @@ fn origin(name: &str, protocol: &str, answers: &Answers, notes: &Notes) -> Origi
                 note(String::from_utf8_lossy(&heard).into_owned());
                 peer.try_send("bye");
             }
+            "fcgi" => {
+                let Some(heard) = fcgi_request(peer) else { return };
+                note(heard);
+                peer.try_send(
+                    told()
+                        .map_or_else(|| fcgi_answer(b"out Status: 200 OK\r\n\r\nhi | out | end"), |t| fcgi_answer(&t)),
+                );
+                peer.finish();
+                peer.rest();
+            }
+            "scgi" => {
+                let length = peer.read_until(":");
+                let length = std::str::from_utf8(&length[..length.len() - 1]).unwrap().parse().unwrap();
+                let fields = peer.read_exactly(length);
+                assert_eq!(peer.read_exactly(1), b",");
+                let words: Vec<&[u8]> = fields.split(|byte| *byte == 0).collect();
+                let pairs: Vec<(&[u8], &[u8])> = words.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
+                note(variables(&pairs) + &body_of(peer, &pairs));
+                peer.try_send(told().unwrap_or_else(|| b"Status: 200 OK\r\n\r\nhi".to_vec()));
+            }
+            "uwsgi" => {
+                let head = peer.read_exactly(4);
+                let packet = peer.read_exactly(usize::from(u16::from_le_bytes([head[1], head[2]])));
+                let (mut words, mut rest) = (Vec::new(), packet.as_slice());
+                while let [low, high, behind @ ..] = rest {
+                    let (word, behind) = behind.split_at(usize::from(u16::from_le_bytes([*low, *high])));
+                    words.push(word);
+                    rest = behind;
+                }
+                let pairs: Vec<(&[u8], &[u8])> = words.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
+                let modifiers = format!("modifiers {} {}\n", head[0], head[3]);
+                note(modifiers + &variables(&pairs) + &body_of(peer, &pairs));
+                peer.try_send(told().unwrap_or_else(|| b"HTTP/1.0 200 OK\r\n\r\nhi".to_vec()));
+            }
             // Takes a request and says nothing.
             "mute" => {
                 let Some(Message { head, .. }) = peer.request() else { return };
@@ -226,6 +280,78 @@ fn origin(name: &str, protocol: &str, answers: &Answers, notes: &Notes) -> Origi
             other => panic!("what is {other}?"),
         }
     })
+}
+
+fn variables(pairs: &[(&[u8], &[u8])]) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    pairs.iter().map(|(name, value)| format!("{}: {}\n", text(name), text(value))).collect()
+}
+
+/// The body that `CONTENT_LENGTH` promises.
+fn body_of(peer: &mut Peer, pairs: &[(&[u8], &[u8])]) -> String {
+    let length = pairs.iter().find(|(name, _)| *name == b"CONTENT_LENGTH").map(|(_, length)| length.to_vec());
+    let length = length.and_then(|length| String::from_utf8(length).unwrap().parse().ok()).unwrap_or(0);
+    format!("({})", String::from_utf8_lossy(&peer.read_exactly(length)))
+}
+
+/// One request in records, as text; `None` if there is none.
+fn fcgi_request(peer: &mut Peer) -> Option<String> {
+    let (mut heard, mut params, mut body) = (String::new(), Vec::new(), Vec::new());
+    loop {
+        let mut head = vec![peer.next_byte()?];
+        head.extend(peer.read_exactly(7));
+        let content = peer.read_exactly(usize::from(u16::from_be_bytes([head[4], head[5]])));
+        peer.read_exactly(usize::from(head[6]));
+        heard += &format!("record {} id {} of {}\n", head[1], u16::from_be_bytes([head[2], head[3]]), content.len());
+        match head[1] {
+            1 => heard += &format!("{content:?}\n"),
+            4 => params.extend(content),
+            5 if content.is_empty() => break,
+            _ => body.extend(content),
+        }
+    }
+    let (mut words, mut rest) = (Vec::new(), params.as_slice());
+    while !rest.is_empty() {
+        let mut lengths = [0; 2];
+        for length in &mut lengths {
+            let wide = rest[0] & 0x80 != 0;
+            let (bytes, behind) = rest.split_at(if wide { 4 } else { 1 });
+            *length = bytes.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte)) & 0x7fff_ffff;
+            rest = behind;
+        }
+        let (name, behind) = rest.split_at(lengths[0]);
+        let (value, behind) = behind.split_at(lengths[1]);
+        words.push((name, value));
+        rest = behind;
+    }
+    // The length of PATH is another on each machine.
+    let heard: String = heard.lines().filter(|line| !line.starts_with("record 4 ")).map(|l| format!("{l}\n")).collect();
+    Some(heard + &variables(&words) + &format!("({})", String::from_utf8_lossy(&body)))
+}
+
+/// Records of a response: `out TEXT`, `err TEXT`, `end`, `raw BYTES`, `TYPE VERSION ID TEXT`, with ` | ` between them.
+fn fcgi_answer(text: &[u8]) -> Vec<u8> {
+    let record = |version: u8, kind: u8, id: u8, content: &[u8]| {
+        let [high, low] = u16::try_from(content.len()).unwrap().to_be_bytes();
+        let padding = content.len() % 4;
+        [&[version, kind, 0, id, high, low, padding as u8, 0][..], content, &b"\0\0\0"[..padding]].concat()
+    };
+    let mut out = Vec::new();
+    let text = String::from_utf8(text.to_vec()).unwrap();
+    for part in text.split(" | ") {
+        let (word, rest) = part.split_once(' ').unwrap_or((part, ""));
+        out.extend(match word {
+            "out" => record(1, 6, 1, rest.as_bytes()),
+            "err" => record(1, 7, 1, rest.as_bytes()),
+            "end" => record(1, 3, 1, &[0; 8]),
+            "raw" => rest.as_bytes().to_vec(),
+            kind => {
+                let words: Vec<&str> = rest.splitn(3, ' ').collect();
+                record(words[0].parse().unwrap(), kind.parse().unwrap(), words[1].parse().unwrap(), words[2].as_bytes())
+            }
+        });
+    }
+    out
 }
 
 macro_rules! scenarios {
@@ -251,7 +377,10 @@ macro_rules! scenarios {
 
 scenarios! {
     connect
+    fcgi
     forward
     remote
     remote_tls
+    scgi
+    uwsgi
 }

@@ -9,7 +9,7 @@ use super::serve::Handlers;
 use super::table::Table;
 use super::worker::WorkerSet;
 use crate::config::{Fatal, Globals, PostConfig, Server, Warning, latin1};
-use crate::upstream::spec::{BalancerSpec, LbMethod, WorkerSpec, status};
+use crate::upstream::spec::{BalancerSpec, LbMethod, Scheme, WorkerSpec, status};
 use crate::upstream::{Backends, Current};
 
 /// What is collected of all servers before it gets its state.
@@ -31,7 +31,8 @@ impl Collected {
         spec.key = format!("{scope}\n{kind}{}", set.full_name);
         // Where a pattern decides on host or port, each request has a worker of its own.
         spec.generic |= set.dynamic;
-        if set.dynamic {
+        // Many applications serve one connection at a time: FastCGI keeps them only where that is asked for.
+        if set.dynamic || (spec.scheme == Scheme::Fcgi && !spec.reuse_asked) {
             spec.reuse = false;
         }
         if !member {
@@ -152,14 +153,8 @@ pub(super) fn post_config(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
 /// Says what the values ask for that is not there yet: what would be served otherwise than asked for keeps the server
 /// from starting.
 fn unsupported(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
-    const SCHEMES: &[(&str, &str)] = &[
-        ("fcgi", "proxy_fcgi_module"),
-        ("scgi", "proxy_scgi_module"),
-        ("uwsgi", "proxy_uwsgi_module"),
-        ("ftp", "proxy_ftp_module"),
-        ("h2", "proxy_http2_module"),
-        ("h2c", "proxy_http2_module"),
-    ];
+    const SCHEMES: &[(&str, &str)] =
+        &[("ftp", "proxy_ftp_module"), ("h2", "proxy_http2_module"), ("h2c", "proxy_http2_module")];
     let mut refused = BTreeSet::new();
     for server in post.servers.iter() {
         let Some(conf) = server.get::<ProxyServer>().filter(|conf| conf.owner == server.index) else { continue };

@@ -13,7 +13,7 @@ use super::url::{WorkerUrl, without_socket};
 use crate::base::addr::split_unix;
 use crate::config::core::{CoreServer, Trace};
 use crate::logs::{self, Bytes, Level};
-use crate::modules::proxy_connect;
+use crate::modules::{proxy_connect, proxy_fcgi, proxy_scgi};
 use crate::pipe::{self, Handle, Inline, Outcome, Waiting};
 use crate::upstream::canon::{Form, canonical};
 use crate::upstream::respond::proxy_error;
@@ -28,6 +28,9 @@ pub struct Handlers {
     tls: bool,
     websocket: bool,
     ajp: bool,
+    fcgi: bool,
+    scgi: bool,
+    uwsgi: bool,
     balancer: bool,
 }
 
@@ -39,6 +42,9 @@ impl Handlers {
             tls: modules.contains(&"ssl_module"),
             websocket: modules.contains(&"proxy_wstunnel_module"),
             ajp: modules.contains(&"proxy_ajp_module"),
+            fcgi: modules.contains(&"proxy_fcgi_module"),
+            scgi: modules.contains(&"proxy_scgi_module"),
+            uwsgi: modules.contains(&"proxy_uwsgi_module"),
             balancer: modules.contains(&"proxy_balancer_module"),
         }
     }
@@ -48,6 +54,9 @@ impl Handlers {
         match scheme {
             Scheme::Http => self.http || (self.websocket && text == "ws"),
             Scheme::Ajp => self.ajp,
+            Scheme::Fcgi => self.fcgi,
+            Scheme::Scgi => self.scgi,
+            Scheme::Uwsgi => self.uwsgi,
             Scheme::Https => self.tls && (self.http || (self.websocket && text == "wss")),
             Scheme::Other => false,
         }
@@ -410,6 +419,8 @@ fn make_policy(ex: &Exchange) -> Policy {
         bad_header: server.bad_header.unwrap_or_default(),
         source: server.source,
         blocked: server.blocked.clone(),
+        fcgi: proxy_fcgi::policy(ex),
+        scgi: proxy_scgi::policy(ex),
         raw_websocket: crate::modules::proxy_wstunnel::is_raw(ex),
         reverse: Arc::new(ReverseMap::of(dir)),
     }

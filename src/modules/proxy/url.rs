@@ -84,6 +84,9 @@ pub(super) fn scheme_kind(scheme: &str) -> Scheme {
         "http" | "ws" => Scheme::Http,
         "https" | "wss" => Scheme::Https,
         "ajp" => Scheme::Ajp,
+        "fcgi" => Scheme::Fcgi,
+        "scgi" => Scheme::Scgi,
+        "uwsgi" => Scheme::Uwsgi,
         _ => Scheme::Other,
     }
 }

@@ -89,8 +89,8 @@ static PARAMS: &[Param<Set>] = &[
     param("iobuffersize", |w, v| put_some(&mut w.io_buffer, buffer(v, 8192, "IOBufferSize must be >= 512 bytes, or 0 for system default."))),
     param("receivebuffersize", |w, v| put_some(&mut w.receive_buffer, buffer(v, 0, "ReceiveBufferSize must be >= 512 bytes, or 0 for system default."))),
     param("keepalive", |w, v| put(&mut w.keepalive, on_off(v, "KeepAlive must be On|Off"))),
-    param("disablereuse", |w, v| put(&mut w.reuse, on_off(v, "DisableReuse must be On|Off").map(|off| !off))),
-    param("enablereuse", |w, v| put(&mut w.reuse, on_off(v, "EnableReuse must be On|Off"))),
+    param("disablereuse", |w, v| reuse(w, on_off(v, "DisableReuse must be On|Off").map(|off| !off))),
+    param("enablereuse", |w, v| reuse(w, on_off(v, "EnableReuse must be On|Off"))),
     param("route", |w, v| put(&mut w.route, short(v, 64, "Route length must be < 64 characters"))),
     param("redirect", |w, v| put(&mut w.redirect, short(v, 64, "Redirect length must be < 64 characters"))),
     param("status", set_status),
@@ -205,6 +205,12 @@ fn set_status(worker: &mut WorkerSpec, value: &[u8]) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Whether connections are kept, said so.
+fn reuse(spec: &mut WorkerSpec, value: Result<bool, String>) -> Result<(), String> {
+    spec.reuse_asked = true;
+    put(&mut spec.reuse, value)
 }
 
 #[cfg(test)]

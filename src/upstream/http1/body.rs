@@ -69,7 +69,7 @@ impl Outgoing {
     ///
     /// # Errors
     /// The status to answer with; logged.
-    pub(super) async fn prefetch(
+    pub(in super::super) async fn prefetch(
         ex: &mut Exchange,
         wire: &mut dyn Wire,
         attempt: &Attempt<'_>,
@@ -164,6 +164,40 @@ impl Outgoing {
     /// How the head announces it.
     pub(super) fn announced(&self) -> Announced {
         self.announced
+    }
+
+    /// That of a request whose body was given away.
+    pub(in super::super) fn spent() -> Self {
+        Self {
+            place: Place::Nowhere,
+            held: Text::default(),
+            announced: Announced::Nothing,
+            spent: true,
+            complete: true,
+        }
+    }
+
+    /// The body's length, if there is a body; `None` where that is not known.
+    pub(in super::super) fn length(&self) -> Option<Option<u64>> {
+        match self.announced {
+            Announced::Nothing => Some(None),
+            Announced::Length(n) => Some(Some(n)),
+            Announced::Chunked => None,
+        }
+    }
+
+    /// Gives away what was read of the body; the rest comes from the wire.
+    pub(in super::super) fn take(&mut self, wire: &mut dyn Wire) -> Vec<u8> {
+        let taken = match std::mem::replace(&mut self.place, Place::Nowhere) {
+            Place::Wire(n) => {
+                let body = wire.body().get(..n).unwrap_or_default().to_vec();
+                wire.consume(n);
+                body
+            }
+            _ => std::mem::take(&mut self.held.0),
+        };
+        self.spent |= !taken.is_empty() || !wire.body_done();
+        taken
     }
 
     /// Whether there is a body that is still to be asked for.
