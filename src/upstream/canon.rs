@@ -168,7 +168,10 @@ pub fn canonical(url: &[u8], args: Option<&[u8]>, form: Form, out: &mut Vec<u8>)
         None => (rest, &b""[..]),
     };
     push_site(row, host, out)?;
-    push_path(path, args, form, out)
+    // As httpd, whose SCGI takes no path for escaped.
+    let form = if row.name == "scgi" && form == Form::Raw { Form::Decoded { keep_encoded_slash: false } } else { form };
+    // Gateways have the query among their variables.
+    push_path(path, args.filter(|_| !row.query.is_empty()), form, out)
 }
 
 /// Scheme, host and port, and the slash behind them.
@@ -202,7 +205,7 @@ pub fn push_path(path: &[u8], args: Option<&[u8]>, form: Form, out: &mut Vec<u8>
         Form::Encoded | Form::Raw if path.iter().any(|byte| is_control_or_blank(*byte)) => return Err(Refusal::Path),
         Form::Encoded | Form::Raw => out.extend_from_slice(path),
     }
-    if let Some(args) = args.filter(|_| form != Form::Raw && !row.query.is_empty()) {
+    if let Some(args) = args.filter(|_| form != Form::Raw) {
         if args.iter().any(|byte| is_control_or_blank(*byte)) {
             return Err(Refusal::Query);
         }

@@ -152,7 +152,9 @@ fn name_member(ex: &mut Exchange, to: &Forward, worker: &Worker, url: &[u8], out
     let named = match (to.form, worker.site(), path) {
         (Some(form), Some(site), [b'/', path @ ..]) => {
             out.extend_from_slice(site);
-            push_path(path, args, form, out)
+            // Gateways have the query among their variables.
+            let in_url = !matches!(worker.spec.scheme, Scheme::Fcgi | Scheme::Scgi | Scheme::Uwsgi);
+            push_path(path, args.filter(|_| in_url), form, out)
         }
         (Some(form), ..) => canonical(&joined(), args, form, out),
         (None, ..) => {

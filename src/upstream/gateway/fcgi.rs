@@ -6,6 +6,7 @@ use super::head::{self, Read};
 use super::{Event, Names, Sending, connect, env};
 use crate::base::path::{EncodedSlashes, unescape_url};
 use crate::codec::fcgi::{self, Decoder, Part};
+use crate::expr::Scratch;
 use crate::logs::{self, Errno, Level};
 use crate::pipe::{self, Outcome};
 use crate::upstream::http1::Outgoing;
@@ -134,7 +135,8 @@ async fn existing(name: &[u8]) -> usize {
 /// `ProxyFCGISetEnvIf`.
 fn set_env(ex: &mut Exchange, attempt: &Attempt<'_>) {
     for rule in &attempt.policy.fcgi.set_env {
-        match pipe::holds(ex, &rule.condition) {
+        let mut scratch = Scratch::default();
+        match rule.condition.eval(ex, &mut scratch) {
             Ok(true) => {}
             Ok(false) => continue,
             Err(error) => {
@@ -149,7 +151,7 @@ fn set_env(ex: &mut Exchange, attempt: &Attempt<'_>) {
             (name, None) => ex.env.set(name, b""),
             (name, Some(value)) => {
                 let mut text = Vec::new();
-                match pipe::expand(ex, value, &mut text) {
+                match value.eval_after(ex, &mut scratch, &mut text) {
                     Ok(()) => ex.env.set(name, &text),
                     Err(error) => {
                         let name = logs::Bytes(name);

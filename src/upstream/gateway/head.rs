@@ -79,7 +79,7 @@ fn script(ex: &Exchange) -> Bytes<'_> {
 
 fn premature(ex: &Exchange, module: &'static str, input: &[u8]) -> Read {
     let name = script(ex);
-    let any = memchr::memchr(b'\n', input).is_some();
+    let any = memchr::memchr(b'\n', input).is_some_and(|end| end < LINE_MAX);
     let text = if any { "Premature end of script headers" } else { "End of script output before headers" };
     logs::error!(ex, Level::Error, module, "{text}: {name}");
     Read::Bad
@@ -98,8 +98,9 @@ impl Head {
     /// Takes a line; whether it is one.
     fn line(&mut self, ex: &mut Exchange, module: &'static str, line: &[u8]) -> bool {
         let Some(colon) = memchr::memchr(b':', line) else {
-            let (name, start) = (script(ex), Bytes(line.get(..30).unwrap_or(line)));
-            logs::error!(ex, Level::Error, module, "malformed header from script '{name}': Bad header: {start}");
+            // httpd has cut the line away by then.
+            let name = script(ex);
+            logs::error!(ex, Level::Error, module, "malformed header from script '{name}': Bad header: ");
             return false;
         };
         let (name, value) = (line.get(..colon).unwrap_or_default(), line.get(colon + 1..).unwrap_or_default());

@@ -135,9 +135,15 @@ async fn send_file(ex: &mut Exchange, wire: &mut dyn Wire, path: &[u8]) -> Outco
     let name = std::ffi::OsString::from(String::from_utf8_lossy(&sub.filename).into_owned());
     let opened = if sub.status == 200 && is_file { tokio::fs::read(name).await.ok() } else { None };
     let Some(data) = opened else {
-        let path = logs::Bytes(path);
-        logs::error!(ex, Level::Error, NAMES.module, "AH00868: File {path} cannot be sent");
-        return Outcome::Status(if sub.status == 200 { 404 } else { sub.status });
+        let (path, status) = (logs::Bytes(path), sub.status);
+        let kind = sub.finfo.as_ref().map_or(0, |info| if info.is_file() { 1 } else { 2 });
+        logs::error!(
+            ex,
+            Level::Error,
+            NAMES.module,
+            "AH00864: Subrequest to file '{path}' not possible. (rr->status={status}, rr->finfo.filetype={kind})"
+        );
+        return Outcome::Status(500);
     };
     ex.headers_out.unset(b"Content-Length");
     pipe::head(ex, wire, None);
