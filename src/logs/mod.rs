@@ -8,6 +8,7 @@
 //! Where lines go is decided once a generation: modules register [`Target`]s in [`Targets`] (`Globals::conf`) in their
 //! `post_config`, and [`open`] makes the `sinks` of [`crate::web::Live`] from them, before privileges are given up.
 
+mod backlog;
 mod entry;
 mod errno;
 mod error;

@@ -1,15 +1,16 @@
 //! Piped log programs: started with the server, restarted when they die.
 
 use std::ffi::OsString;
-use std::io::{self, PipeReader, PipeWriter, Write};
+use std::io::{self, PipeReader, Write};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::backlog::Backlog;
 use super::process_log;
 use super::sink::Held;
 use super::text::push_error_item;
@@ -17,9 +18,7 @@ use crate::web::LineSink;
 
 /// A program that reads lines. When nobody refers to it any more its input ends, and it with it.
 pub(super) struct Program {
-    pipe: PipeWriter,
-    /// Lines longer than [`ATOMIC`] exclude all others; the kernel itself keeps shorter ones apart.
-    long: RwLock<()>,
+    input: Arc<Backlog>,
     /// Where this process runs it itself.
     shared: Option<Arc<Shared>>,
     held: Held,
@@ -37,9 +36,6 @@ struct Shared {
     down: AtomicBool,
 }
 
-/// What one write to a pipe puts there in one piece (PIPE_BUF).
-const ATOMIC: usize = 4096;
-
 /// Pause between two starts of a program.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -56,12 +52,12 @@ impl Program {
         let child = shared.spawn()?;
         let watched = shared.clone();
         thread::Builder::new().name("log program".to_owned()).spawn(move || watched.watch(child))?;
-        Ok(Self { pipe, long: RwLock::new(()), shared: Some(shared), held: Held::default() })
+        Ok(Self { input: Backlog::new(command, pipe), shared: Some(shared), held: Held::default() })
     }
 
     /// The input of a program that another process runs.
-    pub(super) fn over(pipe: OwnedFd) -> Self {
-        Self { pipe: pipe.into(), long: RwLock::new(()), shared: None, held: Held::default() }
+    pub(super) fn over(command: &[u8], pipe: OwnedFd) -> Self {
+        Self { input: Backlog::new(command, pipe.into()), shared: None, held: Held::default() }
     }
 }
 
@@ -70,14 +66,7 @@ impl LineSink for Program {
         if self.shared.as_ref().is_some_and(|shared| shared.down.load(Ordering::Relaxed)) {
             return;
         }
-        // Cannot fail but by a full pipe's reader going away, and who runs the program is one of its readers.
-        if line.len() <= ATOMIC {
-            let _apart = self.long.read().unwrap_or_else(PoisonError::into_inner);
-            let _ = (&self.pipe).write_all(line);
-        } else {
-            let _alone = self.long.write().unwrap_or_else(PoisonError::into_inner);
-            let _ = (&self.pipe).write_all(line);
-        }
+        self.input.line(line);
     }
 
     fn hold(&self, line: &[u8]) {
@@ -86,16 +75,18 @@ impl LineSink for Program {
 
     fn flush(&self) {
         self.held.flush(|text| self.line(text));
+        self.input.wait();
     }
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {
-        super::target::lend(&self.pipe)
+        super::target::lend(self.input.pipe())
     }
 }
 
 impl Drop for Program {
     fn drop(&mut self) {
-        self.flush();
+        // What still waits is written by whoever writes it.
+        self.held.flush(|text| self.line(text));
         if let Some(shared) = &self.shared {
             shared.ended.store(true, Ordering::SeqCst);
         }
@@ -252,7 +243,7 @@ mod tests {
         let _ = std::fs::remove_file(&path);
         let command = format!("/bin/sh -c 'cat >{0}; echo end >>{0}'", path.display());
         let sink = Program::start(command.as_bytes(), false).expect("a shell");
-        let long = vec![b'x'; 3 * ATOMIC];
+        let long = vec![b'x'; 3 * 4096];
         sink.line(&[&long[..], b"\n"].concat());
         drop(sink);
         let text = read_when(&path, 2);

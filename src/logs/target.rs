@@ -229,7 +229,7 @@ impl Target {
                 Ok(Arc::new(FileSink::new(file)))
             }
             Self::Program { command, shell } => Ok(Arc::new(match opener.log_program(command, *shell)? {
-                Some(input) => Program::over(input),
+                Some(input) => Program::over(command, input),
                 None => Program::start(command, *shell)?,
             })),
             Self::Syslog { facility, tag } => {

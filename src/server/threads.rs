@@ -44,6 +44,8 @@ pub(super) struct Shared {
     most: (AtomicUsize, AtomicUsize),
     /// It was said that there are as many as there may be.
     full_said: AtomicBool,
+    /// How many connections leave enough descriptors for what they ask for: files, backends.
+    descriptors: usize,
     /// It was said that descriptors have run out, and they still have.
     out_said: AtomicBool,
 }
@@ -69,6 +71,7 @@ impl Shared {
             loads: (0..threads).map(|_| Load::default()).collect(),
             ids: AtomicU64::new(0),
             full_said: AtomicBool::new(false),
+            descriptors: descriptors(),
             out_said: AtomicBool::new(false),
         }
     }
@@ -86,6 +89,18 @@ impl Shared {
         let idle: usize = self.loads.iter().map(|load| load.idle.load(Ordering::Relaxed)).sum();
         let open = self.connections();
         open.saturating_sub(idle) >= self.most.0.load(Ordering::Relaxed) || open >= self.most.1.load(Ordering::Relaxed)
+    }
+
+    /// Whether another connection would leave those that are there without descriptors.
+    fn is_out(&self) -> bool {
+        self.connections() >= self.descriptors
+    }
+
+    /// Says once that descriptors run out.
+    fn say_out(&self, error: Errno) {
+        if !self.out_said.swap(true, Ordering::Relaxed) {
+            logs::error!(Process, Level::Error, "core", error => "AH00468: apr_socket_accept: (client socket)");
+        }
     }
 
     /// Open connections of all threads.
@@ -382,27 +397,42 @@ async fn room(shared: &Shared) {
     }
 }
 
+/// Descriptors that the server needs for itself.
+const OWN: usize = 40;
+
+/// How many of the descriptors that this process may have are for clients: three of four.
+fn descriptors() -> usize {
+    use nix::sys::resource::{Resource, getrlimit};
+    let most =
+        getrlimit(Resource::RLIMIT_NOFILE).map_or(usize::MAX, |(soft, _)| usize::try_from(soft).unwrap_or(usize::MAX));
+    (most.saturating_sub(OWN) / 4 * 3).max(1)
+}
+
 async fn accept(thread: Rc<Thread>, door: Door, listener: Arc<Listener>) {
     let shared = thread.shared.clone();
     loop {
         if shared.is_full() {
             room(&shared).await;
         }
+        if shared.is_out() {
+            shared.say_out(Errno(nix::errno::Errno::EMFILE as i32));
+            while shared.is_out() {
+                tokio::time::sleep(ROOM).await;
+            }
+        }
         let (stream, peer) = match door.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
                 use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
                 if !matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted) {
-                    if !shared.out_said.swap(true, Ordering::Relaxed) {
-                        logs::error!(Process, Level::Error, "core", Errno::from(&error) => "AH00468: apr_socket_accept: (client socket)");
-                    }
+                    shared.say_out(Errno::from(&error));
                     // No descriptor left: the queue keeps them while others end.
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
                 continue;
             }
         };
-        if shared.out_said.load(Ordering::Relaxed) {
+        if shared.out_said.load(Ordering::Relaxed) && shared.connections() < shared.descriptors / 2 {
             shared.out_said.store(false, Ordering::Relaxed);
         }
         if shared.is_full() {

@@ -328,6 +328,103 @@ mod tests {
         assert_eq!(newer.workers[0].state.bits(), status::IN_ERROR | status::STOPPED);
     }
 
+    /// One worker, and the same one after a reload for which `change` changed what is configured.
+    fn reloaded(
+        before: impl Fn(&mut WorkerSpec),
+        happens: impl Fn(&WorkerState),
+        change: impl Fn(&mut WorkerSpec),
+    ) -> (Arc<Worker>, Arc<Worker>) {
+        let mut first = spec("a", 0);
+        before(&mut first);
+        let old = Backends::adopt(vec![first.clone()], Vec::new(), None);
+        happens(&old.workers[0].state);
+        change(&mut first);
+        let new = Backends::adopt(vec![first], Vec::new(), Some(&old));
+        (old.workers[0].clone(), new.workers[0].clone())
+    }
+
+    #[test]
+    fn counters_go_on_over_a_reload() {
+        let counted = |state: &WorkerState| {
+            for (at, counter) in [&state.elected, &state.busy, &state.transferred, &state.read].into_iter().enumerate()
+            {
+                counter.store(at as u64 + 1, Ordering::Relaxed);
+            }
+            state.lbstatus.store(-5, Ordering::Relaxed);
+        };
+        let (old, new) = reloaded(|_| {}, counted, |_| {});
+        let state = &new.state;
+        let counters = [&state.elected, &state.busy, &state.transferred, &state.read];
+        assert_eq!(counters.map(|counter| counter.load(Ordering::Relaxed)), [1, 2, 3, 4]);
+        assert_eq!(state.lbstatus.load(Ordering::Relaxed), -5);
+        // A request in progress ends on the generation it began with, and is counted off here too.
+        old.state.busy.fetch_sub(1, Ordering::Relaxed);
+        assert_eq!(state.busy.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn errors_and_retry_clocks_go_on_over_a_reload() {
+        let (_, new) = reloaded(
+            |_| {},
+            |state| {
+                assert!(state.fail(5_000_000));
+                state.retries.store(3, Ordering::Relaxed);
+            },
+            |_| {},
+        );
+        let state = &new.state;
+        assert_eq!(state.bits(), status::IN_ERROR);
+        assert!(!state.retry(Duration::from_secs(60), 64_000_000), "the clock goes on from the error");
+        assert!(state.retry(Duration::from_secs(60), 65_000_001));
+        assert_eq!(state.retries.load(Ordering::Relaxed), 4);
+    }
+
+    #[test]
+    fn health_goes_on_over_a_reload_for_as_long_as_it_is_checked() {
+        let checked = |spec: &mut WorkerSpec| spec.health.method = CheckMethod::Tcp;
+        let ill = |state: &WorkerState| {
+            state.status.fetch_or(status::HC_FAILED, Ordering::Relaxed);
+            state.fails.store(2, Ordering::Relaxed);
+        };
+        let (_, new) = reloaded(checked, ill, |_| {});
+        assert_eq!((new.state.bits(), new.state.fails.load(Ordering::Relaxed)), (status::HC_FAILED, 2));
+        let (_, new) = reloaded(checked, ill, |spec| spec.health.method = CheckMethod::None);
+        assert_eq!(new.state.bits(), 0);
+    }
+
+    #[test]
+    fn what_was_switched_by_hand_stays_unless_the_configuration_changes_it() {
+        let drained = |state: &WorkerState| drop(state.status.fetch_or(status::DRAIN, Ordering::Relaxed));
+        let (_, new) = reloaded(|_| {}, drained, |_| {});
+        assert_eq!(new.state.bits(), status::DRAIN);
+        let (_, new) = reloaded(|_| {}, drained, |spec| spec.status = status::DISABLED);
+        assert_eq!(new.state.bits(), status::DISABLED);
+    }
+
+    #[test]
+    fn connections_and_addresses_go_on_over_a_reload() {
+        let found = Addresses { list: vec![SocketAddr::from(([127, 0, 0, 1], 80))], found: Instant::now() };
+        let found = Arc::new(found);
+        let (old, new) = reloaded(
+            |_| {},
+            |state| {
+                state.open.store(2, Ordering::Relaxed);
+                state.pool.get_or_init(Pool::default);
+                state.addresses.store(Some(found.clone()));
+            },
+            |_| {},
+        );
+        assert!(Arc::ptr_eq(&old.state, &new.state) && new.state.pool.get().is_some());
+        assert_eq!(new.state.open.load(Ordering::Relaxed), 2);
+        assert!(new.state.addresses.load().as_ref().is_some_and(|addresses| Arc::ptr_eq(addresses, &found)));
+    }
+
+    #[test]
+    fn parameters_are_those_of_the_new_configuration() {
+        let (old, new) = reloaded(|spec| spec.reuse = true, |_| {}, |spec| spec.reuse = false);
+        assert!(old.spec.reuse && !new.spec.reuse);
+    }
+
     #[test]
     fn an_error_lasts_for_the_retry_time() {
         let state = WorkerState::new(0);

@@ -142,6 +142,44 @@ fn a_log_program_goes_on_over_a_reload_and_ends_with_the_server() {
 }
 
 #[test]
+fn a_log_program_that_does_not_read_holds_up_only_who_brings_too_much() {
+    if real_httpd() {
+        // Its requests wait as soon as the pipe is full, and nothing is said.
+        return;
+    }
+    let site = Site::new("logfiles-stall");
+    let root = site.root().display();
+    let program = format!("|$while [ ! -e {root}/go ]; do sleep 0.05; done; exec cat >>{root}/logs/piped");
+    site.httpd_conf(
+        &[],
+        &format!("KeepAlive On\nMaxKeepAliveRequests 0\nTimeout 60\nCustomLog \"{program}\" \"%{{Referer}}i\"\n"),
+    );
+    let server = site.start();
+    let ask = |peer: &mut crate::support::Peer, number: usize| {
+        let referer = format!("{number}-{}", "x".repeat(7900));
+        peer.send(format!("GET /index.html HTTP/1.1\r\nHost: a.test\r\nReferer: {referer}\r\n\r\n"));
+        assert_eq!(peer.response().status, 200);
+    };
+    // More than a pipe holds: nobody waits.
+    let mut peer = server.connect();
+    (0..100).for_each(|number| ask(&mut peer, number));
+    assert!(!site.path("logs/piped").exists() || site.read("logs/piped").is_empty());
+    // More than is kept: requests wait, and it is said once.
+    thread::scope(|scope| {
+        let rest = scope.spawn(move || (100..200).for_each(|number| ask(&mut peer, number)));
+        server.log("logs/error_log", |text| text.contains("reads more slowly than lines come: requests wait for it"));
+        assert!(!rest.is_finished());
+        site.write("go", "");
+    });
+    let text = server.log("logs/piped", |text| text.lines().count() == 200);
+    for (number, line) in text.lines().enumerate() {
+        assert!(line == format!("{number}-{}", "x".repeat(7900)), "{number}: {} bytes", line.len());
+    }
+    assert_eq!(site.read("logs/error_log").matches("reads more slowly").count(), 1);
+    server.stop();
+}
+
+#[test]
 fn lines_are_whole_whoever_writes_at_the_same_time() {
     const CLIENTS: usize = 8;
     const REQUESTS: usize = 40;

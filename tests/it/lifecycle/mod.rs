@@ -3,6 +3,7 @@
 mod actions;
 #[path = "../../bench/reload/clients.rs"]
 mod clients;
+mod overload;
 mod reload;
 mod upgrade;
 
