@@ -394,7 +394,9 @@ mod tests {
 
     #[test]
     fn what_was_switched_by_hand_stays_unless_the_configuration_changes_it() {
-        let drained = |state: &WorkerState| drop(state.status.fetch_or(status::DRAIN, Ordering::Relaxed));
+        let drained = |state: &WorkerState| {
+            state.status.fetch_or(status::DRAIN, Ordering::Relaxed);
+        };
         let (_, new) = reloaded(|_| {}, drained, |_| {});
         assert_eq!(new.state.bits(), status::DRAIN);
         let (_, new) = reloaded(|_| {}, drained, |spec| spec.status = status::DISABLED);
