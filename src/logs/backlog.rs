@@ -148,7 +148,7 @@ impl Backlog {
     }
 
     fn say(&self) {
-        let main = super::process_log().and_then(|sink| sink.fd().map(|fd| rustix::fs::fstat(fd)));
+        let main = super::process_log().and_then(|sink| sink.fd().map(rustix::fs::fstat));
         let own = rustix::fs::fstat(&self.pipe);
         if let (Some(Ok(main)), Ok(own)) = (main, own)
             && (main.st_dev, main.st_ino) == (own.st_dev, own.st_ino)
