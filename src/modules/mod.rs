@@ -59,6 +59,7 @@ pub mod expires;
 pub mod ext_filter;
 pub mod file_cache;
 pub mod filter;
+mod forms;
 pub mod headers;
 pub mod heartbeat;
 pub mod heartmonitor;

@@ -77,7 +77,12 @@ fn apr1(password: &[u8], salt: &[u8]) -> Vec<u8> {
 
 /// The hash of user, realm and password.
 pub(super) fn realm_hash(user: &[u8], realm: &[u8], password: &[u8]) -> Vec<u8> {
-    hex(&Md5::digest([user, b":", realm, b":", password].concat()))
+    md5_hex(&[user, b":", realm, b":", password].concat())
+}
+
+/// The MD5 of a text, in digits.
+pub(super) fn md5_hex(text: &[u8]) -> Vec<u8> {
+    hex(&Md5::digest(text))
 }
 
 /// Bytes as digits of base 16, in lower case.

@@ -98,6 +98,7 @@ fn ended(mut sub: Exchange, outcome: Outcome) -> Exchange {
     sub.status = match outcome {
         Outcome::Status(status) => status,
         Outcome::Redirect => 302,
+        Outcome::Body => 401,
         Outcome::Ok | Outcome::Declined | Outcome::Done => 200,
     };
     sub

@@ -11,6 +11,7 @@ mod access_file;
 mod allow;
 pub mod authn;
 pub mod authz;
+mod body;
 pub mod cgi;
 mod chain;
 pub mod conditions;
@@ -35,6 +36,7 @@ pub use errors::{body_fault, push_signature};
 pub use head::{has_token, head};
 pub use host::target_path;
 pub use lookup::{fast_redirect, lookup, lookup_file};
+pub use body::whole_body;
 pub use respond::{abort, data, drain, fill, finish, flush, interim, text};
 pub use run::{log, plan_only, refuse, run, run_with};
 pub use tls::ssl_var;
@@ -97,6 +99,9 @@ pub enum Outcome {
     Done,
     /// Answer with this status (error page, redirect).
     Status(u16),
+    /// Read the body into [`KeptBody`] and ask again, from [`Phase::Access`] on. Only in [`Phase::Authn`], of a main
+    /// request.
+    Body,
     /// Begin again as a request for [`Exchange::internal_redirect`] (path and query, still encoded).
     Redirect,
 }
@@ -139,6 +144,15 @@ impl Inline for Boxed {
 /// Left in [`Exchange::ext`] by a hook that says [`Outcome::Done`] in front of the handlers: what writes the response.
 #[derive(Default)]
 pub struct Answer(pub Option<Handle>);
+
+/// Left in [`Exchange::ext`]: how much of the body a hook that says [`Outcome::Body`] wants, and what was read.
+#[derive(Default)]
+pub struct KeptBody {
+    /// The most that is read, in bytes; more is 413.
+    pub limit: usize,
+    /// The whole body.
+    pub read: Option<Result<Vec<u8>, Outcome>>,
+}
 
 /// What a hook runs.
 #[derive(Clone, Copy)]

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::chain::{self, plan};
-use super::{Answer, Boxed, Inline, Outcome, Phase, Run, errors, host, respond, walk};
+use super::{Answer, Boxed, Inline, KeptBody, Outcome, Phase, Run, errors, host, respond, walk};
 use crate::base::path::{EncodedSlashes, Normalize, PathError, normalize_path, unescape_url};
 use crate::config::core::{CoreDir, CoreServer};
 use crate::logs::{self, Bytes, Level};
@@ -113,8 +113,11 @@ async fn process<H: Inline>(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
     if ex.proxyreq == ProxyKind::None && host::foreign_scheme(ex) {
         return Outcome::Status(400);
     }
-    let prepared = prepare(ex).await;
+    let mut prepared = prepare(ex).await;
     wire.set_limit(ex.dir::<CoreDir>().and_then(|dir| dir.limit_body).unwrap_or(1 << 30));
+    if prepared == Outcome::Body {
+        prepared = admit_with_body(ex, wire).await;
+    }
     match prepared {
         Outcome::Ok | Outcome::Declined => {}
         Outcome::Done => {
@@ -126,6 +129,16 @@ async fn process<H: Inline>(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
         outcome => return outcome,
     }
     handle::<H>(ex, wire).await
+}
+
+/// Reads the body for a hook of authentication and asks again. Boxed: hardly any request needs it.
+fn admit_with_body<'a>(ex: &'a mut Exchange, wire: &'a mut dyn Wire) -> super::Waiting<'a> {
+    Box::pin(async move {
+        let limit = ex.ext.get_mut::<KeptBody>().limit;
+        let read = super::body::whole_body(ex, wire, limit).await;
+        ex.ext.get_mut::<KeptBody>().read = Some(read);
+        admit(ex).await
+    })
 }
 
 /// From the target to the last fixup: what a subrequest runs too.
@@ -148,6 +161,11 @@ pub(super) async fn prepare_file(ex: &mut Exchange) -> Outcome {
             outcome => return outcome,
         }
     }
+    admit(ex).await
+}
+
+/// From access to the last fixup.
+async fn admit(ex: &mut Exchange) -> Outcome {
     match permit(ex).await {
         Outcome::Ok => {}
         outcome => return outcome,
@@ -403,6 +421,8 @@ async fn answer(ex: &mut Exchange, wire: &mut dyn Wire, outcome: Outcome) {
                 return;
             }
             Outcome::Status(code) => errors::die(ex, wire, code).await,
+            // Nobody is left to read it.
+            Outcome::Body => errors::die(ex, wire, 500).await,
             Outcome::Redirect => {
                 let most = ex.server().get::<CoreServer>().and_then(|conf| conf.recursion).unwrap_or((10, 10)).0;
                 if ex.redirects >= most {

@@ -108,6 +108,7 @@ fn told(ex: &Exchange, outcome: Outcome) -> String {
             return out;
         }
         Outcome::Done => out += "answer: by a module, before any handler\n",
+        Outcome::Body => out += "answer: depends on the body\n",
         Outcome::Redirect => out += &format!("internal redirect: {}\n", latin1(&ex.internal_redirect)),
         Outcome::Ok | Outcome::Declined => {}
     }

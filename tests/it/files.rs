@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use crate::support::{Server, Site, is_root, real_httpd, wait_for};
+use crate::support::{Login, Server, Site, hide, is_root, real_httpd, wait_for};
 
 /// When all files of a scenario were modified.
 const MODIFIED: u64 = 1_700_000_000;
@@ -24,10 +24,11 @@ fn run(name: &str) {
     let server = site.start();
     let mut seen = site.read("logs/error_log").lines().count();
     let mut told = String::new();
+    let mut login = Login::default();
     for request in exchanges.lines().filter_map(|line| line.strip_prefix("> ")) {
         // Seen when the answer does not come.
         println!("> {request}");
-        told += &format!("> {request}\n{}", answer(&server, &site, request, unframed));
+        told += &format!("> {request}\n{}", answer(&server, &site, request, unframed, &mut login));
         told += &entries(&site, &mut seen);
     }
     if std::env::var_os("BLESS").is_some() {
@@ -101,7 +102,7 @@ fn age(dir: &Path) {
 }
 
 /// The answer to one request, without what differs from run to run.
-fn answer(server: &Server<'_>, site: &Site, request: &str, unframed: bool) -> String {
+fn answer(server: &Server<'_>, site: &Site, request: &str, unframed: bool, login: &mut Login) -> String {
     let mut parts = request.split(" | ");
     let line = parts.next().unwrap();
     let mut head = "Host: localhost\r\nConnection: close\r\n".to_owned();
@@ -110,7 +111,7 @@ fn answer(server: &Server<'_>, site: &Site, request: &str, unframed: bool) -> St
         match part.split_once(' ').unwrap_or((part, "")) {
             ("body", text) => body = text,
             ("HTTP/1.0", _) => version = "HTTP/1.0",
-            _ => head += &format!("{part}\r\n"),
+            _ => head += &format!("{}\r\n", login.fill(part, line)),
         }
     }
     head = format!("{line} {version}\r\n{head}");
@@ -121,7 +122,7 @@ fn answer(server: &Server<'_>, site: &Site, request: &str, unframed: bool) -> St
     client.send(format!("{head}\r\n{body}"));
     let message = client.response_to(line.split(' ').next().unwrap());
     let root = site.root().to_str().unwrap();
-    let text = String::from_utf8_lossy(&message.head).replace(root, "@R@");
+    let text = login.learn(&String::from_utf8_lossy(&message.head)).replace(root, "@R@");
     let boundary = text.split("boundary=").nth(1).map(|rest| rest.lines().next().unwrap().to_owned());
     let mut out = String::new();
     for field in text.trim_end().split("\r\n") {
@@ -168,7 +169,7 @@ fn entries(site: &Site, seen: &mut usize) -> String {
             let status = front.rsplit_once("] ").map(|(_, status)| status).unwrap_or_default();
             // Where in the source a debug entry was made is each program's own.
             let status = if status.ends_with("): ") && !status.starts_with('(') { "" } else { status };
-            out += &format!("! {module} {status}{}\n", rest.split_once("] ").unwrap().1);
+            out += &format!("! {module} {status}{}\n", hide(rest.split_once("] ").unwrap().1));
         }
     }
     *seen = all.len();
@@ -204,6 +205,7 @@ scenarios! {
     asis
     authn_socache
     auth_alias
+    auth_digest
     autoindex
     cgi
     cgi_direct
@@ -219,6 +221,7 @@ scenarios! {
     redirect
     rewrite
     rewrite_dir
+    session
     speling
     userdir
     vhost_alias

@@ -16,6 +16,7 @@
 #![allow(dead_code, unused_imports, unreachable_pub)]
 
 mod dir;
+mod login;
 mod origin;
 mod peer;
 mod port;
@@ -24,6 +25,7 @@ mod site;
 use std::time::{Duration, Instant};
 
 pub use dir::TempDir;
+pub use login::{Login, hide};
 pub use origin::Origin;
 pub use peer::{Message, Peer};
 pub use port::free_port;

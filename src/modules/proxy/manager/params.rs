@@ -1,6 +1,7 @@
 //! What is asked of the manager.
 
 use crate::base::path::{EncodedSlashes, unescape_url};
+use crate::modules::forms;
 use crate::pipe::{self, Outcome};
 use crate::web::{BodyKind, Exchange, Wire};
 
@@ -14,28 +15,9 @@ const IN_LINKS: [&[u8]; 4] = [b"b", b"w", b"nonce", b"xml"];
 #[derive(Debug, Default)]
 pub(super) struct Params(Vec<(Vec<u8>, Vec<u8>)>);
 
-fn decoded(text: &[u8]) -> Vec<u8> {
-    let text: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
-    let mut out = Vec::with_capacity(text.len());
-    // A bad escape stands for itself.
-    let _ = unescape_url(&text, EncodedSlashes::Decode, &mut out);
-    out
-}
-
 impl Params {
     fn parse(text: &[u8]) -> Self {
-        let pairs = text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty());
-        Self(
-            pairs
-                .map(|pair| match memchr::memchr(b'=', pair) {
-                    Some(at) => {
-                        let (name, value) = pair.split_at(at);
-                        (decoded(name), decoded(value.get(1..).unwrap_or_default()))
-                    }
-                    None => (decoded(pair), Vec::new()),
-                })
-                .collect(),
-        )
+        Self(forms::pairs(text))
     }
 
     /// Those of a link.
@@ -67,12 +49,7 @@ impl Params {
 
 /// Those of a form that was sent.
 pub(super) async fn of_body(ex: &mut Exchange, wire: &mut dyn Wire) -> Result<Params, Outcome> {
-    let kind = ex.headers_in.get(b"Content-Type").unwrap_or_default();
-    let is_form = kind
-        .split(|byte| *byte == b';')
-        .next()
-        .is_some_and(|kind| kind.trim_ascii().eq_ignore_ascii_case(b"application/x-www-form-urlencoded"));
-    if wire.body_kind() == BodyKind::None || !is_form {
+    if wire.body_kind() == BodyKind::None || !forms::is_form(ex) {
         return Ok(Params::default());
     }
     let mut text = Vec::new();
