@@ -73,8 +73,9 @@ fn hash(ask: Ask<'_>) -> Replying<'_> {
 /// Reading the file and hashing happen off the thread that serves requests: a good hash is slow on purpose.
 async fn read(ask: Ask<'_>, find: impl FnOnce(&[u8], &[u8], &[u8]) -> Reply + Send + 'static) -> Reply {
     let Some(file) = ask.dir.get::<FileDir>().and_then(|conf| conf.file.clone()) else {
-        let text = "AH01619: AuthUserFile not specified in the configuration";
-        logs::error!(ask.ex, Level::Error, "authn_file", "{text}");
+        let number = if ask.realm.is_some() { "AH01621" } else { "AH01619" };
+        let text = "AuthUserFile not specified in the configuration";
+        logs::error!(ask.ex, Level::Error, "authn_file", "{number}: {text}");
         return Answer::Failed.into();
     };
     let (user, realm) = (ask.user.to_vec(), ask.realm.unwrap_or_default().to_vec());
@@ -90,7 +91,8 @@ async fn read(ask: Ask<'_>, find: impl FnOnce(&[u8], &[u8], &[u8]) -> Reply + Se
                 ask.ex,
                 Level::Error,
                 "authn_file",
-                Errno::from(&error) => "AH01620: Could not open password file: {}",
+                Errno::from(&error) => "{}: Could not open password file: {}",
+                if ask.realm.is_some() { "AH01622" } else { "AH01620" },
                 logs::Bytes(&file)
             );
             Answer::Failed.into()

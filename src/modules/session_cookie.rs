@@ -55,8 +55,6 @@ pub const DIRECTIVES: &[Directive] = &[
 
 /// What is said with a cookie when nobody says anything.
 const ATTRIBUTES: &[u8] = b"HttpOnly;Secure;Version=1";
-/// The same of one that is taken back.
-const GONE: &[u8] = b"Version=1";
 
 /// `SessionCookieName name attributes`.
 fn named(cmd: &Cmd<'_>, args: &Args<'_>) -> Result<Named, String> {
@@ -90,16 +88,21 @@ pub(super) fn carrier(dir: &Slots) -> Option<CookieDir> {
 }
 
 impl CookieDir {
+    /// Whether it is taken out of the request.
+    pub(super) fn is_hidden(&self) -> bool {
+        self.remove == Some(true)
+    }
+
     /// The session that the request carries, as text; empty without one. A cookie that is there twice is none.
     pub(super) fn read(&self, ex: &mut Exchange) -> Vec<u8> {
         let Some(named) = self.first.as_ref().or(self.second.as_ref()) else { return Vec::new() };
         let front = [&*named.name, b"="].concat();
         let mut found = Vec::new();
         for field in ex.headers_in.get_all(b"Cookie") {
-            let parts = field.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+            let parts = field.split(|byte| matches!(byte, b';' | b',')).map(<[u8]>::trim_ascii);
             found.extend(parts.filter_map(|part| part.strip_prefix(&*front)).map(<[u8]>::to_vec));
         }
-        if self.remove == Some(true) && !found.is_empty() {
+        if self.is_hidden() && !found.is_empty() {
             hide(ex, &front);
         }
         match found.as_slice() {
@@ -116,11 +119,9 @@ impl CookieDir {
 
     /// Gives the client a session to carry for `seconds` (0: until it forgets), or takes it back.
     pub(super) fn write(&self, ex: &mut Exchange, text: &[u8], seconds: i64) {
-        // What a session made of it is for this client only.
-        ex.headers_out.add(b"Cache-Control", b"no-cache, private");
         for (named, field) in [(&self.first, &b"Set-Cookie"[..]), (&self.second, b"Set-Cookie2")] {
             let Some(named) = named else { continue };
-            let usual = if text.is_empty() { GONE } else { ATTRIBUTES };
+            let usual = if text.is_empty() { b"" } else { ATTRIBUTES };
             let attributes = if named.attributes.is_empty() { usual } else { &named.attributes };
             let age = match (text.is_empty(), seconds) {
                 (true, _) => "Max-Age=0;".to_owned(),
@@ -133,6 +134,10 @@ impl CookieDir {
             let (user, shown) = (Bytes(&user), Bytes(&value));
             logs::error!(ex, Level::Debug, "core", "{number}: ap_cookie: user '{user}' {what} cookie: '{shown}'");
             ex.err_headers_out.add(field, &value);
+            if text.is_empty() {
+                // To take one back is said twice.
+                ex.headers_out.add(field, &value);
+            }
         }
     }
 }

@@ -154,6 +154,9 @@ pub(super) fn crypto(dir: &Slots) -> Option<Crypto> {
     Some(Crypto { phrases: conf.phrases.clone()?, cipher: conf.cipher.unwrap_or_default() })
 }
 
+/// What APR says of a session that cannot be read, in front of both entries about it.
+pub(super) const UNREADABLE: &str = "(100005)Error string not specified yet: ";
+
 /// Bytes of the hash in front.
 const AUTH: usize = 8;
 const ROUNDS: u32 = 4096;
@@ -278,7 +281,7 @@ impl Crypto {
         });
         if text.is_none() {
             let text = "AH01842: decrypt session failed, wrong passphrase?";
-            logs::error!(ex, Level::Error, "session_crypto", "{text}");
+            logs::error!(ex, Level::Error, "session_crypto", "{UNREADABLE}{text}");
         }
         text
     }

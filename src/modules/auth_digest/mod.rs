@@ -542,10 +542,11 @@ fn add_info(ex: &mut Exchange) -> Outcome {
     let field = &seen.field;
     let part = |part: &Option<Vec<u8>>| part.clone().unwrap_or_default();
     let mut value = [b"rspauth=\"", &*answer(seen, b""), b"\""].concat();
-    let left = conf.lifetime - i64::try_from(now(ex).saturating_sub(seen.time) / 1_000_000).unwrap_or(i64::MAX);
+    let age = i64::try_from(now(ex).saturating_sub(seen.time)).unwrap_or(i64::MAX);
+    let old = conf.lifetime.saturating_sub(NEXT_NONCE).saturating_mul(1_000_000);
     let next = match conf.lifetime {
         0 => Some(keys.number()),
-        1.. if left < NEXT_NONCE => Some(now(ex)),
+        1.. if age > old => Some(now(ex)),
         _ => None,
     };
     if let Some(time) = next {

@@ -167,12 +167,12 @@ fn find(ex: &mut Exchange) -> Option<(SessionDir, CookieDir, Option<Crypto>, Vec
         logs::error!(ex, Level::Debug, "session", "AH01814: excluded by configuration for: {}", Bytes(&ex.uri));
         return None;
     }
-    current.looked = true;
     let Some(carrier) = session_cookie::carrier(&chain.dir) else {
         let text = "AH01815: session is enabled but no session modules have been configured, session not loaded:";
-        logs::error!(ex, Level::Error, "session", "{text} {}", Bytes(&ex.uri));
+        logs::error!(ex, Level::Warn, "session", "{text} {}", Bytes(&ex.uri));
         return None;
     };
+    ex.ext.get_mut::<Current>().looked = true;
     // What a session made of it is for this client only.
     ex.headers_out.add(b"Cache-Control", b"no-cache, private");
     let text = carrier.read(ex);
@@ -182,7 +182,8 @@ fn find(ex: &mut Exchange) -> Option<(SessionDir, CookieDir, Option<Crypto>, Vec
 fn keep(ex: &mut Exchange, conf: SessionDir, carrier: CookieDir, crypto: Option<Crypto>, text: Option<Vec<u8>>) {
     if text.is_none() {
         let text = "AH01817: error while decoding the session, session not loaded:";
-        logs::error!(ex, Level::Error, "session", "{text} {}", Bytes(&ex.uri));
+        let unreadable = session_crypto::UNREADABLE;
+        logs::error!(ex, Level::Error, "session", "{unreadable}{text} {}", Bytes(&ex.uri));
     }
     let now = SystemClock.wall();
     let mut values = text.map(|text| Values::read(&text)).unwrap_or_default();
@@ -218,7 +219,7 @@ fn show(ex: &mut Exchange) -> Waiting<'_> {
         load(ex).await;
         let shown = ex.ext.get::<Current>().and_then(|current| current.session.as_ref());
         let shown = shown.filter(|session| session.conf.env == Some(true)).map(|session| session.values.text());
-        if let Some(text) = shown.filter(|text| !text.is_empty()) {
+        if let Some(text) = shown {
             ex.env.set(b"HTTP_SESSION", &text);
         }
         Outcome::Declined
@@ -235,6 +236,10 @@ fn save(ex: &mut Exchange) -> Outcome {
         keep(ex, conf, carrier, crypto, text);
     }
     let Some(mut session) = ex.ext.get_mut::<Current>().session.take() else { return Outcome::Declined };
+    if session.carrier.is_hidden() {
+        // As httpd, which looks for the cookie again here.
+        ex.headers_out.add(b"Cache-Control", b"no-cache, private");
+    }
     if let Some(name) = &session.conf.header {
         let said = ex.err_headers_out.get(name).or_else(|| ex.headers_out.get(name)).map(<[u8]>::to_vec);
         if let Some(text) = said {
