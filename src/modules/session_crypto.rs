@@ -196,11 +196,14 @@ impl Crypto {
     /// Makes a session's text unreadable; none without random numbers.
     pub(super) fn seal(&self, text: &[u8]) -> Option<Vec<u8>> {
         let phrase = self.phrases.first()?;
-        let (salt, key) = phrase.own.get_or_init(|| {
-            let mut salt = Salt::default();
-            getrandom::fill(&mut salt).ok()?;
-            Some((salt, phrase.key(&salt, self.cipher)))
-        }).as_ref()?;
+        let (salt, key) = phrase
+            .own
+            .get_or_init(|| {
+                let mut salt = Salt::default();
+                getrandom::fill(&mut salt).ok()?;
+                Some((salt, phrase.key(&salt, self.cipher)))
+            })
+            .as_ref()?;
         // The key belongs to the cipher that came first; another one takes its own.
         let own = (key.len() != self.cipher.key()).then(|| phrase.key(salt, self.cipher));
         let key = own.as_ref().unwrap_or(key);
@@ -336,7 +339,8 @@ mod tests {
     }
 
     /// A cookie that httpd has made with the passphrase `secret`.
-    const HTTPDS: &[u8] = b"e3LQjt/WFTTvihQtNZRObYAhNGWUXcUqXl0PRhBPl5tQBrbCK6kyHjehYjydw5iuc48eVMPCLwNMLLkilYgomajv7MR/+8Pz";
+    const HTTPDS: &[u8] =
+        b"e3LQjt/WFTTvihQtNZRObYAhNGWUXcUqXl0PRhBPl5tQBrbCK6kyHjehYjydw5iuc48eVMPCLwNMLLkilYgomajv7MR/+8Pz";
 
     #[test]
     fn httpds_sessions_are_read() {

@@ -31,12 +31,12 @@ mod vars;
 mod walk;
 
 pub use allow::{allow, push_allow};
+pub use body::whole_body;
 pub use chain::{idle_chain, install, install_for};
 pub use errors::{body_fault, push_signature};
 pub use head::{has_token, head};
 pub use host::target_path;
 pub use lookup::{fast_redirect, lookup, lookup_file};
-pub use body::whole_body;
 pub use respond::{abort, data, drain, fill, finish, flush, interim, text};
 pub use run::{log, plan_only, refuse, run, run_with};
 pub use tls::ssl_var;

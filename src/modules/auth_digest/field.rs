@@ -125,7 +125,8 @@ mod tests {
 
     #[test]
     fn fields_are_read() {
-        let text = b" DIGEST username=\"a \\\"b\", realm = r , x, uri=\"/\",nc=1 junk, qop=auth,cnonce=\"\", opaque=\"1f\"";
+        let text =
+            b" DIGEST username=\"a \\\"b\", realm = r , x, uri=\"/\",nc=1 junk, qop=auth,cnonce=\"\", opaque=\"1f\"";
         let field = read(text).unwrap();
         assert_eq!(field.username.as_deref(), Some(&b"a \"b"[..]));
         assert_eq!((field.realm.as_deref(), field.uri.as_deref()), (Some(&b"r"[..]), Some(&b"/"[..])));

@@ -292,7 +292,13 @@ fn read(ex: &mut Exchange) -> Result<Seen, Outcome> {
     };
     match field::read(value) {
         Err(scheme) => {
-            tell!(ex, Error, "AH01781: client used wrong authentication scheme `{}': {}", Bytes(&scheme), Bytes(&ex.uri));
+            tell!(
+                ex,
+                Error,
+                "AH01781: client used wrong authentication scheme `{}': {}",
+                Bytes(&scheme),
+                Bytes(&ex.uri)
+            );
             *ex.ext.get_mut::<Seen>() = Seen::default();
             Err(refuse(ex, false))
         }
@@ -404,7 +410,11 @@ fn check_nonce(ex: &Exchange, seen: &Seen, user: &[u8], realm: &[u8], nonce: &[u
         if micros > most {
             let user = Bytes(user);
             let (age, most) = (seconds(age), seconds(conf.lifetime));
-            tell!(ex, Info, "AH01778: user {user}: nonce expired ({age} seconds old - max lifetime {most}) - sending new nonce");
+            tell!(
+                ex,
+                Info,
+                "AH01778: user {user}: nonce expired ({age} seconds old - max lifetime {most}) - sending new nonce"
+            );
             return Err(Refusal::Ask(true));
         }
     }
@@ -469,7 +479,8 @@ struct Parts {
 impl Parts {
     fn read(target: &[u8]) -> Self {
         let target = &target[..memchr::memchr(b'#', target).unwrap_or(target.len())];
-        let scheme = memchr::memmem::find(target, b"://").filter(|at| target[..*at].iter().all(u8::is_ascii_alphabetic));
+        let scheme =
+            memchr::memmem::find(target, b"://").filter(|at| target[..*at].iter().all(u8::is_ascii_alphabetic));
         let (authority, rest) = match scheme.filter(|at| *at > 0) {
             Some(at) => {
                 let rest = &target[at + 3..];

@@ -42,7 +42,8 @@ impl Fields {
         let [user, password, _] = names(conf);
         let (number, what, name) =
             if self.user.is_none() { ("AH02982", "username", user) } else { ("AH02983", "password", password) };
-        let text = format!("{number}: form parsed, but {what} field '{}' was missing or empty, unauthorized", Bytes(name));
+        let text =
+            format!("{number}: form parsed, but {what} field '{}' was missing or empty, unauthorized", Bytes(name));
         logs::error!(ex, Level::Debug, "auth_form", "{text}");
         Outcome::Status(401)
     }

@@ -1,6 +1,6 @@
 //! What a session holds, and its text.
 
-use crate::base::path::{escape_urlencoded, unescape_url, EncodedSlashes};
+use crate::base::path::{EncodedSlashes, escape_urlencoded, unescape_url};
 
 /// The name under which the end of a session stands in its text, in microseconds since 1970.
 const EXPIRY: &[u8] = b"expiry";
