@@ -71,6 +71,8 @@ async fn respond_to(sub: &mut Exchange, wire: &mut Inside) -> u16 {
     for _ in 0..MOST {
         match run::handle::<Boxed>(sub, wire).await {
             Outcome::Status(status) => return status,
+            // It has no body of its own to log in with.
+            Outcome::Body => return 401,
             Outcome::Redirect => {
                 let target = std::mem::take(&mut sub.internal_redirect);
                 let next = lookup(sub, &target).await;
