@@ -167,6 +167,9 @@ async fn drive(mut protocol: Protocol, session: &Rc<Session>, place: &Place) {
             if let Some(what) = session.tap.over() {
                 return Poll::Ready(Woken::TooMuch(what));
             }
+            if session.tap.broken() {
+                return Poll::Ready(Woken::Broken);
+            }
             if ending == Ending::No && (session.tap.leaving() || has_to_go(session)) {
                 return Poll::Ready(Woken::Drain);
             }
@@ -191,6 +194,10 @@ async fn drive(mut protocol: Protocol, session: &Rc<Session>, place: &Place) {
                 drop(protocol);
                 return farewell(&session.tap, Reason::ENHANCE_YOUR_CALM).await;
             }
+            Woken::Broken => {
+                drop(protocol);
+                return farewell(&session.tap, Reason::PROTOCOL_ERROR).await;
+            }
             Woken::Drain => {
                 ending = Ending::Drains;
                 idle_since = Instant::now();
@@ -209,6 +216,7 @@ async fn drive(mut protocol: Protocol, session: &Rc<Session>, place: &Place) {
 enum Woken {
     Over(Option<h2::Error>),
     TooMuch(&'static str),
+    Broken,
     Drain,
     Late,
 }

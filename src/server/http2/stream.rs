@@ -63,8 +63,8 @@ pub(super) async fn serve(session: Rc<Session>, request: Request<RecvStream>, re
     }
     let (trouble, limit) = (wire.trouble.take(), wire.limit);
     log_trouble(&ex, trouble, limit);
-    drop(wire);
     keep(session, ex);
+    wire.linger().await;
 }
 
 /// An exchange for a stream.

@@ -24,6 +24,8 @@ const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
+const PADDED: u8 = 8;
+const PRIORITISED: u8 = 32;
 
 /// The client's preface.
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -45,11 +47,17 @@ struct Frames {
     skip: usize,
     head: [u8; 9],
     have: usize,
+    /// How much of the payload is wanted, and what is here of it.
+    wanted: usize,
+    start: Vec<u8>,
 }
+
+/// So much of a payload is looked at, at most.
+const LOOK: usize = 32;
 
 impl Frames {
     fn new(skip: usize) -> Self {
-        Self { skip, head: [0; 9], have: 0 }
+        Self { skip, head: [0; 9], have: 0, wanted: 0, start: Vec::new() }
     }
 
     /// Whether a frame has just ended.
@@ -57,12 +65,22 @@ impl Frames {
         self.skip == 0 && self.have == 0
     }
 
-    /// Tells of every frame whose header ends in these bytes.
-    fn pass(&mut self, mut bytes: &[u8], mut each: impl FnMut(&Head)) {
+    /// Tells of every frame whose header ends in these bytes. `each` says whether the beginning of its payload is to be
+    /// told of too, with `look`.
+    fn pass(&mut self, mut bytes: &[u8], mut each: impl FnMut(&Head) -> bool, mut look: impl FnMut(&Head, &[u8])) {
         loop {
             let skipped = self.skip.min(bytes.len());
+            let (payload, rest) = bytes.split_at(skipped);
             self.skip -= skipped;
-            bytes = bytes.get(skipped..).unwrap_or_default();
+            bytes = rest;
+            if self.wanted > 0 {
+                let more = payload.len().min(self.wanted);
+                self.wanted -= more;
+                self.start.extend_from_slice(payload.get(..more).unwrap_or_default());
+                if self.wanted == 0 {
+                    look(&self.head(), &self.start);
+                }
+            }
             let Some((first, rest)) = bytes.split_first() else { return };
             if let Some(place) = self.head.get_mut(self.have) {
                 *place = *first;
@@ -71,19 +89,53 @@ impl Frames {
             bytes = rest;
             if self.have == self.head.len() {
                 self.have = 0;
-                let [a, b, c, kind, flags, s @ ..] = self.head;
-                let head = Head {
-                    len: u32::from_be_bytes([0, a, b, c]) as usize,
-                    kind,
-                    flags,
-                    stream: u32::from_be_bytes(s) & 0x7fff_ffff,
-                };
+                let head = self.head();
                 self.skip = head.len;
-                each(&head);
+                self.start.clear();
+                self.wanted = if each(&head) { head.len.min(LOOK) } else { 0 };
             }
         }
     }
+
+    fn head(&self) -> Head {
+        let [a, b, c, kind, flags, s @ ..] = self.head;
+        Head {
+            len: u32::from_be_bytes([0, a, b, c]) as usize,
+            kind,
+            flags,
+            stream: u32::from_be_bytes(s) & 0x7fff_ffff,
+        }
+    }
 }
+
+/// Whether the payload of trailers begins with a pseudo field, which the protocol's library passes over; RFC 9113
+/// section 8.1 calls that malformed. Elsewhere in a head it sees them itself.
+fn begins_with_pseudo_field(head: &Head, payload: &[u8]) -> bool {
+    let padding = usize::from(head.flags & PADDED != 0);
+    let priority = if head.flags & PRIORITISED != 0 { 5 } else { 0 };
+    let mut block = payload.get(padding + priority..).unwrap_or_default();
+    // Updates of the table's size (RFC 7541 section 6.3).
+    while let [first, rest @ ..] = block
+        && first & 0xe0 == 0x20
+    {
+        let more = if first & 0x1f == 0x1f { rest.iter().take_while(|byte| **byte & 0x80 != 0).count() + 1 } else { 0 };
+        block = rest.get(more..).unwrap_or_default();
+    }
+    match block {
+        // An indexed field.
+        [first, ..] if first & 0x80 != 0 => PSEUDO.contains(&(first & 0x7f)),
+        // Incremental indexing, with a name of the table.
+        [first, ..] if first & 0xc0 == 0x40 && first & 0x3f != 0 => PSEUDO.contains(&(first & 0x3f)),
+        // No indexing, with a name of the table.
+        [first, ..] if first & 0xe0 == 0 && first & 0x0f != 0 => PSEUDO.contains(&(first & 0x0f)),
+        // A name spelt out: in Huffman's code `:` is 1011100.
+        [_, length, name, ..] => *name == b':' || (length & 0x80 != 0 && name & 0xfe == 0xb8),
+        _ => false,
+    }
+}
+
+/// Where pseudo fields are in the static table.
+const PSEUDO: std::ops::RangeInclusive<u8> = 1..=14;
 
 /// What passed of one stream.
 #[derive(Default)]
@@ -108,6 +160,8 @@ struct State {
     budget: Budget,
     flows: HashMap<u32, Flow, foldhash::fast::FixedState>,
     over: Option<&'static str>,
+    /// A rule was broken that the protocol's library does not know of.
+    broken: bool,
     /// Since when the socket takes nothing.
     blocked: Option<Instant>,
     /// The client has said that it opens no more streams.
@@ -134,6 +188,7 @@ impl Tap {
             budget: Budget::new(),
             flows: HashMap::default(),
             over: None,
+            broken: false,
             blocked: None,
             leaving: false,
             last_stream: 0,
@@ -145,6 +200,11 @@ impl Tap {
     /// What there was too much of.
     pub(super) fn over(&self) -> Option<&'static str> {
         self.0.borrow().over
+    }
+
+    /// Whether a rule was broken that only shows here.
+    pub(super) fn broken(&self) -> bool {
+        self.0.borrow().broken
     }
 
     /// There is too much of something that frames do not show.
@@ -231,9 +291,10 @@ impl Tap {
 
 impl State {
     fn received(&mut self, bytes: &[u8]) {
-        let Self { inbound, budget, flows, over, leaving, last_stream, .. } = self;
+        let Self { inbound, budget, flows, over, leaving, last_stream, broken, .. } = self;
         let mut now = None;
-        inbound.pass(bytes, |head| {
+        let each = |head: &Head| {
+            let mut look = false;
             let kind = match head.kind {
                 DATA | HEADERS | CONTINUATION if head.len == 0 && head.flags & END_STREAM == 0 => Kind::Empty,
                 DATA | HEADERS | CONTINUATION => {
@@ -241,13 +302,15 @@ impl State {
                         if flows.len() >= MOST_FLOWS {
                             flows.retain(|_, flow| flow.open);
                         }
+                        look = head.stream <= *last_stream;
                         flows.entry(head.stream).or_default();
                         *last_stream = head.stream.max(*last_stream);
                     }
                     if let Some(flow) = flows.get_mut(&head.stream) {
                         flow.received += head.len as u64 + 9;
                     }
-                    return budget.earn(Kind::Control, 1);
+                    budget.earn(Kind::Control, 1);
+                    return look;
                 }
                 RST_STREAM => {
                     if let Some(flow) = flows.get_mut(&head.stream) {
@@ -268,12 +331,14 @@ impl State {
             if let Err(what) = budget.take(kind, *now.get_or_insert_with(Instant::now)) {
                 over.get_or_insert(what);
             }
-        });
+            look
+        };
+        inbound.pass(bytes, each, |head, payload| *broken |= begins_with_pseudo_field(head, payload));
     }
 
     fn sent(&mut self, bytes: &[u8]) {
         let Self { outbound, budget, flows, .. } = self;
-        outbound.pass(bytes, |head| {
+        let each = |head: &Head| {
             if let Some(flow) = flows.get_mut(&head.stream) {
                 flow.sent += head.len as u64 + 9;
                 let ends = match head.kind {
@@ -291,14 +356,16 @@ impl State {
                 budget.earn(Kind::Window, 2);
                 budget.earn(Kind::Control, 1);
             }
-        });
+            false
+        };
+        outbound.pass(bytes, each, |_, _| {});
     }
 }
 
 impl AsyncRead for Tap {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut state = self.0.borrow_mut();
-        if state.over.is_some() {
+        if state.over.is_some() || state.broken {
             // Whoever drives the protocol sees to the end.
             return Poll::Pending;
         }
@@ -387,9 +454,36 @@ mod tests {
         for step in [1, 2, 7, bytes.len()] {
             let (mut frames, mut seen) = (Frames::new(PREFACE.len()), Vec::new());
             for part in bytes.chunks(step) {
-                frames.pass(part, |head| seen.push((head.len, head.kind, head.flags, head.stream)));
+                let each = |head: &Head| {
+                    seen.push((head.len, head.kind, head.flags, head.stream));
+                    false
+                };
+                frames.pass(part, each, |_, _| {});
             }
             assert_eq!(seen, [(0, 4, 0, 0), (3, 0, 1, 261), (0, 6, 1, 0)], "{step}");
+        }
+    }
+
+    #[test]
+    fn trailers_with_pseudo_fields_are_known() {
+        let head = |flags| Head { len: 0, kind: HEADERS, flags, stream: 1 };
+        for (flags, block, pseudo) in [
+            (0, &b"\x82"[..], true),
+            (0, b"\x90", false),
+            (0, b"\x42\x03200", true),
+            (0, b"\x4f\x03200", false),
+            (0, b"\x02\x03200", true),
+            (0, b"\x12\x03200", true),
+            (0, b"\x0f\x2b\x04test", false),
+            (0, b"\x00\x05:test\x02ok", true),
+            (0, b"\x40\x85\xb9\xb2\x4a\x84\xff", true),
+            (0, b"\x00\x06x-test\x02ok", false),
+            (0, b"\x20\x3f\xe1\x1f\x82", true),
+            (0, b"\x20\x3f\xe1\x1f\x90", false),
+            (PADDED | PRIORITISED, b"\x01\0\0\0\0\xff\x82\0", true),
+            (0, b"", false),
+        ] {
+            assert_eq!(begins_with_pseudo_field(&head(flags), block), pseudo, "{block:?}");
         }
     }
 }

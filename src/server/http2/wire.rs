@@ -1,6 +1,6 @@
 //! One request's view of its stream: body in, response out.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -21,6 +21,9 @@ use crate::web::{BodyFault, BodyKind, Framing, HeadOut, Table, Tunnel, Wire};
 
 /// What is gathered of a response before it goes on to the protocol.
 const OUT_MAX: usize = 16 * 1024;
+
+/// How long the rest of a body that nobody wants may take.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// Where the response is.
 enum Out {
@@ -195,6 +198,24 @@ impl Http2 {
                 self.stalled()
             }
         }
+    }
+
+    /// Behind a complete response: what the client still sends of its body is passed over for a moment, as much as it
+    /// may send ahead. Only then is it told to stop, which it need not hear when it is done already.
+    pub(super) async fn linger(&mut self) {
+        if self.ended || self.gone || !matches!(self.out, Out::Body(_)) {
+            return;
+        }
+        let rest = poll_fn(|cx| {
+            loop {
+                match ready!(self.recv.poll_data(cx)) {
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) => return Poll::Ready(()),
+                    None => return self.recv.poll_trailers(cx).map(|_| ()),
+                }
+            }
+        });
+        let _ = tokio::time::timeout(LINGER, rest).await;
     }
 
     /// Sends an interim response; the next one may be the final one.

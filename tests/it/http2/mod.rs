@@ -4,7 +4,11 @@ use std::process::{Command, Stdio};
 
 use super::support::{Server, Site, skip, which};
 
-const MODULES: &[&str] = &["http2", "ssl", "socache_shmcb", "headers", "setenvif", "rewrite"];
+mod attacks;
+mod conformance;
+mod frames;
+
+const MODULES: &[&str] = &["dir", "http2", "ssl", "socache_shmcb", "headers", "setenvif", "rewrite"];
 
 /// What curl got.
 struct Got {
