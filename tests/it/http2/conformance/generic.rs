@@ -164,21 +164,15 @@ pub(super) const CASES: &[Case] = &[
     case("generic 5/2: a field with incremental indexing, indexed name", |c| spelt(c, b"\x7a\x04test")),
     case("generic 5/3: the same, name in Huffman's code", |c| spelt(c, b"\x7a\x83\x49\x50\x9f")),
     case("generic 5/4: a field with incremental indexing, new name", |c| spelt(c, b"\x40\x06x-test\x04test")),
-    case("generic 5/5: the same in Huffman's code", |c| {
-        spelt(c, b"\x40\x85\xf2\xb2\x4a\x84\xff\x83\x49\x50\x9f")
-    }),
+    case("generic 5/5: the same in Huffman's code", |c| spelt(c, b"\x40\x85\xf2\xb2\x4a\x84\xff\x83\x49\x50\x9f")),
     case("generic 5/6: a field without indexing, indexed name", |c| spelt(c, b"\x0f\x2b\x04test")),
     case("generic 5/7: the same in Huffman's code", |c| spelt(c, b"\x0f\x2b\x83\x49\x50\x9f")),
     case("generic 5/8: a field without indexing, new name", |c| spelt(c, b"\x00\x06x-test\x04test")),
-    case("generic 5/9: the same in Huffman's code", |c| {
-        spelt(c, b"\x00\x85\xf2\xb2\x4a\x84\xff\x83\x49\x50\x9f")
-    }),
+    case("generic 5/9: the same in Huffman's code", |c| spelt(c, b"\x00\x85\xf2\xb2\x4a\x84\xff\x83\x49\x50\x9f")),
     case("generic 5/10: a field never indexed, indexed name", |c| spelt(c, b"\x1f\x2b\x04test")),
     case("generic 5/11: the same in Huffman's code", |c| spelt(c, b"\x1f\x2b\x83\x49\x50\x9f")),
     case("generic 5/12: a field never indexed, new name", |c| spelt(c, b"\x10\x06x-test\x04test")),
-    case("generic 5/13: the same in Huffman's code", |c| {
-        spelt(c, b"\x10\x85\xf2\xb2\x4a\x84\xff\x83\x49\x50\x9f")
-    }),
+    case("generic 5/13: the same in Huffman's code", |c| spelt(c, b"\x10\x85\xf2\xb2\x4a\x84\xff\x83\x49\x50\x9f")),
     case("generic 5/14: a table size update", |c| {
         c.frame(HEADERS, END_HEADERS | END_STREAM, 1, &[&[0x3f, 0x41][..], &request("GET", &[])].concat());
         answered(c, 1)
