@@ -144,12 +144,19 @@ impl ClientSpec {
 }
 
 impl ClientSide {
-    /// Shakes hands over a socket that is connected; `name` is the backend's, if it has one.
-    pub async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(&self, socket: S, name: Option<&str>) -> Shaken<S> {
+    /// Shakes hands over a socket that is connected; `name` is the backend's, if it has one, and `protocol` what is to be
+    /// spoken, if that has to be said.
+    pub async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        socket: S,
+        name: Option<&str>,
+        protocol: Option<&[u8]>,
+    ) -> Shaken<S> {
         let rules = self.rules.clone();
         let watch = Arc::new(Watch { rules, asked: AtomicBool::new(false), blamed: Mutex::default() });
         let mut config = self.config.clone();
         config.client_auth_cert_resolver = watch.clone();
+        config.alpn_protocols = protocol.map(<[u8]>::to_vec).into_iter().collect();
         config.dangerous().set_certificate_verifier(watch.clone());
         // Addresses are not named in a hello, whichever they are.
         let nameless = ServerName::IpAddress(IpAddr::V4(Ipv4Addr::from([0, 0, 0, 0])));

@@ -142,10 +142,9 @@ fn serve(place: Place, conn: Rc<Conn>, mut link: Link) -> impl Future<Output = (
 }
 
 /// A connection that speaks HTTP/2. Apart, as what it holds would make every idle connection larger.
-fn second<'a>(mut link: Link, conn: &'a Rc<Conn>, place: &'a Place) -> Pin<Box<dyn Future<Output = ()> + 'a>> {
+fn second<'a>(link: Link, conn: &'a Rc<Conn>, place: &'a Place) -> Pin<Box<dyn Future<Output = ()> + 'a>> {
     Box::pin(async move {
-        let ahead = link.take_ahead();
-        if let Some(mut link) = http2::serve(&place.thread, link, conn, place, ahead).await {
+        if let Some(mut link) = http2::serve(&place.thread, link, conn, place).await {
             let _closing = place.open.closing();
             linger(&mut link).await;
         }

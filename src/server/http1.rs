@@ -24,7 +24,7 @@ use crate::codec::http1::{
 use crate::logs::{self, Bytes, Errno, Level, OfConn};
 use crate::modules::proxy::Held;
 use crate::pipe;
-use crate::web::{BodyFault, Conn, Exchange, Wire};
+use crate::web::{BodyFault, Conn, Exchange, Table, Wire};
 
 /// Buffers that grew beyond this are given back to the system.
 const KEPT_SIZE: usize = 64 * 1024;
@@ -226,6 +226,9 @@ async fn request(
             wire.used(len);
             match framed {
                 Ok(body) => {
+                    if let Some(upgrade) = http2::asked(ex, fronts, &body) {
+                        return Some(switch(fronts, ex, wire, upgrade).await);
+                    }
                     frame(ex, body, front, wire);
                     pipe::run_with::<Held>(ex, wire).await;
                 }
@@ -268,6 +271,23 @@ async fn request(
         return Some(After::Idle(fronts.of(ex.server).keep_alive_timeout));
     }
     None
+}
+
+/// Agrees to go on in HTTP/2, where the request is answered.
+async fn switch(fronts: &Fronts, ex: &mut Exchange, wire: &mut Http1<'_>, upgrade: Box<http2::Upgrade>) -> After {
+    let mut fields = Table::default();
+    fields.add(b"Upgrade", b"h2c");
+    fields.add(b"Connection", b"Upgrade");
+    wire.interim(101, b"Switching Protocols", &fields);
+    if poll_fn(|cx| wire.poll_out(cx)).await.is_err() {
+        return After::Close;
+    }
+    (ex.server, ex.chain) = (upgrade.server, pipe::idle_chain(&fronts.live, upgrade.server));
+    (ex.status, ex.close) = (101, true);
+    ex.io_counts = wire.counts();
+    pipe::log(ex).await;
+    wire.link.upgrade(upgrade);
+    After::Http2
 }
 
 /// Whether the client itself has said that it sends nothing more: then there is nothing to wait for behind a response.

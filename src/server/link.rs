@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::http2::Upgrade;
 use super::socket::Socket;
 use crate::net::secured::Secured;
 
@@ -20,13 +21,20 @@ pub(super) enum Stream {
     Tls(Box<Secured<TcpStream>>),
 }
 
+/// What one protocol leaves to the next one.
+#[derive(Default)]
+struct Ahead {
+    bytes: Vec<u8>,
+    upgrade: Option<Box<Upgrade>>,
+}
+
 /// A client's socket with the deadline of what is being waited for.
 pub(super) struct Link {
     stream: Stream,
     heard: bool,
     timer: Timer,
     /// What was read for a protocol that another one follows.
-    ahead: Option<Box<[u8]>>,
+    ahead: Option<Box<Ahead>>,
 }
 
 impl Link {
@@ -76,12 +84,17 @@ impl Link {
 
     /// Keeps what was read and is for whoever takes the link over.
     pub(super) fn unread(&mut self, bytes: &[u8]) {
-        self.ahead = Some(bytes.into());
+        self.ahead.get_or_insert_default().bytes = bytes.to_vec();
     }
 
-    /// What [`Link::unread`] kept.
-    pub(super) fn take_ahead(&mut self) -> Vec<u8> {
-        self.ahead.take().map(Vec::from).unwrap_or_default()
+    /// Keeps the request that another protocol begins with.
+    pub(super) fn upgrade(&mut self, upgrade: Box<Upgrade>) {
+        self.ahead.get_or_insert_default().upgrade = Some(upgrade);
+    }
+
+    /// What was kept.
+    pub(super) fn take_ahead(&mut self) -> (Vec<u8>, Option<Box<Upgrade>>) {
+        self.ahead.take().map(|ahead| (ahead.bytes, ahead.upgrade)).unwrap_or_default()
     }
 
     /// Whether the client has sent anything yet.

@@ -66,6 +66,9 @@ const fn gateway(name: &'static str, module: &'static str, (parse, path): (&'sta
     SchemeRow { name, port: 0, module, parse, path, query: "" }
 }
 
+const HTTP2: SchemeRow =
+    SchemeRow { name: "", port: 0, module: "proxy_http2", parse: "AH03350", path: "AH10420", query: "AH10412" };
+
 static SCHEMES: &[SchemeRow] = &[
     http("http", 80),
     http("https", 443),
@@ -74,6 +77,8 @@ static SCHEMES: &[SchemeRow] = &[
     gateway("fcgi", "proxy_fcgi", ("AH01059", "AH10414")),
     gateway("scgi", "proxy_scgi", ("AH00857", "AH10416")),
     gateway("uwsgi", "proxy_uwsgi", ("AH10097", "AH10417")),
+    SchemeRow { name: "h2", port: 443, ..HTTP2 },
+    SchemeRow { name: "h2c", port: 80, ..HTTP2 },
     SchemeRow { name: "ajp", port: 8009, module: "proxy_ajp", parse: "AH00867", path: "AH10418", query: "AH10406" },
 ];
 

@@ -172,7 +172,7 @@ impl Checks {
             // What stands in sections is not asked for, nor are names.
             let side = BackendTls::get(server.and_then(|server| server.dir.get()));
             let (live, server, host) = (&self.live, worker.spec.server, worker.spec.host.as_str());
-            let wish = Wish { live, server, scheme: "HCOH", host, name: None, timeout: patience };
+            let wish = Wish { live, server, scheme: "HCOH", host, name: None, protocol: None, timeout: patience };
             stream = match tls::secure(&wish, side, stream).await {
                 Ok(stream) => stream,
                 Err(_) => return false,

@@ -337,6 +337,11 @@ impl Link {
         self.stream.poll_write(cx, data)
     }
 
+    /// Writes out what [`Link::poll_write_raw`] took and TLS still holds.
+    pub(super) fn poll_flush_raw(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_flush(cx)
+    }
+
     /// Ends the sending direction of a tunnel.
     pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.stream.poll_shutdown(cx)

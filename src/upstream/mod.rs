@@ -21,6 +21,7 @@ mod gateway;
 pub mod health;
 mod hop;
 mod http1;
+mod http2;
 mod link;
 pub mod pool;
 pub mod respond;

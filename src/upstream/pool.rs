@@ -215,7 +215,7 @@ struct Secure<'a> {
 
 impl<'a> Secure<'a> {
     fn of(ex: &'a Exchange, worker: &'a Worker, policy: &Policy) -> Self {
-        if worker.spec.scheme != Scheme::Https {
+        if !matches!(worker.spec.scheme, Scheme::Https | Scheme::H2) {
             return Self::default();
         }
         let name = if policy.preserve_host {
@@ -380,7 +380,8 @@ async fn begin_tls(
 ) -> Result<Link, LendError> {
     let name = secure.name.as_deref();
     let (scheme, host) = (wanted.scheme, worker.spec.host.as_str());
-    let wish = Wish { live: &ex.live, server: ex.server, scheme, host, name, timeout };
+    let protocol: Option<&[u8]> = (worker.spec.scheme == Scheme::H2).then_some(b"h2");
+    let wish = Wish { live: &ex.live, server: ex.server, scheme, host, name, protocol, timeout };
     let stream = match tls::secure(&wish, secure.side, stream).await {
         Ok(stream) => stream,
         Err(NoTls::Off) => return Err(LendError::NoTls),

@@ -26,7 +26,11 @@ pub enum Scheme {
     Scgi,
     /// `uwsgi://`.
     Uwsgi,
-    /// Known to httpd, no handler here yet (`fcgi`, `scgi`, `h2` …): answered as an unknown scheme.
+    /// `h2://`.
+    H2,
+    /// `h2c://`.
+    H2c,
+    /// Known to httpd, no handler here (`ftp`): answered as an unknown scheme.
     Other,
 }
 

@@ -31,6 +31,8 @@ pub(super) struct Wish<'a> {
     pub(super) host: &'a str,
     /// Whom the backend is taken for, if that matters.
     pub(super) name: Option<&'a str>,
+    /// What is to be spoken, if that has to be said.
+    pub(super) protocol: Option<&'a [u8]>,
     pub(super) timeout: Duration,
 }
 
@@ -55,7 +57,7 @@ pub(super) async fn secure(wish: &Wish<'_>, side: Option<&Arc<ClientSide>>, stre
         );
         return Err(NoTls::Off);
     };
-    let shaken = tokio::time::timeout(wish.timeout, side.shake_hands(stream, wish.name)).await;
+    let shaken = tokio::time::timeout(wish.timeout, side.shake_hands(stream, wish.name, wish.protocol)).await;
     let (outcome, unanswered) = match shaken {
         Ok(shaken) => (shaken.outcome, shaken.unanswered),
         Err(_) => (Err(Refusal::Socket(io::ErrorKind::TimedOut.into())), false),

@@ -69,6 +69,15 @@ pub const CHUNK_END: &[u8] = b"\r\n";
 /// The last chunk and an empty trailer section.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
+/// A name in lower case as HTTP/1 writes names: `x-some-thing` becomes `X-Some-Thing`.
+pub fn push_cased(name: &[u8], out: &mut Vec<u8>) {
+    let mut first = true;
+    for byte in name {
+        out.push(if first { byte.to_ascii_uppercase() } else { *byte });
+        first = *byte == b'-';
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,5 +99,14 @@ mod tests {
         push_chunk(&mut out, b"");
         push_chunk(&mut out, b"0123456789");
         assert_eq!(out, b"a\r\n0123456789\r\n");
+    }
+
+    #[test]
+    fn names_look_like_those_of_http1() {
+        for (name, cased) in [("x-some-thing", "X-Some-Thing"), ("te", "Te"), ("user-agent", "User-Agent")] {
+            let mut out = Vec::new();
+            push_cased(name.as_bytes(), &mut out);
+            assert_eq!(out, cased.as_bytes());
+        }
     }
 }

@@ -174,6 +174,8 @@ pub struct Settings {
     pub buffering: bool,
     /// Extended CONNECT for WebSocket.
     pub web_sockets: bool,
+    /// Requests in HTTP/1 may ask for HTTP/2.
+    pub upgrade: bool,
 }
 
 impl Settings {
@@ -194,6 +196,7 @@ impl Settings {
             most_errors: conf.most_errors.unwrap_or(8),
             buffering: conf.buffering.unwrap_or(true),
             web_sockets: conf.web_sockets.unwrap_or(false),
+            upgrade: server.dir.get::<Http2Dir>().and_then(|dir| dir.upgrade).unwrap_or(true),
         }
     }
 }

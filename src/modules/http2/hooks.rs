@@ -17,6 +17,7 @@ pub struct Stream {
 
 pub(super) const HOOKS: &[Hook] = &[
     Hook { phase: Phase::Fixups, order: -10, wants: speaks, run: Run::Now(describe) },
+    Hook { phase: Phase::Handler, order: -30, wants: speaks, run: Run::Now(offer) },
     Hook { phase: Phase::Handler, order: -20, wants: hints, run: Run::Handle(hint) },
 ];
 
@@ -47,6 +48,29 @@ fn describe(ex: &mut Exchange) -> Outcome {
         ex.env.set(name.as_bytes(), value.as_bytes());
     }
     Outcome::Ok
+}
+
+/// Tells who does not know yet, with a connection's first response, what else is spoken here: what `Protocols` names in
+/// front of HTTP/1.
+fn offer(ex: &mut Exchange) -> Outcome {
+    if ex.proto_num >= 2000 || ex.conn.keepalives.get() > 0 || ex.headers_in.contains(b"Upgrade") {
+        return Outcome::Declined;
+    }
+    let mut names = Vec::new();
+    for name in ex.server().get::<CoreServer>().and_then(|core| core.protocols.as_deref()).unwrap_or_default() {
+        if name == b"http/1.1" {
+            break;
+        }
+        if !names.is_empty() {
+            names.push(b',');
+        }
+        names.extend_from_slice(name);
+    }
+    if !names.is_empty() {
+        ex.headers_out.set(b"Upgrade", &names);
+        ex.headers_out.merge(b"Connection", b"Upgrade");
+    }
+    Outcome::Declined
 }
 
 /// H2EarlyHint: once a request, in front of whoever answers it.

@@ -34,7 +34,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("H2StreamMaxMemSize", Places::SERVER, Shape::Take1, conf::stream_memory, "maximum number of bytes buffered in memory for a stream"),
     row("H2SerializeHeaders", Places::SERVER, Shape::Take1, serialize, "disabled, this directive has no longer an effect.").moot(),
     row("H2ModernTLSOnly", Places::SERVER, Shape::Take1, |_, a| check::one_of(a, &["on", "off"], "value must be On or Off"), "off to not impose RFC 7540 restrictions on TLS").moot(),
-    row("H2Upgrade", Places::AUTHCFG.or(Places::SERVER), Shape::Take1, conf::upgrade, "on to allow HTTP/1 Upgrades to h2/h2c").missing(),
+    row("H2Upgrade", Places::AUTHCFG.or(Places::SERVER), Shape::Take1, conf::upgrade, "on to allow HTTP/1 Upgrades to h2/h2c"),
     row("H2Direct", Places::SERVER, Shape::Take1, conf::direct, "on to enable direct HTTP/2 mode"),
     row("H2SessionExtraFiles", Places::SERVER, Shape::Take1, extra_files, "number of extra file a session might keep open (obsolete)").moot(),
     row("H2TLSWarmUpSize", Places::SERVER, Shape::Take1, accept, "number of bytes on TLS connection before doing max writes").moot(),
@@ -53,7 +53,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("H2MaxStreamErrors", Places::SERVER, Shape::Take1, conf::most_errors, "maximum number of flow control errors tolerated"),
     row("H2EarlyHint", Places::FILEINFO.or(Places::AUTHCFG), Shape::Take2, conf::early_hint, "add a a 'Link:' header for a 103 Early Hints response."),
     row("H2ProxyRequests", Places::FILEINFO, Shape::Take1, |_, a| check::one_of(a, &["on", "off"], "value must be On or Off"), "Enables forward proxy requests via HTTP/2").missing(),
-    row("H2WebSockets", Places::SERVER, Shape::Take1, conf::web_sockets, "off to disable WebSockets over HTTP/2").missing(),
+    row("H2WebSockets", Places::SERVER, Shape::Take1, conf::web_sockets, "off to disable WebSockets over HTTP/2"),
 ];
 
 fn serialize(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {

@@ -153,8 +153,7 @@ pub(super) fn post_config(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
 /// Says what the values ask for that is not there yet: what would be served otherwise than asked for keeps the server
 /// from starting.
 fn unsupported(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
-    const SCHEMES: &[(&str, &str)] =
-        &[("ftp", "proxy_ftp_module"), ("h2", "proxy_http2_module"), ("h2c", "proxy_http2_module")];
+    const SCHEMES: &[(&str, &str)] = &[("ftp", "proxy_ftp_module")];
     let mut refused = BTreeSet::new();
     for server in post.servers.iter() {
         let Some(conf) = server.get::<ProxyServer>().filter(|conf| conf.owner == server.index) else { continue };

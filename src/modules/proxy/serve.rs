@@ -31,6 +31,7 @@ pub struct Handlers {
     fcgi: bool,
     scgi: bool,
     uwsgi: bool,
+    http2: bool,
     balancer: bool,
 }
 
@@ -45,6 +46,7 @@ impl Handlers {
             fcgi: modules.contains(&"proxy_fcgi_module"),
             scgi: modules.contains(&"proxy_scgi_module"),
             uwsgi: modules.contains(&"proxy_uwsgi_module"),
+            http2: modules.contains(&"proxy_http2_module"),
             balancer: modules.contains(&"proxy_balancer_module"),
         }
     }
@@ -57,6 +59,8 @@ impl Handlers {
             Scheme::Fcgi => self.fcgi,
             Scheme::Scgi => self.scgi,
             Scheme::Uwsgi => self.uwsgi,
+            Scheme::H2 => self.tls && self.http2,
+            Scheme::H2c => self.http2,
             Scheme::Https => self.tls && (self.http || (self.websocket && text == "wss")),
             Scheme::Other => false,
         }

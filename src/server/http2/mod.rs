@@ -13,6 +13,8 @@ mod budget;
 mod head;
 mod stream;
 mod tap;
+mod upgrade;
+mod web_socket;
 mod wire;
 
 use std::cell::{Cell, RefCell};
@@ -27,6 +29,7 @@ use h2::{Reason, server};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use self::tap::Tap;
+pub(super) use self::upgrade::{Upgrade, asked};
 use super::conn::Place;
 use super::front::Front;
 use super::http1::first_wait;
@@ -86,16 +89,27 @@ pub(super) fn is_preface(bytes: &[u8], front: &Front, secure: bool) -> bool {
     direct && spoken && bytes.starts_with(b"PRI * HTTP/2.0\r\n\r\n")
 }
 
-/// Speaks HTTP/2 on a connection from which `ahead` was read already, until it ends. What is left of it, to be closed in
-/// order.
+/// Speaks HTTP/2 on a connection from which something was read already ([`Link::unread`]), until it ends. What is left of
+/// it, to be closed in order.
 pub(super) async fn serve(
     thread: &Rc<Thread>,
-    link: Link,
+    mut link: Link,
     conn: &Rc<Conn>,
     place: &Place,
-    ahead: Vec<u8>,
 ) -> Option<Link> {
     let fronts = thread.fronts();
+    let (mut ahead, upgrade) = link.take_ahead();
+    if let Some(upgrade) = upgrade {
+        let wait = first_wait(fronts.of(conn.default_server.get()));
+        match tokio::time::timeout(wait, upgrade::prologue(&mut link, ahead, &upgrade)).await {
+            Ok(Some(read)) => ahead = read,
+            Ok(None) | Err(_) => {
+                let tap = Tap::new(link, Vec::new());
+                farewell(&tap, Reason::PROTOCOL_ERROR).await;
+                return tap.into_link();
+            }
+        }
+    }
     let front = fronts.of(conn.default_server.get());
     let session = Rc::new(Session {
         thread: thread.clone(),
@@ -132,6 +146,9 @@ fn builder(front: &Front) -> server::Builder {
         .max_concurrent_reset_streams(64)
         .max_local_error_reset_streams(Some(128))
         .max_pending_accept_reset_streams(64);
+    if settings.web_sockets {
+        builder.enable_connect_protocol();
+    }
     if let Some(window) = settings.window {
         builder.initial_window_size(window);
     }

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use h2::ext::Protocol;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::Request;
@@ -14,7 +15,7 @@ use super::super::incoming::Expect;
 use super::super::rates::Stage;
 use super::head::{self, Refusal};
 use super::wire::Http2;
-use super::{KEPT, Session};
+use super::{KEPT, Session, web_socket};
 use crate::base::clock::{Clock as _, SystemClock};
 use crate::modules::http2::Stream;
 use crate::modules::proxy::Held;
@@ -43,12 +44,18 @@ pub(super) async fn serve(session: Rc<Session>, request: Request<RecvStream>, re
     let mut ex = exchange(session, &fronts);
     let front = fronts.of(ex.server);
     let filled = head::fill(&mut ex, &request, front, share.id);
-    let kind = head::body_kind(&request);
+    let asks = request.extensions().get::<Protocol>().map(|name| name.as_str() == "websocket");
+    // What follows CONNECT is no body of a request.
+    let kind = if asks.is_some() { BodyKind::None } else { head::body_kind(&request) };
     let (_, body) = request.into_parts();
     let mut wire = Http2::new(session.clone(), body, respond, kind);
     wire.timeout = session.settings.stream_timeout.unwrap_or(front.timeout);
     match filled {
+        Ok(()) if asks == Some(false) => pipe::refuse(&mut ex, &mut wire, 501).await,
         Ok(()) => {
+            if asks == Some(true) {
+                wire.open_web_socket(web_socket::ask(&mut ex));
+            }
             if kind != BodyKind::None {
                 wire.stage = front.rates.and_then(|(_, body)| Stage::new(body));
             }
@@ -57,6 +64,9 @@ pub(super) async fn serve(session: Rc<Session>, request: Request<RecvStream>, re
             }
             *ex.ext.get_mut::<Stream>() = Stream { id: share.id, early_hints: session.settings.early_hints };
             pipe::run_with::<Held>(&mut ex, &mut wire).await;
+            if wire.misunderstood() {
+                web_socket::complain(&ex, share.id);
+            }
         }
         Err(Refusal::Malformed) => wire.reset(Reason::PROTOCOL_ERROR),
         Err(Refusal::Status(status)) => pipe::refuse(&mut ex, &mut wire, status).await,
@@ -75,8 +85,8 @@ fn exchange(session: &Session, fronts: &Fronts) -> Box<Exchange> {
         conn.generation.set(generation.serial);
         conn.default_server.set(generation.select.default_server(conn.local));
     }
-    let (conn, server) = (Rc::new(conn), session.conn.default_server.get());
-    let chain = pipe::idle_chain(&fronts.live, server);
+    let chain = pipe::idle_chain(&fronts.live, conn.default_server.get());
+    let conn = Rc::new(conn);
     let spare = session.spare.borrow_mut().pop().filter(|ex| Rc::ptr_eq(&ex.live, &fronts.live));
     let mut ex = match spare {
         Some(mut ex) => {

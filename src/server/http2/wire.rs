@@ -45,14 +45,14 @@ enum Wait {
 
 /// A stream that serves one request.
 pub(super) struct Http2 {
-    session: Rc<Session>,
-    id: u32,
-    recv: RecvStream,
+    pub(super) session: Rc<Session>,
+    pub(super) id: u32,
+    pub(super) recv: RecvStream,
     out: Out,
     kind: BodyKind,
-    data: Bytes,
+    pub(super) data: Bytes,
     /// The body has ended.
-    ended: bool,
+    pub(super) ended: bool,
     taken: u64,
     pub(super) limit: u64,
     pub(super) expect: Expect,
@@ -68,7 +68,18 @@ pub(super) struct Http2 {
     pub(super) stage: Option<Stage>,
     /// The stream is lost.
     pub(super) gone: bool,
-    finished: bool,
+    pub(super) finished: bool,
+    web_socket: WebSocket,
+}
+
+/// Whether a stream is to become a tunnel.
+enum WebSocket {
+    No,
+    /// It is, if the backend says this.
+    Asked(Option<String>),
+    Open,
+    /// The backend has not.
+    Misunderstood,
 }
 
 impl Http2 {
@@ -94,7 +105,46 @@ impl Http2 {
             stage: None,
             gone: false,
             finished: false,
+            web_socket: WebSocket::No,
         }
+    }
+
+    /// The request is for a WebSocket, which the backend accepts with this word.
+    pub(super) fn open_web_socket(&mut self, accept: Option<String>) {
+        self.web_socket = WebSocket::Asked(accept);
+        self.ended = false;
+    }
+
+    /// Whether a WebSocket was opened with the wrong word.
+    pub(super) fn misunderstood(&self) -> bool {
+        matches!(self.web_socket, WebSocket::Misunderstood)
+    }
+
+    pub(super) fn send_stream(&mut self) -> Option<&mut SendStream<Bytes>> {
+        match &mut self.out {
+            Out::Body(body) => Some(body),
+            _ => None,
+        }
+    }
+
+    /// The backend has changed its protocol: so does the stream, if it was asked to.
+    fn switch(&mut self, fields: &Table) {
+        let Out::Respond(_) = self.out else { return };
+        let WebSocket::Asked(accept) = &self.web_socket else { return };
+        let said = fields.get(b"Sec-WebSocket-Accept").unwrap_or_default();
+        let right = accept.as_deref().is_some_and(|accept| accept.as_bytes() == said);
+        let Out::Respond(respond) = std::mem::replace(&mut self.out, Out::Over) else { return };
+        let mut head = head_of(if right { StatusCode::OK } else { StatusCode::BAD_GATEWAY });
+        if right {
+            self.web_socket = WebSocket::Open;
+            put(&mut head, fields.iter().filter(|(name, _)| !name.eq_ignore_ascii_case(b"sec-websocket-accept")));
+        } else {
+            self.web_socket = WebSocket::Misunderstood;
+            head.headers_mut().append(http::header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        self.out = Out::Head(respond, Box::new(head));
+        self.release(!right);
+        self.finished = !right;
     }
 
     /// Ends the stream, and nothing of it is answered any more.
@@ -128,7 +178,7 @@ impl Http2 {
         self.waits = Wait::Nothing;
     }
 
-    fn lost<T>(&mut self) -> Poll<io::Result<T>> {
+    pub(super) fn lost<T>(&mut self) -> Poll<io::Result<T>> {
         self.gone = true;
         self.out = Out::Over;
         Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
@@ -160,7 +210,7 @@ impl Http2 {
     }
 
     /// Hands what is held to the protocol; with `last`, the end of the stream too.
-    fn poll_push(&mut self, cx: &mut Context<'_>, last: bool) -> Poll<io::Result<()>> {
+    pub(super) fn poll_push(&mut self, cx: &mut Context<'_>, last: bool) -> Poll<io::Result<()>> {
         if !self.release(last && self.held.is_empty()) {
             return self.lost();
         }
@@ -351,8 +401,7 @@ impl Wire for Http2 {
     fn interim(&mut self, status: u16, _: &[u8], fields: &Table) {
         match status {
             100 => self.expect = Expect::Nothing,
-            // There is no change of protocol on a stream.
-            101 => return,
+            101 => return self.switch(fields),
             103 if !self.session.settings.early_hints => return,
             _ => {}
         }
@@ -362,6 +411,11 @@ impl Wire for Http2 {
     fn head(&mut self, head: &HeadOut<'_>) {
         self.framing = head.framing;
         let Out::Respond(_) = &self.out else { return };
+        if matches!(self.web_socket, WebSocket::Asked(_)) && (200..300).contains(&head.status) {
+            // An answer, but none to what was asked.
+            self.framing = Framing::None;
+            return self.switch(&Table::default());
+        }
         let Ok(status) = StatusCode::from_u16(head.status) else { return };
         let Out::Respond(mut respond) = std::mem::replace(&mut self.out, Out::Over) else { return };
         let mut made = head_of(status);
@@ -386,7 +440,7 @@ impl Wire for Http2 {
         if self.held.len() >= OUT_MAX || !self.session.settings.buffering {
             ready!(self.poll_send(cx, false))?;
         }
-        if self.gone {
+        if self.gone || self.finished {
             return self.lost();
         }
         let n = data.len().min(OUT_MAX.saturating_sub(self.held.len()));
@@ -424,7 +478,9 @@ impl Wire for Http2 {
     }
 
     fn abort(&mut self) {
-        self.reset(Reason::INTERNAL_ERROR);
+        if !self.finished {
+            self.reset(Reason::INTERNAL_ERROR);
+        }
     }
 
     fn close(&mut self) {}
@@ -434,7 +490,7 @@ impl Wire for Http2 {
     }
 
     fn tunnel(&mut self) -> Option<&mut dyn Tunnel> {
-        None
+        if matches!(self.web_socket, WebSocket::Open) { Some(self) } else { None }
     }
 
     fn set_limit(&mut self, limit: u64) {

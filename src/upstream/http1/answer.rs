@@ -20,7 +20,7 @@ use crate::pipe::{self, Outcome};
 use crate::web::{Exchange, Table, Wire};
 
 /// Notes the backend's status for logs and expressions.
-pub(super) fn note(ex: &mut Exchange, status: u16) {
+pub(in super::super) fn note(ex: &mut Exchange, status: u16) {
     let digit = |n: u16| b'0' + (n % 10) as u8;
     ex.notes.set(b"proxy-status", &[digit(status / 100), digit(status / 10), digit(status)]);
 }

@@ -24,6 +24,8 @@ use crate::pipe::{self, Outcome};
 use crate::web::{BodyKind, Exchange, ProxyKind, Table, Wire};
 pub(super) use body::Outgoing;
 use body::{SendFault, Shown};
+pub(super) use answer::note;
+pub(super) use request::{push_lines, push_via};
 use request::{Manner, push_head};
 
 /// The most interim responses before the final one.
@@ -271,7 +273,7 @@ impl Talk<'_> {
     ) {
         let lane = link.lane();
         let (head, buf) = (&lane.head, lane.input.bytes());
-        answer::note(ex, head.status);
+        note(ex, head.status);
         let mut fields = Table::default();
         answer::copy_fields(head, buf, &mut fields, false);
         let policy = ex.env.get(b"proxy-interim-response");
@@ -380,7 +382,7 @@ impl Talk<'_> {
     ) -> Outcome {
         let head = &link.lane().head;
         let (major, minor) = (head.version.major, head.version.minor);
-        answer::note(ex, head.status);
+        note(ex, head.status);
         if let Some(errno) = failed {
             logs::error!(ex, Level::Warn, "proxy_http", errno => "AH10404: Error reading headers from backend");
         }

@@ -83,6 +83,12 @@ fn fate(name: &[u8]) -> Fate {
     if same(name, known) { fate } else { Fate::Pass }
 }
 
+/// Pushes the head as a backend of another protocol gets it: what is said of the connection is for nobody.
+pub(in super::super) fn push_lines(ex: &Exchange, attempt: &Attempt<'_>, length: Option<u64>, out: &mut Vec<u8>) {
+    let body = length.map_or(Announced::Nothing, Announced::Length);
+    push_head(ex, attempt, &Manner { body, expect: false, close: false, http10: false, upgrade: None }, out);
+}
+
 /// Pushes the head.
 pub(super) fn push_head(ex: &Exchange, attempt: &Attempt<'_>, manner: &Manner, out: &mut Vec<u8>) {
     let policy = attempt.policy;
@@ -229,7 +235,7 @@ fn push_authority(spec: &WorkerSpec, host: &str, port: u16, out: &mut Vec<u8>) {
     if brackets {
         out.push(b']');
     }
-    let usual = if spec.scheme == Scheme::Https { 443 } else { 80 };
+    let usual = if matches!(spec.scheme, Scheme::Https | Scheme::H2) { 443 } else { 80 };
     // Written out, httpd leaves 80 away whatever the scheme.
     if port != usual && port != 80 && !(port == 0 && matches!(spec.endpoint, Endpoint::Unix(_))) {
         out.push(b':');
@@ -238,7 +244,7 @@ fn push_authority(spec: &WorkerSpec, host: &str, port: u16, out: &mut Vec<u8>) {
 }
 
 /// `1.1 name:port`, with the version where all is told.
-pub(super) fn push_via(ex: &Exchange, via: Via, out: &mut Vec<u8>) {
+pub(in super::super) fn push_via(ex: &Exchange, via: Via, out: &mut Vec<u8>) {
     push_decimal(out, u64::from(ex.proto_num / 1000));
     out.push(b'.');
     push_decimal(out, u64::from(ex.proto_num % 1000));

@@ -144,6 +144,13 @@ impl Client {
         Self { io, socket, ahead: Vec::new() }
     }
 
+    /// A connection of which the first bytes were read by somebody else.
+    pub(super) fn over(socket: TcpStream) -> Self {
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let io = Box::new(socket.try_clone().unwrap());
+        Self { io, socket, ahead: Vec::new() }
+    }
+
     /// A connection behind the exchange of settings.
     pub(super) fn new(port: u16, tls: bool) -> Self {
         Self::with(port, tls, &[])

@@ -7,12 +7,14 @@ use super::support::{Server, Site, skip, which};
 mod attacks;
 mod conformance;
 mod frames;
+mod proxied;
 
 const MODULES: &[&str] = &["dir", "http2", "ssl", "socache_shmcb", "headers", "setenvif", "rewrite"];
 
 /// What curl got.
 struct Got {
     code: String,
+    text: String,
     version: String,
 }
 
@@ -26,9 +28,9 @@ fn curl(port: u16, url: &str, more: &[&str]) -> Got {
         .output()
         .unwrap();
     let all = String::from_utf8_lossy(&done.stdout).into_owned();
-    let (_, last) = all.rsplit_once('\n').unwrap_or(("", &all));
+    let (text, last) = all.rsplit_once('\n').unwrap_or(("", &all));
     let (code, version) = last.split_once(' ').unwrap_or((last, ""));
-    Got { code: code.to_owned(), version: version.to_owned() }
+    Got { code: code.to_owned(), version: version.to_owned(), text: text.to_owned() }
 }
 
 fn tools(test: &str, programs: &[&str]) -> bool {
