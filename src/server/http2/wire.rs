@@ -22,6 +22,10 @@ use crate::web::{BodyFault, BodyKind, Framing, HeadOut, Table, Tunnel, Wire};
 /// What is gathered of a response before it goes on to the protocol.
 const OUT_MAX: usize = 16 * 1024;
 
+/// How long a response's end waits for that of its request: what breaks the rules there is told as long as the stream
+/// is open. httpd reads all of a body before it answers.
+const REST: Duration = Duration::from_millis(250);
+
 /// How long the rest of a body that nobody wants may take.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -41,6 +45,7 @@ enum Wait {
     Nothing,
     In,
     Out,
+    Rest,
 }
 
 /// A stream that serves one request.
@@ -70,6 +75,8 @@ pub(super) struct Http2 {
     pub(super) gone: bool,
     pub(super) finished: bool,
     web_socket: WebSocket,
+    /// The end of the request was waited for.
+    rested: bool,
 }
 
 /// Whether a stream is to become a tunnel.
@@ -106,6 +113,7 @@ impl Http2 {
             gone: false,
             finished: false,
             web_socket: WebSocket::No,
+            rested: false,
         }
     }
 
@@ -454,6 +462,7 @@ impl Wire for Http2 {
 
     fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.finished {
+            ready!(self.poll_rest(cx))?;
             let had = !self.held.is_empty() || matches!(self.out, Out::Head(..));
             ready!(self.poll_send(cx, true))?;
             self.finished = true;
@@ -499,6 +508,32 @@ impl Wire for Http2 {
 }
 
 impl Http2 {
+    /// Passes over what still comes of the body, for a moment. What there is of the response is on its way meanwhile.
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.rested && !self.ended && !self.expects_continue() {
+            match self.recv.poll_data(cx) {
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(_) => break,
+                Poll::Pending => {
+                    if let Poll::Ready(sent) = self.poll_push(cx, false) {
+                        sent?;
+                    }
+                    if self.waits != Wait::Rest {
+                        let usual = std::mem::replace(&mut self.timeout, REST);
+                        let late = self.poll_late(cx, Wait::Rest, None);
+                        self.timeout = usual;
+                        ready!(late);
+                    }
+                    ready!(self.poll_late(cx, Wait::Rest, None));
+                    break;
+                }
+            }
+        }
+        self.rested = true;
+        self.waits = Wait::Nothing;
+        Poll::Ready(Ok(()))
+    }
+
     /// Nothing of the body is here: ready with an error when that lasts too long.
     fn poll_no_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyFault>> {
         if !matches!(self.out, Out::Respond(_)) {
