@@ -91,12 +91,7 @@ pub(super) fn is_preface(bytes: &[u8], front: &Front, secure: bool) -> bool {
 
 /// Speaks HTTP/2 on a connection from which something was read already ([`Link::unread`]), until it ends. What is left of
 /// it, to be closed in order.
-pub(super) async fn serve(
-    thread: &Rc<Thread>,
-    mut link: Link,
-    conn: &Rc<Conn>,
-    place: &Place,
-) -> Option<Link> {
+pub(super) async fn serve(thread: &Rc<Thread>, mut link: Link, conn: &Rc<Conn>, place: &Place) -> Option<Link> {
     let fronts = thread.fronts();
     let (mut ahead, upgrade) = link.take_ahead();
     if let Some(upgrade) = upgrade {

@@ -47,7 +47,8 @@ pub(in super::super) fn asked(ex: &Exchange, fronts: &Fronts, body: &RequestBody
     if !front.http2.1 || !front.settings.upgrade || !matches!(ex.unparsed_uri.first(), Some(b'/' | b'*')) {
         return None;
     }
-    let settings = URL_SAFE_NO_PAD.decode(settings.trim_ascii_end()).ok().filter(|payload| payload.len().is_multiple_of(6))?;
+    let settings =
+        URL_SAFE_NO_PAD.decode(settings.trim_ascii_end()).ok().filter(|payload| payload.len().is_multiple_of(6))?;
     let block = block_of(ex)?;
     (block.len() <= FRAME).then(|| Box::new(Upgrade { settings, block, server }))
 }
@@ -165,7 +166,8 @@ mod tests {
 
     #[test]
     fn lengths_are_written_as_hpack_has_them() {
-        for (len, bytes) in [(0, &[0][..]), (126, &[126]), (127, &[127, 0]), (254, &[127, 127]), (1337, &[127, 186, 9])] {
+        for (len, bytes) in [(0, &[0][..]), (126, &[126]), (127, &[127, 0]), (254, &[127, 127]), (1337, &[127, 186, 9])]
+        {
             let mut out = Vec::new();
             push_length(len, &mut out);
             assert_eq!(out, bytes, "{len}");

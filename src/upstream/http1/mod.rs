@@ -22,11 +22,11 @@ use crate::codec::http1::{BadHeader, ResponseError, Status, parse_response};
 use crate::logs::{self, Bytes, Errno, Level};
 use crate::pipe::{self, Outcome};
 use crate::web::{BodyKind, Exchange, ProxyKind, Table, Wire};
+pub(super) use answer::note;
 pub(super) use body::Outgoing;
 use body::{SendFault, Shown};
-pub(super) use answer::note;
-pub(super) use request::{push_lines, push_via};
 use request::{Manner, push_head};
+pub(super) use request::{push_lines, push_via};
 
 /// The most interim responses before the final one.
 const INTERIM_MAX: usize = 10;

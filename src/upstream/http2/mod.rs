@@ -66,7 +66,9 @@ pub(super) async fn exchange(ex: &mut Exchange, wire: &mut dyn Wire, attempt: &A
         };
         match stream.answer(ex, wire).await {
             Ok(response) => return relay(ex, wire, attempt, response, stream).await,
-            Err(Fault::Backend(error)) if used && !fresh && !stream.up.taken && unseen(&error, &ex.method) => fresh = true,
+            Err(Fault::Backend(error)) if used && !fresh && !stream.up.taken && unseen(&error, &ex.method) => {
+                fresh = true
+            }
             Err(fault) => return give_up(ex, attempt, &fault),
         }
     }

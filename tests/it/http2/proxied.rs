@@ -46,7 +46,9 @@ fn a_request_in_http1_becomes_the_first_stream() {
     assert_eq!(acks(&mut client), Event::Nothing, "one answer for all settings");
     drop(client);
     let log = server.log("logs/access_log", |log| log.lines().count() == 3);
-    for line in ["\"GET /index.html HTTP/1.1\" 101 -", "\"GET /index.html HTTP/2.0\" 200 35", "\"GET / HTTP/2.0\" 200 35"] {
+    for line in
+        ["\"GET /index.html HTTP/1.1\" 101 -", "\"GET /index.html HTTP/2.0\" 200 35", "\"GET / HTTP/2.0\" 200 35"]
+    {
         assert!(log.contains(line), "{line}: {log}");
     }
 }
@@ -85,7 +87,10 @@ fn a_connections_first_response_offers_more() {
     let request = "GET /index.html HTTP/1.1\r\nHost: localhost\r\n\r\n";
     peer.send(request.repeat(2));
     let [first, second] = [peer.response(), peer.response()];
-    assert_eq!((first.header("Upgrade").as_deref(), first.header("Connection").as_deref()), (Some("h2,h2c"), Some("Upgrade")));
+    assert_eq!(
+        (first.header("Upgrade").as_deref(), first.header("Connection").as_deref()),
+        (Some("h2,h2c"), Some("Upgrade"))
+    );
     assert_eq!(second.header("Upgrade"), None);
 }
 
@@ -188,7 +193,10 @@ fn a_web_socket_that_nobody_understood_is_502() {
 
 /// A backend of our own that speaks HTTP/2, and a proxy in front of it.
 fn behind(backend: &Server<'_>, scheme: &str, more: &str) -> String {
-    format!("Protocols h2c http/1.1\n{more}ProxyPass / {scheme}://127.0.0.1:{}/\nProxyPassReverse / http://127.0.0.1:{}/\n", backend.port, backend.port)
+    format!(
+        "Protocols h2c http/1.1\n{more}ProxyPass / {scheme}://127.0.0.1:{}/\nProxyPassReverse / http://127.0.0.1:{}/\n",
+        backend.port, backend.port
+    )
 }
 
 #[test]
@@ -220,7 +228,11 @@ fn backends_speak_http2_on_one_connection() {
         assert_eq!((got.code.as_str(), got.text.len()), ("200", 1_000_000), "{scheme}");
         let got = curl(server.port, &url("moved"), &["-i"]);
         let place = format!("Location: http://localhost:{}/index.html\r\n", server.port);
-        assert!(got.text.contains(&place) || got.text.contains("Location: http://localhost/index.html\r\n"), "{}", got.text);
+        assert!(
+            got.text.contains(&place) || got.text.contains("Location: http://localhost/index.html\r\n"),
+            "{}",
+            got.text
+        );
         let body = format!("@{}", back.path("htdocs/large.bin").display());
         let got = curl(server.port, &url("index.html"), &["--data-binary", &body]);
         assert_eq!(got.code, "200", "{scheme}");
