@@ -62,7 +62,7 @@ fn floods_end_the_connection_and_nothing_else() {
     }
     type Attack = fn(&mut Client, u32);
     let attacks: &[(&str, &str, Attack)] = &[
-        ("reset", "streams were reset by the client", |c, nth| {
+        ("reset", "ENHANCE_YOUR_CALM", |c, nth| {
             c.get(stream(nth));
             c.frame(RST_STREAM, 0, stream(nth), &[0, 0, 0, 8]);
         }),
