@@ -59,7 +59,7 @@ impl Site {
     /// What a worker thread has of this configuration.
     fn live(&self, conf: &str) -> Rc<Live> {
         let file = self.0.join("httpd.conf");
-        let modules = ["mpm_event", "authz_core", "alias", "rewrite", "log_config", "proxy", "proxy_http"];
+        let modules = ["mpm_event", "authz_core", "alias", "rewrite", "proxy", "proxy_http"];
         let mut text = String::new();
         for module in modules {
             let _ = writeln!(text, "LoadModule {module}_module modules/mod_{module}.so");
