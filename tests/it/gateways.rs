@@ -174,6 +174,8 @@ fn entry(line: &str) -> String {
         None if module.starts_with("proxy") => ("", rest),
         None => return String::new(),
     };
+    // The size has the length of the directory's name in it.
+    let rest = rest.split_once("too large (").map_or_else(|| rest.to_owned(), |(start, _)| format!("{start}too large"));
     format!("! {module} {status}{rest}\n")
 }
 
