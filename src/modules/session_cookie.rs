@@ -59,7 +59,7 @@ const ATTRIBUTES: &[u8] = b"HttpOnly;Secure;Version=1";
 /// `SessionCookieName name attributes`.
 fn named(cmd: &Cmd<'_>, args: &Args<'_>) -> Result<Named, String> {
     let (name, rest) = get_word(args.raw);
-    if name.is_empty() || name.iter().any(|byte| b"=&".contains(byte)) {
+    if name.iter().any(|byte| b"=&".contains(byte)) {
         return Err(format!("{} cannot be empty, or contain '=' or '&'.", cmd.directive.name));
     }
     Ok(Named { name, attributes: rest.trim_ascii().to_vec() })
