@@ -19,7 +19,7 @@ pub const MODULE: Module = Module {
 /// The directives.
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
-    row("CharsetSourceEnc", Places::FILEINFO, Shape::Take1, accept, "source (html,cgi,ssi) file charset").missing(),
+    row("CharsetSourceEnc", Places::FILEINFO, Shape::Take1, accept, "source (html,cgi,ssi) file charset").refused(),
     row("CharsetDefault", Places::FILEINFO, Shape::Take1, accept, "name of default charset").missing(),
     row("CharsetOptions", Places::FILEINFO, Shape::Iterate, options, "valid options: ImplicitAdd, NoImplicitAdd, TranslateAllMimeTypes, NoTranslateAllMimeTypes").missing(),
 ];

@@ -19,7 +19,7 @@ pub const MODULE: Module = Module {
 /// The directives.
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
-    row("ProxyExpressEnable", Places::FILEINFO, Shape::Flag, accept, "Enable the ProxyExpress functionality").missing(),
+    row("ProxyExpressEnable", Places::FILEINFO, Shape::Flag, accept, "Enable the ProxyExpress functionality").refused(),
     row("ProxyExpressDBMFile", Places::FILEINFO, Shape::Take1, accept, "Location of ProxyExpressDBMFile file").missing(),
     row("ProxyExpressDBMType", Places::FILEINFO, Shape::Take1, accept, "Type of ProxyExpressDBMFile file").missing(),
 ];

@@ -139,7 +139,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("AddCharset", Places::FILEINFO, Shape::Iterate2, add_charset, "a charset (e.g., iso-2022-jp), followed by one or more file extensions"),
     row("AddEncoding", Places::FILEINFO, Shape::Iterate2, add_encoding, "an encoding (e.g., gzip), followed by one or more file extensions"),
     row("AddHandler", Places::FILEINFO, Shape::Iterate2, add_handler, "a handler name followed by one or more file extensions"),
-    row("AddInputFilter", Places::FILEINFO, Shape::Iterate2, add_input_filter, "input filter name (or ; delimited names) followed by one or more file extensions").missing(),
+    row("AddInputFilter", Places::FILEINFO, Shape::Iterate2, add_input_filter, "input filter name (or ; delimited names) followed by one or more file extensions").refused(),
     row("AddLanguage", Places::FILEINFO, Shape::Iterate2, add_language, "a language (e.g., fr), followed by one or more file extensions"),
     row("AddOutputFilter", Places::FILEINFO, Shape::Iterate2, add_output_filter, "output filter name (or ; delimited names) followed by one or more file extensions"),
     row("AddType", Places::FILEINFO, Shape::Iterate2, add_type, "a mime type followed by one or more file extensions"),
