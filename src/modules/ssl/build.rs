@@ -55,7 +55,9 @@ pub(super) fn post_config(checks: &mut PostConfig<'_>) -> Result<(), Fatal> {
         return Err(Fatal { text, quiet: true });
     }
     if process.cache.is_none() {
-        say(checks, "warn", "AH01873: Init: Session Cache is not configured [hint: SSLSessionCache]".to_owned());
+        // For the log alone: httpd does not say it while it checks the configuration.
+        let text = "AH01873: Init: Session Cache is not configured [hint: SSLSessionCache]".to_owned();
+        checks.globals.said.push(Warning { module: "ssl", level: "warn", text, bare: false });
     }
     for server in checks.servers.iter_mut() {
         let conf = server.conf.get_mut::<SslServer>();
@@ -154,7 +156,7 @@ fn build(
     if conf.certs.is_empty() {
         return Err(vec![
             ("emerg", format!("AH02572: Failed to configure at least one certificate and key for {id}")),
-            ("emerg", "SSL Library Error: no certificate assigned".to_owned()),
+            ("emerg", "SSL Library Error: error:0A0000B1:SSL routines::no certificate assigned".to_owned()),
             fatal(),
         ]);
     }
