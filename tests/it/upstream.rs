@@ -97,6 +97,20 @@ fn connections_are_kept_and_renewed() {
     assert_eq!(origin.requests()[3].body, b"ab");
 }
 
+/// An origin that does not know ranges: they are answered here, with the length that they have.
+#[test]
+fn ranges_of_a_whole_body_are_answered() {
+    let origin = named("abcdef");
+    let site = site("up-range", &format!("ProxyPass / http://127.0.0.1:{}/", origin.port));
+    let server = site.start();
+    let mut client = server.connect();
+    let answer = send(&mut client, "GET / HTTP/1.1\r\nHost: pub.test\r\nRange: bytes=0-1\r\n\r\n");
+    assert_eq!((answer.status, answer.text().as_str()), (206, "ab"));
+    assert_eq!(answer.header("Content-Length").as_deref(), Some("2"));
+    assert_eq!(answer.header("Content-Range").as_deref(), Some("bytes 0-1/6"));
+    assert_eq!(get(&mut client, "/").text(), "abcdef", "on the same connection");
+}
+
 /// The origin closes an idle connection in the moment in which a request arrives on it.
 #[test]
 fn a_request_that_meets_a_closing_connection_is_sent_again() {

@@ -255,7 +255,7 @@ pub(super) async fn relay(
             }
         }
     }
-    let length = if ex.status == 206 { None } else { length };
+    let length = length.filter(|_| ex.status != 206 && assembled.is_none());
     match respond::map(ex, attempt) {
         Verdict::Send => {}
         Verdict::Replace(outcome) => return outcome,
