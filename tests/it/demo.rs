@@ -13,7 +13,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{PATIENCE, Peer, TempDir, free_port, is_root, wait_for};
+use crate::support::{PATIENCE, Peer, TempDir, copy_program, free_port, is_root, wait_for};
 
 /// Two nodes start one after the other, and each listens for others first.
 const START: Duration = Duration::from_secs(60);
@@ -46,7 +46,7 @@ impl Demo {
             chown(&dir, Some(user), Some(user)).unwrap();
             // Where the checkout is, they may not look.
             let copy = temp.path().join("tandem");
-            fs::copy(&program, &copy).unwrap();
+            copy_program(&program, &copy);
             program = copy;
         }
         let port = free_port();

@@ -10,7 +10,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::lifecycle::{Over, children, is_there, send, serving};
-use crate::support::{Origin, PATIENCE, Peer, Server, Site, program, real_httpd, wait_for};
+use crate::support::{Origin, PATIENCE, Peer, Server, Site, copy_program, program, real_httpd, wait_for};
 
 /// Puts `text` where the server's program is, as an installation does: made beside and moved into place.
 fn install(site: &Site, make: impl FnOnce(&PathBuf)) -> PathBuf {
@@ -23,9 +23,7 @@ fn install(site: &Site, make: impl FnOnce(&PathBuf)) -> PathBuf {
 }
 
 fn install_ours(site: &Site) -> PathBuf {
-    install(site, |path| {
-        fs::copy(program(), path).unwrap();
-    })
+    install(site, |path| copy_program(&program(), path))
 }
 
 /// `-k upgrade`, by whatever program.

@@ -55,6 +55,12 @@ pub fn skip(test: &str, missing: &str) {
     let _ = writeln!(std::io::stderr(), "\n*** SKIPPED {test}: {missing} is missing ***");
 }
 
+/// Copies a program that is to be run. Another process does it: a file that is open for writing here may be so in the
+/// children of other tests as well, and the system then refuses to run it.
+pub fn copy_program(from: &std::path::Path, to: &std::path::Path) {
+    assert!(std::process::Command::new("cp").arg(from).arg(to).status().unwrap().success());
+}
+
 /// The path of a program found on `PATH` or in the places where daemons live.
 pub fn which(name: &str) -> Option<std::path::PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
