@@ -34,6 +34,8 @@ impl Places {
     pub const SERVER: Self = Self(128);
     /// Runs while the files are read (EXEC_ON_READ).
     pub const READ: Self = Self(256);
+    /// `<Proxy>` sections.
+    pub const PROXY: Self = Self(2048);
 
     /// The union of two sets.
     pub const fn or(self, other: Self) -> Self {

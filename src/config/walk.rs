@@ -127,7 +127,7 @@ struct Scope<'a> {
 }
 
 /// Mod_proxy's own place: inside `<Proxy>`.
-const PROXY: Places = Places(2048);
+const PROXY: Places = Places::PROXY;
 
 /// What may stand at server level.
 const AT_SERVER: Places = Places(Places::SERVER.0 | Places::OPTIONS.0 | Places::FILEINFO.0 | Places::INDEXES.0);

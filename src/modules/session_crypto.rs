@@ -90,7 +90,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("SessionCryptoPassphrase", Places::AUTHCFG.or(Places::SERVER), Shape::Iterate, passphrase, "The passphrase(s) used to encrypt the session. First will be used for encryption, all phrases will be accepted for decryption"),
     row("SessionCryptoPassphraseFile", Places::DIR.or(Places::SERVER), Shape::Take1, passphrase_file, "File containing passphrase(s) used to encrypt the session, one per line. First will be used for encryption, all phrases will be accepted for decryption"),
     row("SessionCryptoCipher", Places::AUTHCFG.or(Places::SERVER), Shape::Take1, cipher, "The underlying crypto cipher to use"),
-    row("SessionCryptoDriver", Places::SERVER, Shape::Raw, driver, "The underlying crypto library driver to use"),
+    row("SessionCryptoDriver", Places::SERVER, Shape::Raw, driver, "The underlying crypto library driver to use").moot(),
 ];
 
 fn add(cmd: &mut Cmd<'_>, text: &[u8]) {
