@@ -40,7 +40,11 @@ impl Steward {
         self.next = Held::default();
         if kind != "prepare" {
             let packed = self.held.packed.as_ref().map(AsFd::as_fd);
-            link.send(ask::BEFORE, &[], packed.as_slice())?;
+            match link.send(ask::BEFORE, &[], packed.as_slice()) {
+                // It has ended already: its status tells, as that of any that ends before it asks.
+                Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {}
+                sent => sent.inspect_err(|_| self.preparer = None)?,
+            }
         }
         let (asked, ready) = (self.events.clone(), link.watched()?);
         let reading = tokio::spawn(async move {
