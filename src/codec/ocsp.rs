@@ -27,15 +27,21 @@ fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     out
 }
 
-/// The question about a certificate, which `issuer` has signed (section 4.1.1); `None`: one of them is none.
-pub fn request(cert: &[u8], issuer: &[u8]) -> Option<Vec<u8>> {
+/// The nonce's extension (section 4.4.1), up to its value.
+const NONCE: [u8; 11] = [6, 9, 0x2b, 6, 1, 5, 5, 7, 0x30, 1, 2];
+
+/// The question about a certificate, which `issuer` has signed (section 4.1.1), with a nonce if the answer must be a
+/// fresh one; `None`: one of the certificates is none.
+pub fn request(cert: &[u8], issuer: &[u8], nonce: Option<&[u8]>) -> Option<Vec<u8>> {
     let (_, cert) = X509Certificate::from_der(cert).ok()?;
     let (_, issuer) = X509Certificate::from_der(issuer).ok()?;
     let name = element(4, &[&Sha1::digest(issuer.subject().as_raw())]);
     let key = element(4, &[&Sha1::digest(issuer.public_key().subject_public_key.data.as_ref())]);
     let id = element(0x30, &[&SHA1, &name, &key, &element(2, &[cert.raw_serial()])]);
     let list = element(0x30, &[&element(0x30, &[&id])]);
-    Some(element(0x30, &[&element(0x30, &[&list])]))
+    let nonce = nonce.map(|nonce| element(0x30, &[&NONCE, &element(4, &[&element(4, &[nonce])])]));
+    let extensions = nonce.map(|nonce| element(0xa2, &[&element(0x30, &[&nonce])])).unwrap_or_default();
+    Some(element(0x30, &[&element(0x30, &[&list, &extensions])]))
 }
 
 /// Where a certificate says that its responder is: the first `http:` address.
@@ -68,6 +74,8 @@ pub enum Status {
 pub struct Answer {
     /// The state.
     pub status: Status,
+    /// Why it was revoked: a number of RFC 5280, section 5.3.1.
+    pub reason: Option<u8>,
     /// From when on that is so.
     pub this_update: i64,
     /// Until when.
@@ -131,6 +139,103 @@ pub fn read(response: &[u8], request: &[u8]) -> Option<Reply> {
     Some(Reply::Other)
 }
 
+/// The reason in a RevokedInfo, behind the time.
+fn reason(revoked: &[u8]) -> Option<u8> {
+    let (rest, _when) = Any::from_der(revoked).ok()?;
+    let (_, any) = Any::from_der(rest).ok()?;
+    let (_, inner) = Any::from_der(any.data).ok()?;
+    match inner.data {
+        [number] if tagged(&any, 0) => Some(*number),
+        _ => None,
+    }
+}
+
+/// Who says that he has signed a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signer<'a> {
+    /// The one of that name, in DER.
+    Name(&'a [u8]),
+    /// The one whose key has this SHA-1 hash.
+    Key(&'a [u8]),
+}
+
+impl Signer<'_> {
+    /// Whether this certificate is his.
+    pub fn is(&self, cert: &[u8]) -> bool {
+        let Ok((_, cert)) = X509Certificate::from_der(cert) else { return false };
+        match self {
+            Self::Name(name) => cert.subject().as_raw() == *name,
+            Self::Key(hash) => Sha1::digest(cert.public_key().subject_public_key.data.as_ref()).as_slice() == *hash,
+        }
+    }
+}
+
+/// What is signed in a response, and by whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signed<'a> {
+    /// The bytes that are signed.
+    pub data: &'a [u8],
+    /// The content of the AlgorithmIdentifier.
+    pub algorithm: &'a [u8],
+    /// The signature.
+    pub signature: &'a [u8],
+    /// Certificates that came along, in DER.
+    pub certs: Vec<&'a [u8]>,
+    /// Whose signature it is.
+    pub signer: Signer<'a>,
+    /// The nonce of the question that it answers.
+    pub nonce: Option<&'a [u8]>,
+}
+
+/// The next element: all its bytes, and what it is.
+fn next<'a>(input: &mut &'a [u8]) -> Option<(&'a [u8], Any<'a>)> {
+    let (rest, any) = Any::from_der(input).ok()?;
+    let raw = input.get(..input.len().checked_sub(rest.len())?)?;
+    *input = rest;
+    Some((raw, any))
+}
+
+/// The basic response in a successful one; `None`: there is none.
+pub fn signed(response: &[u8]) -> Option<Signed<'_>> {
+    let mut outer = sequence(response)?;
+    let (_, status) = next(&mut outer)?;
+    let mut bytes = sequence(next(&mut outer)?.1.data)?;
+    let (_, _kind) = next(&mut bytes)?;
+    let mut basic = sequence(next(&mut bytes)?.1.data)?;
+    let (data, inside) = next(&mut basic)?;
+    let (_, algorithm) = next(&mut basic)?;
+    let (_, bits) = next(&mut basic)?;
+    let [0, signature @ ..] = bits.data else { return None };
+    let mut certs = Vec::new();
+    if let Some((_, any)) = next(&mut basic).filter(|(_, any)| tagged(any, 0)) {
+        let mut list = sequence(any.data)?;
+        while let Some((cert, _)) = next(&mut list) {
+            certs.push(cert);
+        }
+    }
+    let mut inside = inside.data;
+    let (_, mut who) = next(&mut inside)?;
+    if tagged(&who, 0) {
+        who = next(&mut inside)?.1;
+    }
+    let signer = match who.header.tag().0 {
+        1 => Signer::Name(who.data),
+        2 => Signer::Key(Any::from_der(who.data).ok()?.1.data),
+        _ => return None,
+    };
+    let (_when, _answers) = (next(&mut inside)?, next(&mut inside)?);
+    let mut nonce = None;
+    if let Some((_, any)) = next(&mut inside).filter(|(_, any)| tagged(any, 1)) {
+        let mut list = sequence(any.data)?;
+        while let Some((_, extension)) = next(&mut list) {
+            if let Some(value) = extension.data.strip_prefix(&NONCE) {
+                nonce = Some(Any::from_der(Any::from_der(value).ok()?.1.data).ok()?.1.data);
+            }
+        }
+    }
+    (status.data == [0]).then_some(Signed { data, algorithm: algorithm.data, signature, certs, signer, nonce })
+}
+
 /// The CertID of a question.
 fn asked(request: &[u8]) -> Option<&[u8]> {
     sequence(sequence(sequence(sequence(sequence(request)?)?)?)?)
@@ -144,8 +249,8 @@ fn single_answer(entry: &[u8], wanted: &[u8]) -> Option<Option<Answer>> {
     if tail(id.data)? != tail(wanted)? {
         return Some(None);
     }
-    let (rest, status) = Any::from_der(rest).ok()?;
-    let status = match status.header.tag().0 {
+    let (rest, state) = Any::from_der(rest).ok()?;
+    let status = match state.header.tag().0 {
         0 => Status::Good,
         1 => Status::Revoked,
         2 => Status::Unknown,
@@ -159,7 +264,8 @@ fn single_answer(entry: &[u8], wanted: &[u8]) -> Option<Option<Answer>> {
         }
         _ => None,
     };
-    Some(Some(Answer { status, this_update: time(&this_update)?, next_update }))
+    let reason = if status == Status::Revoked { reason(state.data) } else { None };
+    Some(Some(Answer { status, reason, this_update: time(&this_update)?, next_update }))
 }
 
 #[cfg(test)]
@@ -184,23 +290,27 @@ mod tests {
     #[test]
     fn questions_and_answers_are_openssls() {
         let (cert, issuer) = (der(CERT), der(ISSUER));
-        let question = request(&cert, &issuer).unwrap();
+        let question = request(&cert, &issuer, None).unwrap();
         assert_eq!(question, der(QUESTION));
         assert_eq!(responder(&cert).as_deref(), Some("http://127.0.0.1:8998/ocsp/x"));
         assert_eq!(responder(&issuer), None);
         for (answer, status) in [(GOOD, Status::Good), (REVOKED, Status::Revoked), (UNKNOWN, Status::Unknown)] {
             let answer = der(answer);
             let Some(Reply::About(said)) = read(&answer, &question) else { panic!("{status:?}") };
+            let seen = signed(&answer).unwrap();
+            assert!(seen.signer.is(&issuer) && !seen.signer.is(&cert) && seen.certs == [issuer.as_slice()]);
+            assert_eq!(seen.nonce, None);
             assert_eq!((said.status, said.next_update.map(|next| next - said.this_update)), (status, Some(86_400)));
             // Cut or bent anywhere it is another answer or none, and never a panic.
             for at in 0..answer.len() {
                 assert_eq!(read(&answer[..at], &question), None);
+                assert_eq!(signed(&answer[..at]), None);
                 let mut bent = answer.clone();
                 bent[at] ^= 0x55;
-                let _ = read(&bent, &question);
+                let _ = (read(&bent, &question), signed(&bent));
             }
         }
-        let other = request(&issuer, &issuer).unwrap();
+        let other = request(&issuer, &issuer, None).unwrap();
         assert_eq!(read(&der(GOOD), &other), Some(Reply::Other));
         assert_eq!(read(&TRY_LATER, &question), Some(Reply::Error(3)));
     }

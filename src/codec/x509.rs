@@ -34,6 +34,22 @@ pub fn is_ca(cert: &[u8]) -> bool {
     X509Certificate::from_der(cert).is_ok_and(|(_, cert)| cert.is_ca())
 }
 
+/// Whether a certificate may sign what its issuer's OCSP responder says.
+pub fn signs_ocsp(cert: &[u8]) -> bool {
+    let Ok((_, cert)) = X509Certificate::from_der(cert) else { return false };
+    cert.extended_key_usage().ok().flatten().is_some_and(|usage| usage.value.ocsp_signing)
+}
+
+/// What is signed of a certificate, the content of the algorithm's identifier, and the signature.
+pub fn signature(cert: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let (_, outer) = Any::from_der(cert).ok()?;
+    let (rest, _) = Any::from_der(outer.data).ok()?;
+    let signed = outer.data.get(..outer.data.len().checked_sub(rest.len())?)?;
+    let (rest, algorithm) = Any::from_der(rest).ok()?;
+    let (_, bits) = Any::from_der(rest).ok()?;
+    Some((signed, algorithm.data, bits.data.strip_prefix(&[0])?))
+}
+
 /// The subject of a certificate in DER.
 pub fn subject(cert: &[u8]) -> Option<Vec<u8>> {
     let (_, cert) = X509Certificate::from_der(cert).ok()?;

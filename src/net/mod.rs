@@ -6,6 +6,9 @@
 //! - [`scoreboard`]: who is doing what.
 //! - [`tls`]: certificates and what a TLS endpoint is; [`ciphers`]: OpenSSL's lists; [`secured`]: a session over a socket.
 //! - [`client`]: TLS towards backends.
+//! - [`minutes`]: what is to be said of checks amid a handshake.
+//! - [`ocsp`]: what responders say of clients' certificates.
+//! - [`responder`]: how OCSP responders are asked.
 //! - [`stapling`]: what responders say of our certificates.
 //! - [`tickets`]: sessions that clients come back to.
 //! - [`phrase`]: private keys under a pass phrase.
@@ -19,9 +22,12 @@ pub mod daemon;
 pub mod files;
 pub mod link;
 pub mod listen;
+pub mod minutes;
 pub mod notify;
+pub mod ocsp;
 pub mod opener;
 pub mod phrase;
+pub mod responder;
 pub mod scoreboard;
 pub mod secured;
 pub mod stapling;

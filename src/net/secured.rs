@@ -3,6 +3,7 @@
 //! Our own few lines in place of tokio-rustls: a handshake begins with what the client's first bytes choose, and an
 //! idle connection asks its socket, not the session, whether anything has come.
 
+use std::future::poll_fn;
 use std::io::{self, IoSlice, Read, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -118,6 +119,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Secured<S> {
                 return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
             }
         }
+    }
+
+    /// Socket and session.
+    pub fn into_parts(self) -> (S, Connection) {
+        (self.socket, self.session)
+    }
+
+    /// Writes out what is to be sent.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub async fn flush(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_flush(cx)).await
+    }
+
+    /// Reads records and leaves them for `process_new_packets` of the session; zero is the end of the socket.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub async fn fill(&mut self) -> io::Result<usize> {
+        poll_fn(|cx| or_pending(self.session.read_tls(&mut Blocking { socket: &mut self.socket, cx }))).await
     }
 
     /// Reads records; zero is the end of the socket.

@@ -18,6 +18,8 @@ use webpki::{
 };
 
 use super::files;
+use super::minutes::{self, Line, Weight};
+use super::ocsp::{self, Ocsp};
 use super::tls::certificates;
 use crate::codec::x509;
 
@@ -145,6 +147,11 @@ impl Trust {
         self.anchors.is_empty()
     }
 
+    /// Whether a certificate is an authority's that is believed for itself.
+    pub fn is_root(&self, cert: &CertificateDer<'_>) -> bool {
+        self.roots.contains(cert)
+    }
+
     /// Whether there are revocation lists.
     pub fn has_lists(&self) -> bool {
         !self.lists.is_empty()
@@ -161,6 +168,51 @@ impl Trust {
         now: UnixTime,
         usage: KeyUsage,
     ) -> Result<(), CertificateError> {
+        self.walk(cert, came, now, usage, (self.depth, self.revocation), |_| ())
+    }
+
+    /// The same, whatever the depth and without revocation lists: for signers of what OCSP responders say.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn judge_signer(
+        &self,
+        cert: &CertificateDer<'_>,
+        came: &[CertificateDer<'_>],
+        usage: KeyUsage,
+    ) -> Result<(), CertificateError> {
+        self.walk(cert, came, UnixTime::now(), usage, (u32::MAX, Revocation::None), |_| ())
+    }
+
+    /// Judges a certificate: it, who signed it, and so on to an authority's own certificate.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn chain(
+        &self,
+        cert: &CertificateDer<'_>,
+        came: &[CertificateDer<'_>],
+        now: UnixTime,
+        usage: KeyUsage,
+    ) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+        let mut chain = vec![cert.clone().into_owned()];
+        self.walk(cert, came, now, usage, (self.depth, self.revocation), |path| {
+            chain.extend(path.intermediate_certificates().map(|link| link.der().into_owned()));
+            let root = self.anchors.iter().zip(&self.roots).find(|(anchor, _)| *anchor == path.anchor());
+            chain.extend(root.map(|(_, root)| root.clone()));
+        })?;
+        Ok(chain)
+    }
+
+    fn walk(
+        &self,
+        cert: &CertificateDer<'_>,
+        came: &[CertificateDer<'_>],
+        now: UnixTime,
+        usage: KeyUsage,
+        (depth, revocation): (u32, Revocation),
+        seen: impl FnOnce(&webpki::VerifiedPath<'_>),
+    ) -> Result<(), CertificateError> {
         if self.roots.contains(cert) {
             // Known itself: nobody need have signed it.
             let valid = x509::is_valid_at(cert, now.as_secs());
@@ -170,7 +222,8 @@ impl Trust {
         let links: Vec<CertificateDer<'_>> =
             came.iter().chain(&self.links).map(|link| CertificateDer::from(link.as_ref())).collect();
         let lists: Vec<&CertRevocationList<'_>> = self.lists.iter().collect();
-        let (depth, lenient) = match self.revocation {
+        let most = usize::try_from(depth).unwrap_or(usize::MAX);
+        let (depth, lenient) = match revocation {
             Revocation::None => (None, false),
             Revocation::Leaf(lenient) => (Some(RevocationCheckDepth::EndEntity), lenient),
             Revocation::Chain(lenient) => (Some(RevocationCheckDepth::Chain), lenient),
@@ -190,19 +243,20 @@ impl Trust {
                 Err(_) => return Err(CertificateError::UnknownRevocationStatus),
             },
         };
-        let most = usize::try_from(self.depth).unwrap_or(usize::MAX);
         let fits = |path: &webpki::VerifiedPath<'_>| {
             let links = path.intermediate_certificates().count();
             if links < most { Ok(()) } else { Err(webpki::Error::MaximumPathDepthExceeded) }
         };
         let algorithms = algorithms().all;
-        leaf.verify_for_usage(algorithms, &self.anchors, &links, now, usage, revocation, Some(&fits))
-            .map(|_| ())
-            .map_err(reason)
+        let path = leaf
+            .verify_for_usage(algorithms, &self.anchors, &links, now, usage, revocation, Some(&fits))
+            .map_err(reason)?;
+        seen(&path);
+        Ok(())
     }
 }
 
-fn algorithms() -> WebPkiSupportedAlgorithms {
+pub(super) fn algorithms() -> WebPkiSupportedAlgorithms {
     aws_lc_rs::default_provider().signature_verification_algorithms
 }
 
@@ -280,6 +334,8 @@ pub struct Clients {
     pub required: bool,
     /// Certificates of unknown authorities pass.
     pub generous: bool,
+    /// Responders are asked about them; the handshake is then to be made [aside](super::ocsp::aside).
+    pub ocsp: Option<Ocsp>,
 }
 
 impl Clients {
@@ -289,6 +345,15 @@ impl Clients {
         let judged = self.trust.judge(leaf, rest, UnixTime::now(), KeyUsage::client_auth());
         judged.err().map(|error| openssl_words(&error).1)
     }
+}
+
+/// Says why a client is sent away.
+fn refused(error: CertificateError, cert: &CertificateDer<'_>, came: &[CertificateDer<'_>]) -> Error {
+    let (number, words, blamed) = openssl_error(&error, cert, came);
+    let blamed = x509::described(blamed);
+    let text = format!("AH02276: Certificate Verification: Error ({number}): {words}{blamed}");
+    minutes::say(Line::new(Weight::Info, text));
+    Error::InvalidCertificate(error)
 }
 
 impl ClientCertVerifier for Clients {
@@ -306,11 +371,19 @@ impl ClientCertVerifier for Clients {
         came: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        match self.trust.judge(cert, came, now, KeyUsage::client_auth()) {
-            Err(CertificateError::UnknownIssuer) if self.generous => {}
-            judged => judged?,
+        let usage = KeyUsage::client_auth();
+        let Some(ocsp) = &self.ocsp else {
+            return match self.trust.judge(cert, came, now, usage) {
+                Err(CertificateError::UnknownIssuer) if self.generous => Ok(ClientCertVerified::assertion()),
+                Err(error) => Err(refused(error, cert, came)),
+                Ok(()) => Ok(ClientCertVerified::assertion()),
+            };
+        };
+        match self.trust.chain(cert, came, now, usage) {
+            Err(CertificateError::UnknownIssuer) if self.generous => Err(ocsp::unverified(cert)),
+            Err(error) => Err(refused(error, cert, came)),
+            Ok(chain) => ocsp.check(&chain, &self.trust).map(|()| ClientCertVerified::assertion()),
         }
-        Ok(ClientCertVerified::assertion())
     }
 
     fn verify_tls12_signature(

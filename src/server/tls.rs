@@ -15,11 +15,11 @@ use tokio::net::TcpStream;
 
 use super::threads::Thread;
 use crate::config::Server;
-use crate::logs::{self, Bytes, Errno, Level, OfConn};
-use crate::modules::ssl::{Run, SslServer, id_of};
+use crate::logs::{self, Bytes, Errno, Level, OfConn, OfServer};
+use crate::modules::ssl::{Run, SslServer, id_of, write_line};
 use crate::net::ciphers;
 use crate::net::secured::{Blocking, Secured};
-use crate::net::verify::openssl_words;
+use crate::net::{minutes, ocsp};
 use crate::web::{Conn, Live, Secure};
 
 /// How a handshake ended.
@@ -136,14 +136,42 @@ pub(super) async fn shake_hands(thread: &Thread, mut tcp: TcpStream, conn: &Conn
         Ok(parts) => parts,
         Err(failure) => return failed(&failure, tcp, &live, conn, &name()),
     };
-    let mut secured = Box::new(Secured::new(tcp, Connection::Server(session)));
-    let shaken = tokio::time::timeout(timeout, poll_fn(|cx| secured.poll_handshake(cx))).await;
-    let shaken = shaken.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-    if let Err(error) = shaken {
-        let text = name();
-        report(&error.into(), &live, conn, &text);
-        return Shaken::Failed(secured.into_socket());
-    }
+    let session = Connection::Server(session);
+    let mut lines = Vec::new();
+    let shaken = if run.clients.as_ref().is_some_and(|clients| clients.ocsp.is_some()) {
+        let aside = tokio::time::timeout(timeout, ocsp::aside(&mut tcp, session, &mut lines)).await;
+        match aside.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            Ok(session) => Ok(Box::new(Secured::new(tcp, session))),
+            Err(error) => Err((error, tcp)),
+        }
+    } else {
+        let mut secured = Box::new(Secured::new(tcp, session));
+        let shaken = tokio::time::timeout(
+            timeout,
+            poll_fn(|cx| {
+                if run.clients.is_none() {
+                    return secured.poll_handshake(cx);
+                }
+                let (polled, said) = minutes::keep(|| secured.poll_handshake(cx));
+                lines.extend(said);
+                polled
+            }),
+        );
+        match shaken.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            Ok(()) => Ok(secured),
+            Err(error) => Err((error, secured.into_socket())),
+        }
+    };
+    lines.iter().for_each(|line| {
+        if line.of_client { write_line(OfConn(&live, conn), line) } else { write_line(OfServer(&live, default), line) }
+    });
+    let secured = match shaken {
+        Ok(secured) => secured,
+        Err((error, tcp)) => {
+            report(&error.into(), &live, conn, &name());
+            return Shaken::Failed(tcp);
+        }
+    };
     if let Connection::Server(session) = secured.session() {
         let setup = named.or(Some(default)).and_then(server).and_then(Server::get::<SslServer>);
         let setup = setup.and_then(|conf| conf.setup.clone());
@@ -242,10 +270,6 @@ fn report(failure: &Failure, live: &Live, conn: &Conn, name: &str) {
             logs::error!(of, Level::Info, "ssl", Errno::from(error) => "AH02007: SSL handshake interrupted by system [Hint: Stop button pressed in browser?!]");
         }
         Failure::Protocol(error) => {
-            if let rustls::Error::InvalidCertificate(wrong) = error {
-                let (number, words) = openssl_words(wrong);
-                logs::error!(of, Level::Info, "ssl", "AH02276: Certificate Verification: Error ({number}): {words}");
-            }
             logs::error!(of, Level::Info, "ssl", "AH02008: SSL library error 1 in handshake (server {})", name);
             let text = error.to_string();
             logs::error!(of, Level::Info, "ssl", "SSL Library Error: {}", Bytes(text.as_bytes()));

@@ -342,7 +342,13 @@ fn clients(conf: &SslServer, id: &str, notes: &mut Lines) -> Result<Option<Arc<C
         notes.push(("warn", NO_AUTHORITIES.to_owned()));
     }
     let (required, generous) = (verify == Verify::Require, verify == Verify::OptionalNoCa);
-    Ok(Some(Arc::new(Clients { trust, required, generous })))
+    let (ocsp, unread) = conf.ocsp.spec();
+    if unread {
+        // httpd says that it exits, and serves all the same, with nobody trusted besides.
+        notes.push(("error", "Unable to configure OCSP Trusted Certificates".to_owned()));
+        notes.push(fatal());
+    }
+    Ok(Some(Arc::new(Clients { trust, required, generous, ocsp })))
 }
 
 /// Sections that ask clients for more than the handshake did: it cannot be asked for again.

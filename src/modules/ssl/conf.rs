@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 
 use super::check;
+use super::ocsp::OcspSet;
 use super::phrase::Dialog;
 use super::stapling::StapleSet;
 use crate::config::{Args, Cmd, Conf, Place, get_words, inner_or_outer, latin1};
@@ -163,6 +164,8 @@ pub struct SslServer {
     pub commands: Vec<(String, String)>,
     /// SSLUseStapling and its kin.
     pub staple: StapleSet,
+    /// SSLOCSPEnable and its kin.
+    pub ocsp: OcspSet,
     /// SSLStrictSNIVHostCheck.
     pub strict_sni: Option<bool>,
     /// What concerns clients.
@@ -181,6 +184,7 @@ impl Conf for SslServer {
         inner_or_outer!(
             base, add;
             engine, chain, versions, own_order, tickets, ticket_key, resume_for, strict_sni;
+            ocsp: OcspSet::merge(&base.ocsp, &add.ocsp),
             staple: StapleSet::merge(&base.staple, &add.staple),
             commands: base.commands.iter().chain(&add.commands).cloned().collect(),
             certs: list(|conf| &conf.certs),

@@ -12,6 +12,7 @@ mod commands;
 mod conf;
 mod dir;
 mod hooks;
+mod ocsp;
 mod phrase;
 mod proxy;
 mod stapling;
@@ -19,6 +20,7 @@ mod stapling;
 pub use access::{require_ssl, require_verified};
 pub use build::id_of;
 pub use conf::{Run, SslServer};
+pub use ocsp::write_line;
 pub use stapling::{Watch as StaplingWatch, watch as watch_stapling};
 
 /// The module.
@@ -87,16 +89,16 @@ pub const DIRECTIVES: &[Directive] = &[
     row("SSLRequireSSL", Places::AUTHCFG, Shape::Raw, dir::require_ssl, "Require the SSL protocol for the per-directory context (no arguments)"),
     row("SSLRequire", Places::AUTHCFG, Shape::Raw, dir::require, "Require a boolean expression to evaluate to true for granting access(arbitrary complex boolean expression - see manual)"),
     row("SSLRenegBufferSize", Places::AUTHCFG, Shape::Take1, check::reneg_buffer_size, "Configure the amount of memory that will be used for buffering the request body if a per-location SSL renegotiation is required due to changed access control requirements").moot(),
-    row("SSLOCSPEnable", Places::SERVER, Shape::Raw, check::ocsp, "Enable use of OCSP to verify certificate revocation mode ('on', 'leaf', 'off')").refused(),
-    row("SSLOCSPDefaultResponder", Places::SERVER, Shape::Take1, accept, "URL of the default OCSP Responder").refused(),
-    row("SSLOCSPOverrideResponder", Places::SERVER, Shape::Flag, accept, "Force use of the default responder URL ('on', 'off')").refused(),
-    row("SSLOCSPResponseTimeSkew", Places::SERVER, Shape::Take1, |_, a| words::at_least(a, 0, "SSLOCSPResponseTimeSkew: invalid argument"), "Maximum time difference in OCSP responses").refused(),
-    row("SSLOCSPResponseMaxAge", Places::SERVER, Shape::Take1, |_, a| words::at_least(a, 0, "SSLOCSPResponseMaxAge: invalid argument"), "Maximum age of OCSP responses").refused(),
-    row("SSLOCSPResponderTimeout", Places::SERVER, Shape::Take1, |_, a| words::at_least(a, 0, "SSLOCSPResponderTimeout: invalid argument"), "OCSP responder query timeout").refused(),
-    row("SSLOCSPUseRequestNonce", Places::SERVER, Shape::Flag, accept, "Whether OCSP queries use a nonce or not ('on', 'off')").refused(),
-    row("SSLOCSPProxyURL", Places::SERVER, Shape::Take1, accept, "Proxy URL to use for OCSP requests").refused(),
-    row("SSLOCSPNoVerify", Places::SERVER, Shape::Flag, accept, "Do not verify OCSP Responder certificate ('on', 'off')").refused(),
-    row("SSLOCSPResponderCertificateFile", Places::SERVER, Shape::Take1, words::file, "Trusted OCSP responder certificates(`/path/to/file' - PEM encoded certificates)").refused(),
+    row("SSLOCSPEnable", Places::SERVER, Shape::Raw, ocsp::enable, "Enable use of OCSP to verify certificate revocation mode ('on', 'leaf', 'off')"),
+    row("SSLOCSPDefaultResponder", Places::SERVER, Shape::Take1, ocsp::default_responder, "URL of the default OCSP Responder"),
+    row("SSLOCSPOverrideResponder", Places::SERVER, Shape::Flag, ocsp::override_responder, "Force use of the default responder URL ('on', 'off')"),
+    row("SSLOCSPResponseTimeSkew", Places::SERVER, Shape::Take1, ocsp::skew, "Maximum time difference in OCSP responses"),
+    row("SSLOCSPResponseMaxAge", Places::SERVER, Shape::Take1, ocsp::max_age, "Maximum age of OCSP responses"),
+    row("SSLOCSPResponderTimeout", Places::SERVER, Shape::Take1, ocsp::patience, "OCSP responder query timeout"),
+    row("SSLOCSPUseRequestNonce", Places::SERVER, Shape::Flag, ocsp::nonce, "Whether OCSP queries use a nonce or not ('on', 'off')"),
+    row("SSLOCSPProxyURL", Places::SERVER, Shape::Take1, ocsp::proxy, "Proxy URL to use for OCSP requests"),
+    row("SSLOCSPNoVerify", Places::SERVER, Shape::Flag, ocsp::no_verify, "Do not verify OCSP Responder certificate ('on', 'off')"),
+    row("SSLOCSPResponderCertificateFile", Places::SERVER, Shape::Take1, ocsp::trusted, "Trusted OCSP responder certificates(`/path/to/file' - PEM encoded certificates)"),
     row("SSLStaplingCache", Places::SERVER, Shape::Take1, stapling::cache, "SSL Stapling Response Cache storage (`dbm:/path/to/file')"),
     row("SSLUseStapling", Places::SERVER, Shape::Flag, stapling::on, "SSL switch for the OCSP Stapling protocol (`on', `off')"),
     row("SSLStaplingResponseTimeSkew", Places::SERVER, Shape::Take1, stapling::skew, "SSL stapling option for maximum time difference in OCSP responses"),

@@ -10,9 +10,10 @@ use tokio::task::AbortHandle;
 use super::build::Lines;
 use super::check;
 use super::conf::{SslProcess, SslServer};
+use super::ocsp::write_line;
 use crate::codec::x509::{self, NameStyle};
 use crate::config::{Args, Cmd, Server};
-use crate::logs::{self, Errno, Level, OfServer};
+use crate::logs::{self, Level, OfServer};
 use crate::modules::check as words;
 use crate::net::stapling::{NoStaple, Staple, StapleSpec, Trouble};
 use crate::web::Live;
@@ -193,13 +194,8 @@ async fn renew(live: Rc<Live>, server: usize, staple: Arc<Staple>) {
         let from = OfServer(&live, server);
         match trouble {
             None => {}
-            Some(Trouble::Connect(to, error)) => {
-                logs::error!(from, Level::Error, "ssl", Errno::from(&error) =>
-                    "AH01974: could not connect to OCSP responder '{to}'");
-                logs::error!(from, Level::Error, "ssl", "AH01941: stapling_renew_response: responder error");
-            }
-            Some(Trouble::Answer(why)) => {
-                logs::error!(from, Level::Error, "ssl", "AH01980: {why}");
+            Some(Trouble::Responder(why)) => {
+                why.lines().iter().for_each(|line| write_line(from, line));
                 logs::error!(from, Level::Error, "ssl", "AH01941: stapling_renew_response: responder error");
             }
             Some(Trouble::Useless(why)) => logs::error!(from, Level::Error, "ssl", "AH02969: {why}"),

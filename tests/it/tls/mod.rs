@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 mod backends;
 mod clients;
 mod keys;
+mod ocsp;
 mod staples;
 
 use super::support::{Peer, Server, Site, real_httpd, skip, which};

@@ -7,12 +7,18 @@ use super::super::support::{PATIENCE, Server, Site, free_port, wait_for};
 use super::{MODULES, authority, handshake, openssl, tools};
 
 /// A responder; it ends with its value.
-struct Responder(Child);
+pub(super) struct Responder(Child);
 
 impl Responder {
     fn new(site: &Site, port: u16, state: &str) -> Self {
+        Self::signing(site, port, state, "ca")
+    }
+
+    /// One whose signer is `certs/SIGNER.pem`.
+    pub(super) fn signing(site: &Site, port: u16, state: &str, signer: &str) -> Self {
         site.write("certs/index", format!("{state}\t301225210158Z\t{}\t1234\tunknown\t/CN=a.test\n", revoked(state)));
-        let args = ["-CA", "ca.pem", "-rsigner", "ca.pem", "-rkey", "ca.key", "-index", "index", "-ndays", "1"];
+        let [cert, key] = ["pem", "key"].map(|end| format!("{signer}.{end}"));
+        let args = ["-CA", "ca.pem", "-rsigner", &cert, "-rkey", &key, "-index", "index", "-ndays", "1"];
         let mut child = Command::new("openssl")
             .args(["ocsp", "-ignore_err", "-port", &port.to_string()])
             .args(args)
