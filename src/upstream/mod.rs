@@ -15,6 +15,7 @@ pub mod canon;
 mod connect;
 mod current;
 mod dial;
+mod edits;
 mod elect;
 mod forward;
 mod gateway;

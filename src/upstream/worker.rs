@@ -9,7 +9,9 @@
 //! | other status bits | go on, unless `status=` of the configuration changed: then as configured |
 //! | idle connections, count of open ones | go on |
 //! | resolved addresses | go on |
-//! | parameters | as configured now |
+//! | parameters | as configured now; but as the manager changed them, where the configuration says the same as before |
+//! | members that the manager added | go on |
+//! | requests of a balancer, its random nonce | go on |
 //!
 //! Without a counterpart in the new generation the state is retired: its idle connections close at once, those in use
 //! when their request ends.
@@ -24,6 +26,7 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
 
 use super::canon::canonical_site;
+use super::edits::{Edited, Written, keep_added};
 use super::pool::Pool;
 use super::spec::{BalancerSpec, CheckMethod, WorkerSpec, status};
 
@@ -42,6 +45,8 @@ pub struct Worker {
     pub spec: WorkerSpec,
     /// What happened, shared by all threads and kept over reloads.
     pub state: Arc<WorkerState>,
+    /// What the configuration says.
+    pub(super) written: Written<WorkerSpec>,
     /// See [`Worker::site`].
     site: Option<Box<[u8]>>,
 }
@@ -50,7 +55,17 @@ impl Worker {
     /// A worker with this state.
     pub fn new(spec: WorkerSpec, state: Arc<WorkerState>) -> Self {
         let site = canonical_site(spec.name.as_bytes()).map(Vec::into_boxed_slice);
-        Self { spec, state, site }
+        Self { spec, state, written: Written::AsIs, site }
+    }
+
+    /// One that is not in the configuration.
+    pub fn added(spec: WorkerSpec, state: Arc<WorkerState>) -> Self {
+        Self { written: Written::Nowhere, ..Self::new(spec, state) }
+    }
+
+    /// The same with other parameters than the configuration says.
+    pub fn changed(&self, spec: WorkerSpec) -> Self {
+        Self { written: self.written.beside_changed(&self.spec), ..Self::new(spec, self.state.clone()) }
     }
 
     /// Its name as URLs on the wire begin with it, if that has no path.
@@ -70,6 +85,8 @@ pub struct Balancer {
     pub spec: BalancerSpec,
     /// What happened.
     pub state: Arc<BalancerState>,
+    /// What the configuration says.
+    written: Written<BalancerSpec>,
 }
 
 /// Addresses of a worker's host.
@@ -244,6 +261,17 @@ pub struct BalancerState {
 }
 
 impl Balancer {
+    /// The same with other parameters than the configuration says.
+    pub fn changed(&self, spec: BalancerSpec) -> Self {
+        Self { written: self.written.beside_changed(&self.spec), spec, state: self.state.clone() }
+    }
+
+    /// The same with other members.
+    pub fn with_members(&self, members: Vec<usize>, growth: Option<u32>) -> Self {
+        let spec = BalancerSpec { members, growth, ..self.spec.clone() };
+        Self { spec, state: self.state.clone(), written: self.written.clone() }
+    }
+
     /// What the manager's forms must know; empty: nothing can be changed.
     pub fn nonce(&self) -> &[u8] {
         match &self.spec.nonce {
@@ -269,36 +297,39 @@ fn random_nonce() -> String {
 impl Backends {
     /// Takes over the state of workers and balancers that were there before, by their keys; the others start fresh.
     pub fn adopt(workers: Vec<WorkerSpec>, balancers: Vec<BalancerSpec>, previous: Option<&Self>) -> Self {
-        let mut old_workers: HashMap<&str, &Arc<WorkerState>, foldhash::fast::RandomState> =
-            previous.iter().flat_map(|p| &p.workers).map(|w| (w.spec.key.as_str(), &w.state)).collect();
-        let old_balancers: HashMap<&str, &Arc<BalancerState>, foldhash::fast::RandomState> =
-            previous.iter().flat_map(|p| &p.balancers).map(|b| (b.spec.key.as_str(), &b.state)).collect();
-        let workers = workers
-            .into_iter()
-            .map(|spec| {
-                let state = match old_workers.remove(spec.key.as_str()) {
-                    Some(old) => {
-                        old.configure(spec.status);
-                        if spec.health.method == CheckMethod::None && spec.status & status::HC_FAILED == 0 {
-                            // Nobody would find out that it is well again.
-                            old.status.fetch_and(!status::HC_FAILED, Ordering::Relaxed);
-                        }
-                        old.retired.store(false, Ordering::Relaxed);
-                        old.clone()
-                    }
-                    None => Arc::new(WorkerState::new(spec.status)),
-                };
-                Arc::new(Worker::new(spec, state))
-            })
-            .collect();
-        old_workers.values().for_each(|gone| gone.retire());
-        let balancers = balancers
-            .into_iter()
-            .map(|spec| {
-                let state = old_balancers.get(spec.key.as_str()).map_or_else(Arc::default, |old| (*old).clone());
-                Arc::new(Balancer { spec, state })
-            })
-            .collect();
+        let mut old_workers: HashMap<&str, &Arc<Worker>, foldhash::fast::RandomState> =
+            previous.iter().flat_map(|p| &p.workers).map(|w| (w.spec.key.as_str(), w)).collect();
+        let old_balancers: HashMap<&str, &Arc<Balancer>, foldhash::fast::RandomState> =
+            previous.iter().flat_map(|p| &p.balancers).map(|b| (b.spec.key.as_str(), b)).collect();
+        let adopted = workers.into_iter().map(|spec| {
+            let Some(old) = old_workers.remove(spec.key.as_str()) else {
+                let state = Arc::new(WorkerState::new(spec.status));
+                return Arc::new(Worker::new(spec, state));
+            };
+            let state = old.state.clone();
+            state.configure(spec.status);
+            let (spec, written) = spec.over_reload(&old.written, &old.spec);
+            if spec.health.method == CheckMethod::None && spec.status & status::HC_FAILED == 0 {
+                // Nobody would find out that it is well again.
+                state.status.fetch_and(!status::HC_FAILED, Ordering::Relaxed);
+            }
+            Arc::new(Worker { written, ..Worker::new(spec, state) })
+        });
+        let mut workers: Vec<_> = adopted.collect();
+        let adopted = balancers.into_iter().map(|spec| {
+            let Some((old, previous)) = old_balancers.get(spec.key.as_str()).zip(previous) else {
+                return Arc::new(Balancer { spec, state: Arc::default(), written: Written::AsIs });
+            };
+            let (mut spec, written) = spec.over_reload(&old.written, &old.spec);
+            keep_added(&mut workers, &mut spec, old, previous);
+            Arc::new(Balancer { spec, state: old.state.clone(), written })
+        });
+        let balancers = adopted.collect();
+        for worker in &workers {
+            old_workers.remove(worker.spec.key.as_str());
+            worker.state.retired.store(false, Ordering::Relaxed);
+        }
+        old_workers.values().for_each(|gone| gone.state.retire());
         Self { workers, balancers }
     }
 }

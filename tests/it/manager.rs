@@ -1,6 +1,8 @@
 //! `balancer-manager`.
 
-use crate::support::{Message, Origin, Server, Site};
+use nix::sys::signal::Signal;
+
+use crate::support::{Message, Origin, Server, Site, real_httpd};
 
 const MODULES: &[&str] =
     &["proxy", "proxy_http", "slotmem_shm", "proxy_balancer", "lbmethod_byrequests", "lbmethod_bytraffic"];
@@ -73,4 +75,39 @@ fn forms_change_members_and_links_do_not() {
         log.contains("AH10187: ignoring params in balancer-manager cross-site access http://evil.test/bm: localhost"),
         "{log}"
     );
+}
+
+#[test]
+fn what_was_changed_lasts_over_reloads() {
+    if real_httpd() {
+        // It keeps nothing but with BalancerPersist.
+        return;
+    }
+    let ports = [Origin::replying("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na"), Origin::replying("")].map(|o| o.port);
+    let [first, second] = ports.map(|port| format!("http://127.0.0.1:{port}"));
+    let site = site("bm-reload", ports);
+    let server = site.start();
+    post(&server, OWN, &format!("b=b&w={first}&w_lf=2.5&w_ls=3&w_wr=r1&w_rr=r9&w_status_N=1&nonce=abc"));
+    post(&server, OWN, "b=b&b_lbm=bytraffic&b_tmo=9&b_ss=X|y&nonce=abc");
+    post(&server, OWN, &format!("b=b&nonce=abc&b_nwrkr={second}&b_wyes=1"));
+    post(&server, OWN, &format!("b=b&w={second}&w_lf=4&nonce=abc"));
+    // Without the counters, which this very request may have moved.
+    let shown = || xml(&server);
+    let before = shown();
+    let reload = |times: usize| {
+        server.signal(Signal::SIGUSR1);
+        server.log("logs/error_log", |log| log.matches("AH00489").count() == times);
+    };
+    reload(2);
+    assert_eq!(shown(), before);
+    for part in ["<httpd:loadfactor>2.50<", "<httpd:route>r1<", "Init Drn ", "<httpd:lbmethod>bytraffic<", &second] {
+        assert!(before.contains(part), "{part} {before}");
+    }
+    // What the configuration now says otherwise is as it says.
+    let said = site.read("conf/httpd.conf").replace(&format!("{first}\n"), &format!("{first} lbset=1\n"));
+    site.write("conf/httpd.conf", said);
+    reload(3);
+    let (was, is) = ("<httpd:lbset>3</httpd:lbset>", "<httpd:lbset>1</httpd:lbset>");
+    assert!(before.contains(was));
+    assert_eq!(shown(), before.replace(was, is));
 }

@@ -5,6 +5,7 @@ mod actions;
 mod clients;
 mod overload;
 mod reload;
+mod survives;
 mod upgrade;
 
 use std::fs;

@@ -74,7 +74,7 @@ fn change_worker(
         spec.redirect = redirect;
     }
     change_health(ex, &mut spec, params);
-    let changed = Arc::new(Worker::new(spec, worker.state.clone()));
+    let changed = Arc::new(worker.changed(spec));
     current.change(|next| {
         if let Some(place) = next.workers.get_mut(at) {
             *place = changed.clone();
@@ -183,7 +183,7 @@ fn sticky(text: &[u8], before: Option<&Sticky>) -> Option<Sticky> {
 }
 
 fn put(current: &Current, at: usize, balancer: &Balancer, spec: BalancerSpec) {
-    let changed = Arc::new(Balancer { spec, state: balancer.state.clone() });
+    let changed = Arc::new(balancer.changed(spec));
     current.change(|next| {
         if let Some(place) = next.balancers.get_mut(at) {
             *place = changed.clone();
@@ -227,15 +227,14 @@ fn add_member(
     spec.status = status::DISABLED;
     spec.server = members(backends, balancer).next().map_or(ex.server, |member| member.spec.server);
     let state = Arc::new(WorkerState::new(spec.status));
-    let worker = Arc::new(Worker::new(spec, state));
+    let worker = Arc::new(Worker::added(spec, state));
     current.change(|next| {
         let index = next.workers.len();
         next.workers.push(worker.clone());
         if let Some(place) = next.balancers.get_mut(at) {
-            let mut spec = place.spec.clone();
-            spec.members.push(index);
-            spec.growth = spec.growth.map(|growth| growth.saturating_sub(1));
-            *place = Arc::new(Balancer { spec, state: place.state.clone() });
+            let mut members = place.spec.members.clone();
+            members.push(index);
+            *place = Arc::new(place.with_members(members, place.spec.growth.map(|growth| growth.saturating_sub(1))));
         }
     });
     Ok(())

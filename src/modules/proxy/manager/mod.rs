@@ -1,7 +1,7 @@
 //! `balancer-manager`: what the members of balancers do, and the form that changes them.
 //!
-//! What is changed holds until the next reload. Requests see it through [`Current::change`]; flags are the workers'
-//! own and change at once.
+//! What is changed holds over reloads, until the configuration says something else of that very value than before.
+//! Requests see it through [`Current::change`]; flags are the workers' own and change at once.
 
 mod change;
 mod page;
