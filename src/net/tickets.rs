@@ -6,7 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use aes_gcm::aead::{AeadInPlace as _, KeyInit as _};
 use aes_gcm::{Aes256Gcm, Nonce, Tag};
-use rustls::server::{ProducesTickets, StoresServerSessions};
+use rustls::crypto::aws_lc_rs::Ticketer;
+use rustls::server::{NoServerSessionStorage, ProducesTickets, ServerSessionMemoryCache, StoresServerSessions};
 
 /// The bytes of a key file that count.
 pub const KEY_FILE_LEN: usize = 48;
@@ -114,11 +115,6 @@ impl Tickets {
     pub fn shared(key: SharedKey, seconds: u32) -> Self {
         Self { maker: Maker::Shared(Box::new(key)), seconds }
     }
-
-    /// Tickets under keys of this process.
-    pub fn own(maker: Arc<dyn ProducesTickets>, seconds: u32) -> Self {
-        Self { maker: Maker::Own(maker), seconds }
-    }
 }
 
 impl ProducesTickets for Tickets {
@@ -147,13 +143,64 @@ impl ProducesTickets for Tickets {
     }
 }
 
+/// What the sessions of one server are resumed from, as long as this process lasts.
+#[derive(Debug)]
+pub struct Sessions {
+    /// The keys of tickets, where no file has one.
+    maker: Arc<dyn ProducesTickets>,
+    /// For clients that bring a number in place of a ticket.
+    store: Arc<dyn StoresServerSessions>,
+    /// How many are in there.
+    size: usize,
+}
+
+impl Sessions {
+    /// New keys, and room for `size` sessions.
+    ///
+    /// # Errors
+    /// The system has no random numbers.
+    pub fn new(size: usize) -> Result<Self, rustls::Error> {
+        Ok(Self { maker: Ticketer::new()?, store: store(size), size })
+    }
+
+    /// The same keys, and room for `size` sessions: the same room if that is as large.
+    pub fn of_size(self: &Arc<Self>, size: usize) -> Arc<Self> {
+        if size == self.size {
+            return self.clone();
+        }
+        Arc::new(Self { maker: self.maker.clone(), store: store(size), size })
+    }
+
+    /// Whether there is room for any.
+    pub fn are_stored(&self) -> bool {
+        self.size > 0
+    }
+
+    /// The sessions stored, good for so many seconds.
+    pub fn stored(&self, seconds: u32) -> Timed {
+        Timed { store: self.store.clone(), seconds }
+    }
+
+    /// Tickets that are good for so many seconds.
+    pub fn tickets(&self, seconds: u32) -> Tickets {
+        Tickets { maker: Maker::Own(self.maker.clone()), seconds }
+    }
+}
+
+fn store(size: usize) -> Arc<dyn StoresServerSessions> {
+    match size {
+        0 => Arc::new(NoServerSessionStorage {}),
+        size => ServerSessionMemoryCache::new(size),
+    }
+}
+
 /// Sessions kept here that are good for some time.
 #[derive(Debug)]
 pub struct Timed {
     /// Where they are.
-    pub store: Arc<dyn StoresServerSessions>,
+    store: Arc<dyn StoresServerSessions>,
     /// How long.
-    pub seconds: u32,
+    seconds: u32,
 }
 
 impl StoresServerSessions for Timed {

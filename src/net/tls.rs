@@ -8,13 +8,13 @@ use rustls::crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs};
 use rustls::pki_types::pem::{PemObject as _, SectionKind};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, ServerSessionMemoryCache};
+use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::{CertifiedKey, SigningKey};
 use rustls::{ServerConfig, SignatureAlgorithm, SignatureScheme, SupportedCipherSuite, SupportedProtocolVersion};
 
 use super::phrase::is_encrypted;
 use super::stapling::Staple;
-use super::tickets::{SharedKey, Tickets, Timed};
+use super::tickets::{Sessions, SharedKey, Tickets};
 use crate::codec::x509;
 
 /// Versions of the protocol.
@@ -59,8 +59,8 @@ pub struct ServerSpec {
     pub resume_for: u32,
     /// Key exchange, in the order of preference; `None` is all there is.
     pub groups: Option<Vec<&'static dyn SupportedKxGroup>>,
-    /// Sessions are kept here for clients that bring a number in place of a ticket; how many.
-    pub sessions: usize,
+    /// What sessions are resumed from, but for tickets under that key.
+    pub sessions: Arc<Sessions>,
     /// Who asks clients for certificates.
     pub verifier: Option<Arc<dyn ClientCertVerifier>>,
     /// Names of protocols above, in the order of preference.
@@ -90,10 +90,7 @@ impl ServerSpec {
             builder.with_cert_resolver(Arc::new(Identities::new(self.identities, self.staples, self.versions.v13)));
         config.ignore_client_order = self.own_order;
         config.alpn_protocols = self.alpn;
-        config.session_storage = match self.sessions {
-            0 => Arc::new(NoServerSessionStorage {}),
-            n => Arc::new(Timed { store: ServerSessionMemoryCache::new(n), seconds: self.resume_for }),
-        };
+        config.session_storage = Arc::new(self.sessions.stored(self.resume_for));
         if let Some(count) = self.ticket_count {
             config.send_tls13_tickets = count;
         }
@@ -101,9 +98,9 @@ impl ServerSpec {
             // A key of its own for each, changed by and by: what was checked of a client here is not believed elsewhere.
             config.ticketer = Arc::new(match self.ticket_key {
                 Some(key) => Tickets::shared(key, self.resume_for),
-                None => Tickets::own(aws_lc_rs::Ticketer::new()?, self.resume_for),
+                None => self.sessions.tickets(self.resume_for),
             });
-        } else if self.sessions == 0 {
+        } else if !self.sessions.are_stored() {
             config.send_tls13_tickets = 0;
         }
         Ok(Arc::new(config))

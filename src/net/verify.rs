@@ -339,6 +339,15 @@ pub struct Clients {
 }
 
 impl Clients {
+    /// Whether both believe the same: who passed the checks of one would pass those of the other. Lists of revoked
+    /// certificates are not compared: with any, the answer is no.
+    pub fn believe_as(&self, other: &Self) -> bool {
+        let (own, others) = (&self.trust, &other.trust);
+        (self.required, self.generous, own.depth) == (other.required, other.generous, others.depth)
+            && (own.revocation, others.revocation) == (Revocation::None, Revocation::None)
+            && (&own.roots, &own.links) == (&others.roots, &others.links)
+    }
+
     /// What is wrong with a certificate that passed for want of strictness.
     pub fn fault(&self, chain: &[CertificateDer<'_>]) -> Option<String> {
         let (leaf, rest) = chain.split_first()?;

@@ -1,5 +1,6 @@
 //! From files to servers that speak TLS, when a server starts or reads its configuration again.
 
+use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use crate::config::{Fatal, PostConfig, Section, Server, Warning, latin1};
 use crate::net::ciphers;
 use crate::net::files;
 use crate::net::stapling::Staple;
-use crate::net::tickets::{KEY_FILE_LEN, SharedKey};
+use crate::net::tickets::{KEY_FILE_LEN, Sessions, SharedKey};
 use crate::net::tls::{IdentityError, ServerSpec, Versions, certificates, identity, lengthen};
 use crate::net::verify::{Clients, Revocation, Trust, hashed};
 
@@ -71,12 +72,14 @@ pub(super) fn post_config(checks: &mut PostConfig<'_>) -> Result<(), Fatal> {
         return Err(fail(checks, lines));
     }
     let mut asker = Asker::new(process.dialog.clone().unwrap_or_default(), checks.globals.reloading);
+    let mut running = Running::of(checks);
     let (main, hosts): (Vec<_>, Vec<_>) = enabled.into_iter().partition(|at| *at == 0);
     for at in main.into_iter().chain(hosts.into_iter().rev()) {
         let Some(server) = checks.servers.get(at) else { continue };
         let mut notes = Vec::new();
         let http2 = checks.globals.modules.contains(&"http2_module");
-        let built = build(server, process.cache.unwrap_or(0), http2, &mut asker, &before, &mut notes);
+        let known = Known { staples: &before, run: running.take(server) };
+        let built = build(server, process.cache.unwrap_or(0), http2, &mut asker, &known, &mut notes);
         for (level, text) in notes {
             say(checks, level, text);
         }
@@ -136,7 +139,7 @@ fn build(
     cache: usize,
     http2: bool,
     asker: &mut Asker,
-    before: &[Arc<Staple>],
+    before: &Known<'_>,
     notes: &mut Lines,
 ) -> Result<Run, Lines> {
     let none = SslServer::default();
@@ -194,8 +197,10 @@ fn build(
     }
     let clients = clients(conf, &id, notes)?;
     let own = identities.first().and_then(|identity| identity.cert.first()).map(|cert| Arc::from(cert.as_ref()));
-    let staples = stapling::staples(conf, &identities, &id, before, notes);
+    let staples = stapling::staples(conf, &identities, &id, before.staples, notes);
     let stapled = staples.iter().flatten().cloned().collect();
+    let ssl_error = |error: rustls::Error| vec![("emerg", format!("SSL Library Error: {error}")), fatal()];
+    let sessions = before.sessions(cache, clients.as_deref()).map_err(ssl_error)?;
     let spec = ServerSpec {
         identities,
         staples,
@@ -207,11 +212,11 @@ fn build(
         ticket_count: tuning.ticket_count,
         resume_for: conf.resume_for.unwrap_or(RESUME_FOR),
         groups: tuning.groups,
-        sessions: cache,
+        sessions: sessions.clone(),
         verifier: clients.clone().map(|clients| clients as _),
         alpn: protocols(server, http2),
     };
-    let config = spec.build().map_err(|error| vec![("emerg", format!("SSL Library Error: {error}")), fatal()])?;
+    let config = spec.build().map_err(ssl_error)?;
     let mut nameless = (*config).clone();
     nameless.alpn_protocols.clear();
     let honest = server.get::<CoreServer>().and_then(|core| core.protocols_honor_order).unwrap_or(true);
@@ -222,7 +227,47 @@ fn build(
         Arc::new(one)
     });
     let single = single.collect();
-    Ok(Run { config, nameless: Arc::new(nameless), single, clients, staples: stapled, own })
+    Ok(Run { config, nameless: Arc::new(nameless), single, clients, sessions, staples: stapled, own })
+}
+
+/// What the servers of the configuration in force run with, by their names; several may have the same.
+#[derive(Default)]
+struct Running(HashMap<String, VecDeque<Arc<Run>>>);
+
+impl Running {
+    fn of(checks: &PostConfig<'_>) -> Self {
+        let mut all = Self::default();
+        // In the order in which they are asked for.
+        for server in checks.previous.iter().flat_map(|before| before.servers.first().into_iter().chain(before.servers.iter().skip(1).rev())) {
+            if let Some(run) = server.get::<SslServer>().and_then(|conf| conf.run.clone()) {
+                all.0.entry(id_of(server)).or_default().push_back(run);
+            }
+        }
+        all
+    }
+
+    fn take(&mut self, server: &Server) -> Option<Arc<Run>> {
+        self.0.get_mut(&id_of(server))?.pop_front()
+    }
+}
+
+/// What of the configuration in force goes on.
+struct Known<'a> {
+    staples: &'a [Arc<Staple>],
+    /// What this server runs with.
+    run: Option<Arc<Run>>,
+}
+
+impl Known<'_> {
+    /// The sessions known so far, unless something else is checked of clients now: who resumes is not checked again.
+    fn sessions(&self, size: usize, clients: Option<&Clients>) -> Result<Arc<Sessions>, rustls::Error> {
+        let run = self.run.as_deref().filter(|run| match (&run.clients, clients) {
+            (None, None) => true,
+            (Some(before), Some(now)) => before.believe_as(now),
+            _ => false,
+        });
+        run.map_or_else(|| Sessions::new(size).map(Arc::new), |run| Ok(run.sessions.of_size(size)))
+    }
 }
 
 /// What is spoken under TLS, as `Protocols` orders it.

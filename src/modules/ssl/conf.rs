@@ -13,6 +13,7 @@ use super::stapling::StapleSet;
 use crate::config::{Args, Cmd, Conf, Place, get_words, inner_or_outer, latin1};
 use crate::modules::{check as words, slot};
 use crate::net::stapling::Staple;
+use crate::net::tickets::Sessions;
 use crate::net::tls::Versions;
 use crate::net::verify::{Clients, Revocation};
 
@@ -121,6 +122,8 @@ pub struct Run {
     pub single: Vec<Arc<ServerConfig>>,
     /// Who asks clients for certificates.
     pub clients: Option<Arc<Clients>>,
+    /// What sessions are resumed from.
+    pub sessions: Arc<Sessions>,
     /// What is stapled to certificates.
     pub staples: Vec<Arc<Staple>>,
     /// Our certificate, for variables: that of the first kind of key.

@@ -1,5 +1,7 @@
 //! Certificates of clients, and what a request may know of the TLS under it.
 
+use nix::sys::signal::Signal;
+
 use super::super::support::{Site, real_httpd};
 use super::{MODULES, authority, certificate, curl, handshake, openssl, tools};
 
@@ -270,5 +272,38 @@ fn protocols_and_suites_are_those_of_the_configuration() {
             Some(want) => assert!(said.contains(want), "{body}: {said}"),
             None => assert!(said.contains("Cipher is (NONE)"), "{body}: {said}"),
         }
+    }
+}
+
+#[test]
+fn sessions_go_on_over_a_reload() {
+    if !tools("sessions_go_on_over_a_reload") || real_httpd() {
+        return;
+    }
+    let site = site_with_clients("tls-sessions-reload");
+    for (tickets, version) in [("on", "-tls1_2"), ("off", "-tls1_2"), ("on", "-tls1_3"), ("off", "-tls1_3")] {
+        let conf = format!("{SERVER}SSLSessionTickets {tickets}\n");
+        site.httpd_conf(MODULES, &conf);
+        site.write("logs/error_log", "");
+        let server = site.start();
+        let kept = site.path("session").display().to_string();
+        let ask =
+            |more: [&str; 2]| session(&server, &[&["-servername", "a.test", version, "-ign_eof"][..], &more].concat());
+        assert!(ask(["-sess_out", &kept]).contains("New, TLSv1"));
+        site.httpd_conf(MODULES, &format!("{conf}# changed\n"));
+        server.signal(Signal::SIGUSR1);
+        server.log("logs/error_log", |log| log.matches("AH00489").count() == 2);
+        let second = ask(["-sess_in", &kept]);
+        assert!(second.contains("Reused, TLSv1"), "{tickets} {version}: {second}");
+        // Who resumes is not checked again: not where something else is checked now.
+        site.httpd_conf(MODULES, &format!("{conf}SSLVerifyClient optional\nSSLCACertificateFile certs/ca.pem\n"));
+        server.signal(Signal::SIGUSR1);
+        server.log("logs/error_log", |log| log.matches("AH00489").count() == 3);
+        ask(["-sess_out", &kept]);
+        assert!(ask(["-sess_in", &kept]).contains("Reused, TLSv1"));
+        site.httpd_conf(MODULES, &conf);
+        server.signal(Signal::SIGUSR1);
+        server.log("logs/error_log", |log| log.matches("AH00489").count() == 4);
+        assert!(ask(["-sess_in", &kept]).contains("New, TLSv1"));
     }
 }
