@@ -83,7 +83,8 @@ fn what_was_changed_lasts_over_reloads() {
         // It keeps nothing but with BalancerPersist.
         return;
     }
-    let ports = [Origin::replying("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na"), Origin::replying("")].map(|o| o.port);
+    let ports =
+        [Origin::replying("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na"), Origin::replying("")].map(|o| o.port);
     let [first, second] = ports.map(|port| format!("http://127.0.0.1:{port}"));
     let site = site("bm-reload", ports);
     let server = site.start();

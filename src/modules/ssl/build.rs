@@ -238,7 +238,11 @@ impl Running {
     fn of(checks: &PostConfig<'_>) -> Self {
         let mut all = Self::default();
         // In the order in which they are asked for.
-        for server in checks.previous.iter().flat_map(|before| before.servers.first().into_iter().chain(before.servers.iter().skip(1).rev())) {
+        for server in checks
+            .previous
+            .iter()
+            .flat_map(|before| before.servers.first().into_iter().chain(before.servers.iter().skip(1).rev()))
+        {
             if let Some(run) = server.get::<SslServer>().and_then(|conf| conf.run.clone()) {
                 all.0.entry(id_of(server)).or_default().push_back(run);
             }
