@@ -133,8 +133,10 @@ fn length(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
 
 /// `SUBSTITUTE`.
 pub fn start(ex: &mut Exchange, _: usize, length: Option<u64>) -> Option<Box<dyn BodyFilter>> {
-    let conf = ex.dir::<SubstituteDir>().filter(|conf| !conf.scripts.is_empty())?;
-    let (scripts, longest) = (conf.scripts.clone(), conf.longest.unwrap_or(1 << 20));
+    // Without a script it still takes the body line by line, which anybody can see at the framing.
+    let (scripts, longest) =
+        ex.dir::<SubstituteDir>().map(|conf| (conf.scripts.clone(), conf.longest)).unwrap_or_default();
+    let longest = longest.unwrap_or(1 << 20);
     if length == Some(0) {
         return None;
     }
@@ -146,6 +148,8 @@ pub fn start(ex: &mut Exchange, _: usize, length: Option<u64>) -> Option<Box<dyn
         spare: Vec::new(),
         groups: Captures::new(),
         too_long: false,
+        pieces: 0,
+        passed: Vec::new(),
         uri: ex.uri.clone(),
         live: ex.live.clone(),
         server: ex.server,
@@ -160,10 +164,16 @@ struct Replacer {
     spare: Vec<u8>,
     groups: Captures,
     too_long: bool,
+    /// Pieces of body since it last passed on what there was.
+    pieces: usize,
+    passed: Vec<usize>,
     uri: Vec<u8>,
     live: std::rc::Rc<crate::web::Live>,
     server: usize,
 }
+
+/// More pieces than this are passed on although more of the body is here.
+const PIECES_MOST: usize = 1000;
 
 impl Replacer {
     /// Replaces in one line and hands it on.
@@ -184,6 +194,15 @@ impl Replacer {
             }
         }
         pieces.iter().for_each(|piece| out.extend_from_slice(piece));
+        self.pieces += 1;
+        if self.pieces > PIECES_MOST {
+            self.pass(out.len());
+        }
+    }
+
+    fn pass(&mut self, end: usize) {
+        self.pieces = 0;
+        self.passed.push(end);
     }
 
     fn one(&mut self, script: &Script, piece: Vec<u8>, next: &mut Vec<Vec<u8>>) {
@@ -201,6 +220,7 @@ impl Replacer {
             };
             let Some((start, end)) = found else { break };
             changed = true;
+            self.pieces += 2;
             built.extend_from_slice(rest.get(..start).unwrap_or_default());
             if !script.flatten {
                 next.push(std::mem::take(&mut built));
@@ -257,6 +277,14 @@ impl BodyFilter for Replacer {
         if self.line.len() > self.longest {
             self.give_up();
         }
+        // Whole lines do not wait for the end of the body.
+        if self.pieces > 0 {
+            self.pass(out.len());
+        }
+    }
+
+    fn stretches(&mut self, ends: &mut Vec<usize>) {
+        ends.append(&mut self.passed);
     }
 
     fn flush(&mut self, _: &mut Vec<u8>) {}

@@ -70,6 +70,9 @@ async fn onward(ex: &mut Exchange, wire: &mut dyn Wire, out: &mut Vec<u8>, step:
         abort(ex, wire);
         return Err(io::ErrorKind::InvalidData.into());
     }
+    if !ex.response.stretches.is_empty() {
+        ex.response.unmeasured = true;
+    }
     if ex.response.waiting {
         if !ex.response.held.is_empty() {
             ex.response.held.extend_from_slice(out);
@@ -86,14 +89,31 @@ async fn onward(ex: &mut Exchange, wire: &mut dyn Wire, out: &mut Vec<u8>, step:
         release(ex, wire, (step == Step::End).then_some(out.len() as u64));
     }
     if ex.response.no_body || ex.response.replaced {
+        ex.response.stretches.clear();
         return Ok(());
     }
-    write(ex, wire, out).await
+    stretches(ex, wire, out).await
+}
+
+/// As [`write`], each stretch that a filter passed on by itself.
+async fn stretches(ex: &mut Exchange, wire: &mut dyn Wire, bytes: &[u8]) -> io::Result<()> {
+    let mut ends = std::mem::take(&mut ex.response.stretches);
+    let (mut done, mut from) = (Ok(()), 0);
+    for end in ends.iter().copied().chain([bytes.len()]) {
+        let stretch = bytes.get(from..end).unwrap_or_default();
+        if done.is_ok() && !stretch.is_empty() {
+            done = write(ex, wire, stretch).await;
+        }
+        from = end;
+    }
+    ends.clear();
+    ex.response.stretches = ends;
+    done
 }
 
 /// Ranges are of the body behind the filters: those of one that is all here are answered.
 fn ranged(ex: &mut Exchange, out: &mut Vec<u8>) {
-    if !ex.headers_in.contains(b"Range") || ex.response.renewed {
+    if !ex.headers_in.contains(b"Range") || ex.response.renewed || ex.response.unmeasured {
         return;
     }
     if let parts::Selection::Pieces(pieces) = parts::choose(ex, out.len() as u64) {
@@ -106,17 +126,35 @@ fn ranged(ex: &mut Exchange, out: &mut Vec<u8>) {
 fn filter(ex: &mut Exchange, bytes: &[u8], step: Step, out: &mut Vec<u8>) -> Option<usize> {
     out.clear();
     out.extend_from_slice(bytes);
-    pass(ex, 0, step, out)
+    let known = ex.response.stretches.len();
+    let waiting = pass(ex, 0, known, step, out);
+    shift(ex, known);
+    waiting
+}
+
+/// Stretches from number `known` on are behind what is held.
+fn shift(ex: &mut Exchange, known: usize) {
+    let held = ex.response.held.len();
+    ex.response.stretches.iter_mut().skip(known).for_each(|end| *end += held);
 }
 
 /// Passes what is in `out` through the filters from number `from` on; see [`filter`].
-fn pass(ex: &mut Exchange, from: usize, step: Step, out: &mut Vec<u8>) -> Option<usize> {
+fn pass(ex: &mut Exchange, from: usize, known: usize, step: Step, out: &mut Vec<u8>) -> Option<usize> {
     let mut spare = std::mem::take(&mut ex.response.filtered[1]);
     let mut waiting = None;
     for (at, filter) in ex.filters.iter_mut().enumerate().skip(from) {
         spare.clear();
-        if !out.is_empty() {
-            filter.data(out, &mut spare);
+        // What the one before passed on this one takes by itself.
+        let stretches = &mut ex.response.stretches;
+        let ends = stretches.split_off(known.min(stretches.len()));
+        let mut start = 0;
+        for end in ends.into_iter().chain([out.len()]) {
+            let stretch = out.get(start..end).unwrap_or_default();
+            start = end;
+            if !stretch.is_empty() {
+                filter.data(stretch, &mut spare);
+                filter.stretches(stretches);
+            }
         }
         match step {
             Step::Data => {}
@@ -138,12 +176,15 @@ fn pass(ex: &mut Exchange, from: usize, step: Step, out: &mut Vec<u8>) -> Option
 async fn work(ex: &mut Exchange, at: usize, step: Step, out: &mut Vec<u8>) -> Option<usize> {
     let place = ex.filters.get_mut(at)?;
     let mut filter = std::mem::replace(place, Box::new(Absent));
+    let known = ex.response.stretches.len();
     filter.work(ex, out).await;
+    filter.stretches(&mut ex.response.stretches);
     let waits = filter.waits();
     if let Some(place) = ex.filters.get_mut(at) {
         *place = filter;
     }
-    let later = pass(ex, at + 1, if waits { Step::Data } else { step }, out);
+    let later = pass(ex, at + 1, known, if waits { Step::Data } else { step }, out);
+    shift(ex, known);
     if waits { Some(at) } else { later }
 }
 
@@ -270,9 +311,14 @@ pub async fn text(ex: &mut Exchange, wire: &mut dyn Wire, bytes: &[u8]) -> io::R
         return Err(io::ErrorKind::InvalidData.into());
     }
     ex.filters.clear();
+    ex.response.unmeasured |= !ex.response.stretches.is_empty();
     ranged(ex, &mut out);
     send_head(ex, wire, Some(out.len() as u64), None);
-    data(ex, wire, &out).await?;
+    if ex.response.no_body || ex.response.replaced {
+        data(ex, wire, &out).await?;
+    } else {
+        stretches(ex, wire, &out).await?;
+    }
     finish(ex, wire).await
 }
 

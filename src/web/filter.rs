@@ -14,6 +14,9 @@ pub trait BodyFilter {
     fn flush(&mut self, out: &mut Vec<u8>);
     /// The body has ended; what there is to note of it is noted.
     fn end(&mut self, out: &mut Vec<u8>, notes: &mut Table);
+    /// Says where in what it pushed last httpd passes on before it has more: the length of such a body is not known,
+    /// and each stretch is a chunk. Positions rise; the end of what was pushed may be one.
+    fn stretches(&mut self, _: &mut Vec<usize>) {}
     /// The response cannot go on: what has come cannot be taken.
     fn failed(&self) -> bool {
         false

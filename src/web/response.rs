@@ -41,6 +41,8 @@ pub struct Response {
     pub buffers: [Vec<u8>; 2],
     /// Body behind the filters for which the head waits.
     pub held: Vec<u8>,
+    /// Where in the body behind the filters that is not written yet a stretch ends (see `BodyFilter::stretches`).
+    pub stretches: Vec<usize>,
     /// Buffers of body filters.
     pub filtered: [Vec<u8>; 2],
 }
@@ -72,6 +74,7 @@ impl Default for Response {
             fields: Table::default(),
             buffers: [Vec::new(), Vec::new()],
             held: Vec::new(),
+            stretches: Vec::new(),
             filtered: [Vec::new(), Vec::new()],
         }
     }
@@ -94,6 +97,7 @@ impl Response {
         self.waiting = false;
         self.pace = None;
         self.held.clear();
+        self.stretches.clear();
         self.fields.clear();
         self.buffers.iter_mut().for_each(Vec::clear);
     }

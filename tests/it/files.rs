@@ -17,7 +17,8 @@ const MODIFIED: u64 = 1_700_000_000;
 fn run(name: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files").join(format!("{name}.test"));
     let text = fs::read_to_string(&path).unwrap();
-    let unframed = text.contains("\nunframed scripts\n");
+    let framing =
+        Framing { unframed: text.contains("\nunframed scripts\n"), chunks: text.contains("\nshow chunks\n") };
     let (setup, exchanges) = text.split_once("\n---\n").unwrap();
     let site = Site::new(&format!("files-{name}"));
     prepare(&site, setup);
@@ -28,7 +29,7 @@ fn run(name: &str) {
     for request in exchanges.lines().filter_map(|line| line.strip_prefix("> ")) {
         // Seen when the answer does not come.
         println!("> {request}");
-        told += &format!("> {request}\n{}", answer(&server, &site, request, unframed, &mut login));
+        told += &format!("> {request}\n{}", answer(&server, &site, request, framing, &mut login));
         told += &entries(&site, &mut seen);
     }
     if std::env::var_os("BLESS").is_some() {
@@ -56,8 +57,17 @@ fn blocks(text: &str) -> Vec<String> {
     blocks
 }
 
+/// How much of the framing of bodies is compared.
+#[derive(Clone, Copy)]
+struct Framing {
+    /// Nothing of it.
+    unframed: bool,
+    /// The sizes of chunks, too.
+    chunks: bool,
+}
+
 /// `modules a b`, `file PATH TEXT` (with `\n` and `xN` behind a repeated text), `exec PATH TEXT` for scripts, `dir PATH`, `unframed scripts`
-/// (framing is not compared), then `conf` and the rest.
+/// (framing is not compared), `show chunks` (so are the sizes of chunks), then `conf` and the rest.
 fn prepare(site: &Site, setup: &str) {
     let (lines, conf) = setup.split_once("\nconf\n").unwrap();
     let mut modules: Vec<&str> = Vec::new();
@@ -65,7 +75,7 @@ fn prepare(site: &Site, setup: &str) {
         let (word, rest) = line.split_once(' ').unwrap();
         match word {
             "modules" => modules.extend(rest.split(' ')),
-            "unframed" => {}
+            "unframed" | "show" => {}
             "dir" => fs::create_dir_all(site.path(rest)).unwrap(),
             "file" | "exec" => {
                 let (path, text) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -102,7 +112,8 @@ fn age(dir: &Path) {
 }
 
 /// The answer to one request, without what differs from run to run.
-fn answer(server: &Server<'_>, site: &Site, request: &str, unframed: bool, login: &mut Login) -> String {
+fn answer(server: &Server<'_>, site: &Site, request: &str, framing: Framing, login: &mut Login) -> String {
+    let Framing { unframed, chunks } = framing;
     let mut parts = request.split(" | ");
     let line = parts.next().unwrap();
     let mut head = "Host: localhost\r\nConnection: close\r\n".to_owned();
@@ -140,6 +151,7 @@ fn answer(server: &Server<'_>, site: &Site, request: &str, unframed: bool, login
                     format!("Allow: {}", methods.join(","))
                 }
                 "Content-Length" if boundary.is_some() => "Content-Length: @".to_owned(),
+                "Transfer-Encoding" if chunks => format!("{field} {:?}", message.chunks),
                 _ => field.to_owned(),
             };
             out += &format!("{shown}\n");
@@ -214,6 +226,7 @@ scenarios! {
     expires
     headers
     include
+    include_conditions
     include_tags
     methods
     mime
@@ -223,6 +236,7 @@ scenarios! {
     rewrite_dir
     session
     speling
+    stretches
     userdir
     vhost_alias
 }

@@ -207,12 +207,12 @@ fn the_pid_file_leads_to_the_server() {
     let stopped = site.run(&["-k", "stop"]);
     assert_eq!((stopped.code, stopped.stdout.as_str()), (Some(0), ""));
     wait_for("the end", PATIENCE, || (!site.path("logs/httpd.pid").exists()).then_some(()));
-    let log = site.read("logs/error_log");
-    assert!(
-        log.contains("resuming normal operations\n") && log.contains("AH00491: caught SIGTERM, shutting down\n"),
-        "{log}"
-    );
-    assert!(log.contains("AH00094: Command line: '"), "{log}");
+    // The file goes first.
+    let log = wait_for("the last entry", PATIENCE, || {
+        let log = site.read("logs/error_log");
+        log.contains("AH00491: caught SIGTERM, shutting down\n").then_some(log)
+    });
+    assert!(log.contains("resuming normal operations\n") && log.contains("AH00094: Command line: '"), "{log}");
     site.write("logs/httpd.pid", "2147483646\n");
     assert_eq!(site.run(&["-k", "stop"]).stdout, "httpd (pid 2147483646?) not running\n");
     site.write("logs/httpd.pid", "nonsense\n");

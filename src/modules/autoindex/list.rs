@@ -102,22 +102,27 @@ impl List<'_> {
         out.extend_from_slice(format!("\">{name}</a>").as_bytes());
     }
 
+    /// They are of use to a style sheet only.
+    fn classes(&self) -> bool {
+        self.conf.style_sheet.is_some()
+    }
+
     fn blank_icon(&self) -> Option<&[u8]> {
         rules::find(&self.conf.icons, Subject::name(rules::BLANK))
     }
 
     /// Appends the head of the table; gives the row that rules it off.
     fn push_table_head(&self, out: &mut Vec<u8>) -> Vec<u8> {
-        let class: &[u8] = if self.has(option::ALT_CLASS) { b" id=\"indexlist\"" } else { b"" };
-        let head: &[u8] = if self.has(option::ALT_CLASS) { b" class=\"indexhead\"" } else { b"" };
+        let class: &[u8] = if self.classes() { b" id=\"indexlist\"" } else { b"" };
+        let head: &[u8] = if self.classes() { b" class=\"indexhead\"" } else { b"" };
         out.extend_from_slice(&[b"  <table", class, b">\n   <tr", head, b">"].concat());
         let column = |class: &str| -> Vec<u8> {
-            if self.has(option::ALT_CLASS) { format!("<th class=\"{class}\">").into_bytes() } else { b"<th>".to_vec() }
+            if self.classes() { format!("<th class=\"{class}\">").into_bytes() } else { b"<th>".to_vec() }
         };
         let mut columns = 1;
         if !self.has(option::NO_ICON) {
             columns += 1;
-            match (self.blank_icon(), self.has(option::ALT_CLASS)) {
+            match (self.blank_icon(), self.classes()) {
                 (Some(_), true) => out.extend_from_slice(b"<th class=\"indexcolicon\">"),
                 (Some(_), false) => out.extend_from_slice(b"<th valign=\"top\">"),
                 (None, _) => out.extend_from_slice(&column("indexcolicon")),
@@ -151,7 +156,7 @@ impl List<'_> {
         if self.has(option::NO_RULES) {
             return Vec::new();
         }
-        let class = if self.has(option::ALT_CLASS) { " class=\"indexbreakrow\"" } else { "" };
+        let class = if self.classes() { " class=\"indexbreakrow\"" } else { "" };
         let slash = String::from_utf8_lossy(self.xhtml());
         let rule = format!("   <tr{class}><th colspan=\"{columns}\"><hr{slash}></th></tr>\n").into_bytes();
         out.extend_from_slice(&rule);
@@ -196,14 +201,16 @@ impl List<'_> {
         (name_width, description_width): (usize, usize),
         out: &mut Vec<u8>,
     ) {
-        let classes = self.has(option::ALT_CLASS);
+        let classes = self.classes();
         let cell = |class: &str, plain: &[u8]| -> Vec<u8> {
             if classes { format!("<td class=\"{class}\">").into_bytes() } else { plain.to_vec() }
         };
         if classes {
             let alternate: &[u8] = if at & 1 == 1 { b"odd" } else { b"even" };
             out.extend_from_slice(&[b"   <tr class=\"", alternate].concat());
-            push_class(entry.alt.as_deref().unwrap_or_default(), out);
+            if self.has(option::ALT_CLASS) {
+                push_class(entry.alt.as_deref().unwrap_or_default(), out);
+            }
             out.extend_from_slice(b"\">");
         } else {
             out.extend_from_slice(b"<tr>");

@@ -1,6 +1,7 @@
 //! The page around a listing.
 
 use std::fs;
+use std::io;
 use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -45,10 +46,6 @@ impl Query {
             pattern: None,
             keep: Vec::new(),
         };
-        if conf.style_sheet.is_none() {
-            // Classes are of use to a style sheet only.
-            query.opts &= !option::ALT_CLASS;
-        }
         if query.opts & option::IGNORE_CLIENT != 0 {
             query.opts |= option::NO_SORTING;
             return query;
@@ -132,16 +129,29 @@ pub(super) async fn serve(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
     entries.sort_by(|a, b| order.compare(a, b));
 
     let mut out = Vec::with_capacity(4096);
-    let mut included = push_head(ex, conf, query.opts, &mut out).await;
-    List { conf, opts: query.opts, order, keep: query.keep }.push(&entries, &mut out);
-    included |= push_tail(ex, conf, query.opts, &mut out).await;
-    // A client that went away needs no end.
-    if out.len() <= BUFFERED && !included {
-        let _ = pipe::text(ex, wire, &out).await;
-    } else if pipe::data(ex, wire, &out).await.is_ok() {
-        let _ = pipe::finish(ex, wire).await;
+    // An included page goes out by itself, with what stands above it.
+    let mut ends = Vec::new();
+    if push_head(ex, conf, query.opts, &mut out).await {
+        ends.push(out.len());
     }
+    List { conf, opts: query.opts, order, keep: query.keep }.push(&entries, &mut out);
+    ends.extend(push_tail(ex, conf, query.opts, &mut out).await);
+    // A client that went away needs no end.
+    let _ = if out.len() <= BUFFERED && ends.is_empty() {
+        pipe::text(ex, wire, &out).await
+    } else {
+        send(ex, wire, &out, &ends).await
+    };
     Outcome::Done
+}
+
+async fn send(ex: &mut Exchange, wire: &mut dyn Wire, out: &[u8], ends: &[usize]) -> io::Result<()> {
+    let mut from = 0;
+    for end in ends.iter().copied().chain([out.len()]) {
+        pipe::data(ex, wire, out.get(from..end).unwrap_or_default()).await?;
+        from = end;
+    }
+    pipe::finish(ex, wire).await
 }
 
 fn set_fields(ex: &mut Exchange, conf: &IndexDir) {
@@ -208,22 +218,22 @@ async fn push_head(ex: &Exchange, conf: &IndexDir, opts: u32, out: &mut Vec<u8>)
     }
 }
 
-/// What stands below the listing; says whether a page was included.
-async fn push_tail(ex: &Exchange, conf: &IndexDir, opts: u32, out: &mut Vec<u8>) -> bool {
+/// What stands below the listing; says where a page that was included ends.
+async fn push_tail(ex: &Exchange, conf: &IndexDir, opts: u32, out: &mut Vec<u8>) -> Option<usize> {
     let mut ends = true;
     let included = match include(ex, &conf.readmes, None).await {
         Some(Included::Page(text)) => {
             out.extend_from_slice(&text);
             ends = opts & option::NO_PREAMBLE == 0;
-            true
+            Some(out.len())
         }
         Some(Included::Plain(text)) => {
             push_plain(&text, out);
-            false
+            None
         }
         None => {
             pipe::push_signature(ex, b"", out);
-            false
+            None
         }
     };
     if ends {

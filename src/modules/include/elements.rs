@@ -101,35 +101,45 @@ fn complain(ex: &Exchange, text: &str) {
 pub(super) fn condition(includes: &mut Includes, ex: &mut Exchange, element: &Element, out: &mut Vec<u8>) -> bool {
     match element.name.as_slice() {
         b"if" => {
-            let truth = truth(includes, ex, element, out, includes.printing);
-            if !includes.printing {
+            let counts = includes.printing;
+            let text = condition_of(includes, ex, element, counts, &IF, out);
+            if !counts {
                 includes.depth += 1;
                 return true;
             }
-            includes.depth = 0;
+            (includes.depth, includes.untold) = (0, false);
+            let truth = text.and_then(|text| truth(includes, ex, text, out));
             branch(includes, truth);
         }
         b"elif" => {
-            if includes.depth == 0 && includes.taken {
-                includes.printing = false;
-            } else {
-                let truth = truth(includes, ex, element, out, includes.depth == 0);
-                if includes.depth == 0 {
-                    branch(includes, truth);
-                }
+            let counts = includes.depth == 0;
+            let text = condition_of(includes, ex, element, counts, &ELIF, out);
+            if !counts {
+                return true;
             }
+            if text.is_some() && includes.taken {
+                includes.printing = false;
+                return true;
+            }
+            let truth = text.and_then(|text| truth(includes, ex, text, out));
+            branch(includes, truth);
         }
         b"else" => {
-            if includes.depth == 0 {
+            let bare = is_alone(includes, ex, element, "AH01360: else");
+            if !bare && includes.depth == 0 {
+                includes.fail(out);
+            }
+            if bare && includes.depth == 0 && !includes.untold {
                 includes.printing = !includes.taken;
                 includes.taken = true;
             }
         }
         b"endif" => {
-            if includes.depth == 0 {
-                (includes.printing, includes.taken) = (true, true);
-            } else {
+            let bare = is_alone(includes, ex, element, "AH01361: endif");
+            if includes.depth > 0 {
                 includes.depth -= 1;
+            } else if bare {
+                (includes.printing, includes.taken, includes.untold) = (true, true, false);
             }
         }
         _ => return false,
@@ -137,35 +147,81 @@ pub(super) fn condition(includes: &mut Includes, ex: &mut Exchange, element: &El
     true
 }
 
-/// Goes into a branch, or past it; past all of them when its condition cannot be told.
+/// Goes into a branch, or past it. Where a condition cannot be told, `else` is not for the others any more.
 fn branch(includes: &mut Includes, truth: Option<bool>) {
-    match truth {
-        Some(truth) => (includes.printing, includes.taken) = (truth, truth),
-        None => (includes.printing, includes.taken) = (false, true),
-    }
+    let shown = truth.unwrap_or(false);
+    (includes.printing, includes.taken) = (shown, shown);
+    includes.untold |= truth.is_none();
 }
 
-/// Evaluates the condition of an element if it `counts`.
-fn truth(includes: &Includes, ex: &mut Exchange, element: &Element, out: &mut Vec<u8>, counts: bool) -> Option<bool> {
-    let name = latin1(&element.name);
-    let [(key, Some(text))] = element.pairs.as_slice() else {
-        let number = if name == "if" { "AH01353" } else { "AH01356" };
-        let (level, file) = (if includes.printing { Level::Error } else { Level::Warn }, Bytes(&ex.filename));
-        logs::error!(ex, level, "include", "{}: missing expr argument for {} element in {}", number, name, file);
-        if counts {
+/// Entries about what is wrong with the arguments of a condition.
+struct Wrong {
+    several: &'static str,
+    none: &'static str,
+    unknown: &'static str,
+    valueless: &'static str,
+}
+
+const IF: Wrong = Wrong {
+    several: "AH01352: too many arguments for if element in",
+    none: "AH01353: missing expr argument for if element in",
+    unknown: "AH01354",
+    valueless: "AH01355: missing expr value for if element in",
+};
+
+/// httpd speaks of `if` here as well.
+const ELIF: Wrong = Wrong {
+    several: "AH01356: too many arguments for if element in",
+    none: "AH01357: missing expr argument for if element in",
+    unknown: "AH01358",
+    valueless: "AH01359: missing expr in elif statement:",
+};
+
+/// The text of the condition of an element. What is wrong with it is shown if the element `counts`, and said anyway.
+fn condition_of<'a>(
+    includes: &Includes,
+    ex: &Exchange,
+    element: &'a Element,
+    counts: bool,
+    wrong: &Wrong,
+    out: &mut Vec<u8>,
+) -> Option<&'a [u8]> {
+    let why = match element.pairs.as_slice() {
+        [_] if !counts => return None,
+        [(key, _)] if key != b"expr" => {
+            complain(ex, &format!("{}: unknown parameter \"{}\" to tag if in", wrong.unknown, latin1(key)));
             includes.fail(out);
+            return None;
         }
-        return None;
+        [(_, Some(text))] => return Some(text),
+        [_] => wrong.valueless,
+        [] => wrong.none,
+        _ => wrong.several,
     };
-    if !counts {
-        return None;
-    }
-    if key != b"expr" {
-        let number = if name == "if" { "AH01354" } else { "AH01357" };
-        complain(ex, &format!("{number}: unknown parameter \"{}\" to tag {name} in", latin1(key)));
+    complain_if(ex, counts, why);
+    if counts {
         includes.fail(out);
-        return None;
     }
+    None
+}
+
+/// An entry that is an error if what it is about `counts`.
+fn complain_if(ex: &Exchange, counts: bool, text: &str) {
+    let level = if counts { Level::Error } else { Level::Warn };
+    logs::error!(ex, level, "include", "{} {}", text, Bytes(&ex.filename));
+}
+
+/// Whether an element has no arguments, as it should.
+fn is_alone(includes: &Includes, ex: &Exchange, element: &Element, which: &str) -> bool {
+    let alone = element.pairs.is_empty();
+    if !alone {
+        complain_if(ex, includes.depth == 0, &format!("{which} directive does not take tags in"));
+    }
+    alone
+}
+
+/// Evaluates a condition.
+fn truth(includes: &Includes, ex: &mut Exchange, text: &[u8], out: &mut Vec<u8>) -> Option<bool> {
     let ssl = ex.conn.secure;
     let failed = match Expr::parse(text, Options { ssl, document: true, ..Options::default() }) {
         Ok(expr) => match expr.eval(ex, &mut Scratch::default()) {

@@ -39,6 +39,8 @@ pub(super) struct Includes {
     pub(super) printing: bool,
     /// A branch of the innermost `if` was taken.
     pub(super) taken: bool,
+    /// A condition of the innermost `if` could not be told.
+    pub(super) untold: bool,
     /// Depth of `if` in text that is not shown.
     pub(super) depth: usize,
     /// What comes from elsewhere at the moment.
@@ -49,6 +51,8 @@ pub(super) struct Includes {
     pending: Vec<u8>,
     ended: bool,
     begun: bool,
+    /// Where in what was pushed something was passed on.
+    passed: Vec<usize>,
 }
 
 const ERROR: &[u8] = b"[an error occurred while processing this directive]";
@@ -75,6 +79,7 @@ impl Includes {
             no_exec,
             printing: true,
             taken: true,
+            untold: false,
             depth: 0,
             part: None,
             start: tag(|tags| &tags.start, b"<!--#"),
@@ -82,6 +87,7 @@ impl Includes {
             pending: Vec::new(),
             ended: false,
             begun: false,
+            passed: Vec::new(),
         }
     }
 
@@ -141,10 +147,19 @@ impl Includes {
         out.extend_from_slice(&self.error);
     }
 
+    /// What is there is passed on before an element, and what an element includes behind it.
+    fn pass(&mut self, out: &[u8]) {
+        // Even at its very start: more of it may be held back from earlier.
+        if self.passed.last() != Some(&out.len()) {
+            self.passed.push(out.len());
+        }
+    }
+
     /// Goes on with what comes from elsewhere.
     async fn go_on(&mut self, ex: &mut Exchange, out: &mut Vec<u8>) {
         let Some(mut source) = self.part.take() else { return };
         if source.take(ex, out).await {
+            self.pass(out);
             source.end(self, ex, out).await;
         } else {
             self.part = Some(source);
@@ -168,6 +183,7 @@ impl Includes {
                 Piece::More => break,
                 Piece::Open(length) => {
                     at += length;
+                    self.pass(out);
                     let text = "AH01372: SSI directive was not properly finished at the end of parsed document";
                     logs::error!(ex, Level::Error, "include", "{} {}", text, Bytes(&ex.filename));
                     if self.printing {
@@ -182,8 +198,7 @@ impl Includes {
                 }
                 Piece::Element(element, length) => {
                     at += length;
-                    // What is put together is passed on in pieces, as long as it may become.
-                    ex.response.unmeasured = true;
+                    self.pass(out);
                     self.element(ex, element, out).await;
                 }
             }
@@ -219,6 +234,10 @@ impl BodyFilter for Includes {
     }
 
     fn flush(&mut self, _: &mut Vec<u8>) {}
+
+    fn stretches(&mut self, ends: &mut Vec<usize>) {
+        ends.append(&mut self.passed);
+    }
 
     fn end(&mut self, _: &mut Vec<u8>, _: &mut Table) {
         self.ended = true;

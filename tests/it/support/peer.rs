@@ -21,6 +21,8 @@ pub struct Message {
     pub body: Vec<u8>,
     /// Of a response; 0 for a request.
     pub status: u16,
+    /// Sizes of the chunks that the body came in, but for the last.
+    pub chunks: Vec<usize>,
 }
 
 impl Peer {
@@ -98,9 +100,9 @@ impl Peer {
         let text = String::from_utf8_lossy(&head).into_owned();
         let status = text.split(' ').nth(1).and_then(|s| s.get(..3)?.parse().ok());
         let status = status.unwrap_or_else(|| panic!("not a status line: {text:?}"));
-        let mut message = Message { head, body: Vec::new(), status };
+        let mut message = Message { head, status, ..Message::default() };
         if method != "HEAD" && status >= 200 && status != 204 && status != 304 {
-            message.body = self.body(&message, true);
+            message.body = self.body(&mut message, true);
         }
         message
     }
@@ -114,11 +116,11 @@ impl Peer {
         }
         let head = self.read_until("\r\n\r\n");
         let mut message = Message { head, ..Message::default() };
-        message.body = self.body(&message, false);
+        message.body = self.body(&mut message, false);
         Some(message)
     }
 
-    fn body(&mut self, message: &Message, to_close: bool) -> Vec<u8> {
+    fn body(&mut self, message: &mut Message, to_close: bool) -> Vec<u8> {
         if message.header("transfer-encoding").is_some_and(|v| v.to_ascii_lowercase().ends_with("chunked")) {
             let mut body = Vec::new();
             loop {
@@ -130,6 +132,7 @@ impl Peer {
                     while self.read_until("\r\n") != b"\r\n" {}
                     return body;
                 }
+                message.chunks.push(size);
                 body.extend_from_slice(&self.read_exactly(size));
                 assert_eq!(self.read_exactly(2), b"\r\n", "after a chunk");
             }
