@@ -17,8 +17,7 @@ const MODIFIED: u64 = 1_700_000_000;
 fn run(name: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files").join(format!("{name}.test"));
     let text = fs::read_to_string(&path).unwrap();
-    let framing =
-        Framing { unframed: text.contains("\nunframed scripts\n"), chunks: text.contains("\nshow chunks\n") };
+    let framing = Framing { unframed: text.contains("\nunframed scripts\n"), chunks: text.contains("\nshow chunks\n") };
     let (setup, exchanges) = text.split_once("\n---\n").unwrap();
     let site = Site::new(&format!("files-{name}"));
     prepare(&site, setup);
