@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use super::core::CoreProcess;
 use super::generation::{Globals, Matcher, Position, SectionKind, Server, VhostAddr, Warning};
 use super::slots::{Conf, Slots};
+use crate::base::pattern::{Flags, Pattern, PatternError};
 use crate::expr::{self, Expr, Template};
 
 /// Bytes as text for messages: those above 127 become U+0080..U+00FF.
@@ -282,6 +284,7 @@ impl Cmd<'_> {
             health: self.directive.name == "ProxyHCExpr",
             by_length: self.directive.name == "SSLRequire",
             document: false,
+            flags: self.regex_flags(),
         }
     }
 
@@ -331,6 +334,16 @@ impl Cmd<'_> {
     pub fn not_in_dir_context(&self) -> Result<(), String> {
         use SectionKind::{Directory, Else, ElseIf, Files, If, Limit, Location};
         self.forbid(&[Limit, Directory, Location, Files, If, ElseIf, Else])
+    }
+
+    /// Compiles a pattern with the process's defaults (`RegexDefaultOptions`, as far as it was read).
+    pub fn pattern(&self, text: &[u8], icase: bool) -> Result<Pattern, PatternError> {
+        let defaults = self.regex_flags();
+        Pattern::new(text, Flags { icase: icase || defaults.icase, ..defaults })
+    }
+
+    fn regex_flags(&self) -> Flags {
+        self.globals.conf.get::<CoreProcess>().map(|core| core.regex_flags).unwrap_or_default()
     }
 
     /// A path relative to ServerRoot made absolute.

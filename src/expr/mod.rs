@@ -23,6 +23,8 @@ pub struct Options {
     pub by_length: bool,
     /// In a document that is filled in: its variables are `v(..)`, and files are not told of.
     pub document: bool,
+    /// What patterns are compiled with besides their own flags.
+    pub flags: crate::base::pattern::Flags,
 }
 
 /// Why an expression cannot be read, in httpd's words; the directive puts its own in front

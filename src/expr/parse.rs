@@ -293,7 +293,8 @@ impl<'t> Parser<'t> {
             return Err(self.unexpected("T_REGEX or T_REGEX_I"));
         }
         let Token::Regex(text, icase) = self.next()? else { return Err(Stop(None)) };
-        match Pattern::new(&text, Flags { icase, ..Flags::default() }) {
+        let defaults = self.options.flags;
+        match Pattern::new(&text, Flags { icase: icase || defaults.icase, ..defaults }) {
             Ok(pattern) => Ok(Cond::Match { word, pattern, wanted }),
             Err(_) => Err(Stop(Some(b"Failed to compile regular expression".to_vec()))),
         }

@@ -10,7 +10,6 @@ use crate::config::{
 };
 use crate::expr::Template;
 use crate::logs::{self, Bytes, Level};
-use crate::modules::core::conf::CoreProcess;
 use crate::modules::core::files::server_root_relative;
 use crate::modules::rows::nothing;
 use crate::modules::slot;
@@ -179,8 +178,7 @@ fn add_alias_match(cmd: &mut Cmd<'_>, args: &Args<'_>, script: bool) -> Done {
 }
 
 fn pattern(cmd: &Cmd<'_>, text: &[u8]) -> Result<Pattern, String> {
-    let flags = cmd.globals.conf.get::<CoreProcess>().map(|core| core.regex_flags).unwrap_or_default();
-    Pattern::new(text, flags).map_err(|_| "Regular expression could not be compiled.".to_owned())
+    cmd.pattern(text, false).map_err(|_| "Regular expression could not be compiled.".to_owned())
 }
 
 fn push_alias(cmd: &mut Cmd<'_>, fake: Fake, written: &[u8], real: &[u8], script: bool) {

@@ -1,11 +1,13 @@
 //! `mod_authz_host.c`: `Require ip`, `host`, `forward-dns`, `local`.
 
-use std::net::{IpAddr, ToSocketAddrs as _};
+use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::base::addr::{IpSet, Subnet, SubnetError};
 use crate::config::{Cmd, Directive, ModuleRow, Slots, latin1};
 use crate::logs::{self, Level};
+use crate::modules::core::names::{addresses, look_up};
 use crate::modules::rows::nothing;
 use crate::pipe::Module;
 use crate::pipe::authz::{Need, Text, Verdict, words};
@@ -76,47 +78,34 @@ pub fn local(_: &Cmd<'_>, _: &[u8]) -> Result<Arc<dyn Need>, String> {
     Ok(Arc::new(Local))
 }
 
-/// What was looked up for one request.
+/// Addresses that were looked up for one request, by name.
 #[derive(Default)]
-struct Names {
-    /// The client's name, confirmed by looking it up again; none: not asked for yet, inner none: it has none.
-    client: Option<Option<String>>,
-    /// Addresses of names.
-    addresses: Vec<(String, Vec<IpAddr>)>,
-}
+struct Addresses(Vec<(String, Vec<IpAddr>)>);
 
 /// The longest name the domain name system knows.
 const NAME_MAX: usize = 255;
 
-/// Looks up the client's own name (twice, so that whoever owns the address cannot claim any name) and the addresses
-/// of `names`, off the thread that serves requests.
+/// Looks up the client's own name and the addresses of `names`, off the thread that serves requests.
 pub async fn resolve(ex: &mut Exchange, own: bool, names: Vec<String>) {
-    let names: Vec<_> = names.into_iter().filter(|name| name.len() <= NAME_MAX).collect();
-    let address = client(ex).filter(|_| own && ex.ext.get::<Names>().is_none_or(|names| names.client.is_none()));
-    let looked_up = tokio::task::spawn_blocking(move || {
-        let own = address.map(|address| {
-            let name = dns_lookup::lookup_addr(&address).ok().filter(|name| name.parse::<IpAddr>().is_err())?;
-            let confirmed = addresses(&name).iter().any(|found| found.to_canonical() == address.to_canonical());
-            confirmed.then(|| name.to_ascii_lowercase())
-        });
-        let found: Vec<_> = names.into_iter().map(|name| (addresses(&name), name)).collect();
-        (own, found)
-    });
-    let Ok((own, found)) = looked_up.await else { return };
-    let names = ex.ext.get_mut::<Names>();
-    if own.is_some() {
-        names.client = own;
+    if own {
+        look_up(ex, true).await;
     }
-    names.addresses.extend(found.into_iter().map(|(addresses, name)| (name, addresses)));
-}
-
-fn addresses(name: &str) -> Vec<IpAddr> {
-    (name, 0u16).to_socket_addrs().into_iter().flatten().map(|address| address.ip()).collect()
+    let names: Vec<_> = names.into_iter().filter(|name| name.len() <= NAME_MAX).collect();
+    if names.is_empty() {
+        return;
+    }
+    let looked_up = tokio::task::spawn_blocking(move || {
+        let found = names.into_iter().map(|name| (addresses(&name), name));
+        found.map(|(addresses, name)| (name, addresses)).collect::<Vec<_>>()
+    });
+    if let Ok(found) = looked_up.await {
+        ex.ext.get_mut::<Addresses>().0.extend(found);
+    }
 }
 
 /// The client's confirmed name, once [`resolve`] has asked for it.
-pub fn client_name(ex: &Exchange) -> Option<&str> {
-    ex.ext.get::<Names>()?.client.as_ref()?.as_deref()
+pub fn client_name(ex: &Exchange) -> Option<Rc<[u8]>> {
+    ex.client_host()?.name().filter(|_| ex.client_host().is_some_and(|host| host.confirmed() == Some(true)))
 }
 
 /// Whether `domain` is `what` or a parent of it.
@@ -143,7 +132,7 @@ impl Need for Host {
             );
             return Verdict::Denied;
         };
-        granted(self.0.words(ex).iter().any(|domain| in_domain(domain, name.as_bytes())))
+        granted(self.0.words(ex).iter().any(|domain| in_domain(domain, &name)))
     }
 
     fn looks_up(&self) -> bool {
@@ -161,9 +150,9 @@ struct ForwardDns(Text);
 impl Need for ForwardDns {
     fn check(&self, ex: &Exchange, _: &Slots) -> Verdict {
         let Some(address) = client(ex) else { return Verdict::Denied };
-        let Some(names) = ex.ext.get::<Names>() else { return Verdict::Denied };
+        let Some(looked_up) = ex.ext.get::<Addresses>() else { return Verdict::Denied };
         granted(self.names(ex).iter().any(|wanted| {
-            let found = names.addresses.iter().find(|(name, _)| name == wanted);
+            let found = looked_up.0.iter().find(|(name, _)| name == wanted);
             found.is_some_and(|(_, all)| all.iter().any(|one| one.to_canonical() == address.to_canonical()))
         }))
     }

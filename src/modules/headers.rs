@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::base::pattern::{Captures, Flags, Pattern, substitute};
+use crate::base::pattern::{Captures, Pattern, substitute};
 use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Server, Shape, Slots, get_word, latin1, row};
 use crate::expr::{Expr, Scratch, Template};
 use crate::logs::{self, Level};
@@ -194,7 +194,7 @@ fn change(cmd: &mut Cmd<'_>, text: &[u8], response: bool) -> Result<Arc<Change>,
             if action == b"unset" {
                 Action::Unset
             } else if response {
-                let pattern = Pattern::new(&name, Flags::default());
+                let pattern = cmd.pattern(&name, false);
                 Action::Echo(pattern.map_err(|_| "Header echo regex could not be compiled".to_owned())?)
             } else {
                 return Err("Header echo only valid on Header directives".to_owned());
@@ -206,8 +206,8 @@ fn change(cmd: &mut Cmd<'_>, text: &[u8], response: bool) -> Result<Arc<Change>,
             let (Some(pattern), Some(with)) = (value, with) else {
                 return Err("Header edit requires a match and a substitution".to_owned());
             };
-            let flags = cmd.globals.conf.get::<crate::config::core::CoreProcess>().map(|core| core.regex_flags);
-            let pattern = Pattern::new(&pattern, flags.unwrap_or_default())
+            let pattern = cmd
+                .pattern(&pattern, false)
                 .map_err(|_| "Header edit regex could not be compiled".to_owned())?;
             Action::Edit { pattern, with: read_value(cmd, &with)?, all: action == b"edit*" }
         }
@@ -548,7 +548,7 @@ mod tests {
     use super::*;
 
     fn edited(pattern: &str, with: &str, all: bool, now: &str) -> String {
-        let pattern = Pattern::new(pattern.as_bytes(), Flags::default()).unwrap();
+        let pattern = Pattern::new(pattern.as_bytes(), crate::base::pattern::Flags::default()).unwrap();
         let mut out = Vec::new();
         edit(&pattern, with.as_bytes(), all, now.as_bytes(), &mut Captures::new(), &mut out);
         String::from_utf8(out).unwrap()

@@ -3,8 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use crate::base::pattern::{Captures, Flags, Pattern, has_reference, substitute, substitute_with};
-use crate::config::core::CoreProcess;
+use crate::base::pattern::{Captures, Pattern, has_reference, substitute, substitute_with};
 use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Place, Places, SectionKind, Shape, get_word, latin1, row};
 use crate::expr::{Expr, Scratch};
 use crate::logs::{self, Bytes, Level};
@@ -63,6 +62,7 @@ struct Rule {
 #[derive(Debug)]
 enum Subject {
     RemoteAddr,
+    RemoteHost,
     ServerAddr,
     RequestUri,
     RequestMethod,
@@ -164,15 +164,13 @@ fn add_rule(cmd: &mut Cmd<'_>, name: Vec<u8>, args: &[u8]) -> Result<(), String>
     if regex.is_empty() {
         return Err(format!("Missing regular expression for {directive}"));
     }
-    let base = cmd.globals.conf.get::<CoreProcess>().map(|core| core.regex_flags).unwrap_or_default();
-    let flags = Flags { icase: icase || base.icase, ..base };
     let test = match plain(&regex) {
         Some(text) => Test::Contains { text, icase },
         None => {
-            Test::Matches(Pattern::new(&regex, flags).map_err(|_| format!("{directive} regex could not be compiled."))?)
+            Test::Matches(cmd.pattern(&regex, icase).map_err(|_| format!("{directive} regex could not be compiled."))?)
         }
     };
-    let subject = subject(&name, flags).map_err(|()| format!("{directive}Header name regex could not be compiled."))?;
+    let subject = subject(cmd, &name, icase).map_err(|()| format!("{directive}Header name regex could not be compiled."))?;
     let changes = changes(cmd, rest)?;
     push(cmd, Rule { name, subject, test, changes });
     Ok(())
@@ -189,15 +187,16 @@ fn push(cmd: &mut Cmd<'_>, rule: Rule) {
     }
 }
 
-fn subject(name: &[u8], flags: Flags) -> Result<Subject, ()> {
+fn subject(cmd: &Cmd<'_>, name: &[u8], icase: bool) -> Result<Subject, ()> {
     Ok(match name.to_ascii_lowercase().as_slice() {
-        b"remote_addr" | b"remote_host" => Subject::RemoteAddr,
+        b"remote_addr" => Subject::RemoteAddr,
+        b"remote_host" => Subject::RemoteHost,
         b"server_addr" => Subject::ServerAddr,
         b"request_uri" => Subject::RequestUri,
         b"request_method" => Subject::RequestMethod,
         b"request_protocol" => Subject::RequestProtocol,
         plain if plain.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) => Subject::Named,
-        _ => Subject::Matching(Pattern::new(name, flags).map_err(|_| ())?),
+        _ => Subject::Matching(cmd.pattern(name, icase).map_err(|_| ())?),
     })
 }
 
@@ -292,6 +291,10 @@ impl Rule {
     fn push_subject(&self, ex: &Exchange, out: &mut Vec<u8>) {
         let value: &[u8] = match &self.subject {
             Subject::RemoteAddr => &ex.client_ip,
+            Subject::RemoteHost => match ex.client_name() {
+                Some(name) => return out.extend_from_slice(&name),
+                None => &ex.client_ip,
+            },
             Subject::ServerAddr => &ex.conn.local_ip,
             Subject::RequestUri => &ex.uri,
             Subject::RequestMethod => &ex.method,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::base::pattern::{Captures, Flags, Pattern, substitute as expand};
+use crate::base::pattern::{Captures, Pattern, substitute as expand};
 use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Shape, row};
 use crate::logs::{self, Bytes, Level};
 use crate::modules::rows::nothing;
@@ -83,11 +83,11 @@ fn substitute(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     if flags.iter().any(|flag| !b"infq".contains(flag)) {
         return Err("Bad Substitute flag, only s///[infq] are supported".to_owned());
     }
-    let options = Flags { icase: flags.contains(&b'i'), ..Flags::default() };
+    let icase = flags.contains(&b'i');
     let what = match flags.contains(&b'n') {
-        true if flags.contains(&b'i') => Pattern::new(&quoted(pattern), options).map(What::Pattern),
+        true if icase => cmd.pattern(&quoted(pattern), true).map(What::Pattern),
         true => Ok(What::Literal(pattern.to_vec())),
-        false => Pattern::new(pattern, options).map(What::Pattern),
+        false => cmd.pattern(pattern, icase).map(What::Pattern),
     };
     let what = what.map_err(|_| "Substitute could not compile regex".to_owned())?;
     let mut replacement = replacement.to_vec();

@@ -64,6 +64,9 @@ fn add_server(ex: &Exchange, vars: &mut Table) {
 
 fn add_client(ex: &Exchange, vars: &mut Table) {
     let mut text = Vec::new();
+    if let Some(name) = ex.client_name() {
+        vars.add(b"REMOTE_HOST", &name);
+    }
     vars.add(b"REMOTE_ADDR", &ex.client_ip);
     let root = names::document_root(ex);
     vars.add(b"DOCUMENT_ROOT", root);
@@ -76,6 +79,9 @@ fn add_client(ex: &Exchange, vars: &mut Table) {
     vars.add(b"SCRIPT_FILENAME", &ex.filename);
     push_decimal(&mut text, u64::from(ex.client_port));
     vars.add(b"REMOTE_PORT", &text);
+    if let Some(name) = ex.conn.ident.get() {
+        vars.add(b"REMOTE_IDENT", name);
+    }
     match (&ex.user, ex.original.as_ref()) {
         (Some(user), _) => vars.add(b"REMOTE_USER", user),
         (None, Some(original)) => {

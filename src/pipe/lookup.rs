@@ -138,6 +138,7 @@ fn empty(ex: &Exchange) -> Exchange {
     sub.host_port = ex.host_port;
     sub.client_ip.clone_from(&ex.client_ip);
     sub.client_port = ex.client_port;
+    sub.own_host.clone_from(&ex.own_host);
     sub.started = ex.started;
     sub.started_micros = ex.started_micros;
     sub.headers_in.clone_from(&ex.headers_in);

@@ -135,8 +135,14 @@ impl Vars for Exchange {
             }
             Var::PathInfo => &self.path_info,
             Var::QueryString => self.args.as_deref().unwrap_or_default(),
-            Var::RemoteAddr | Var::RemoteHost => &self.client_ip,
-            Var::RemoteIdent => b"",
+            Var::RemoteAddr => &self.client_ip,
+            Var::RemoteHost => {
+                return match self.client_name() {
+                    Some(name) => out.extend_from_slice(&name),
+                    None => out.extend_from_slice(&self.client_ip),
+                };
+            }
+            Var::RemoteIdent => self.conn.ident.get().map_or(b"", |name| name),
             Var::RemotePort => return push_u64(out, u64::from(self.conn.peer.port())),
             Var::RemoteUser => self.user.as_deref().unwrap_or_default(),
             Var::RequestFilename => &self.filename,

@@ -8,6 +8,7 @@ use std::time::Instant;
 use smallvec::SmallVec;
 
 use super::chain::Chain;
+use super::client_host::ClientHost;
 use super::filter::{BodyFilter, Planned};
 use super::live::{Conn, Live, LogId};
 use super::response::Response;
@@ -139,6 +140,8 @@ pub struct Exchange {
     pub client_ip: Vec<u8>,
     /// The client's port.
     pub client_port: u16,
+    /// The name behind the client's address where that is not the peer's; see [`Exchange::client_host`].
+    pub own_host: Option<Rc<ClientHost>>,
 
     /// The request before the first internal redirect.
     pub original: Option<Box<Snapshot>>,
@@ -311,6 +314,7 @@ impl Exchange {
             first_byte: None,
             client_ip: Vec::new(),
             client_port: 0,
+            own_host: None,
             original: None,
             internal_redirect: Vec::new(),
             redirects: 0,
@@ -381,6 +385,7 @@ impl Exchange {
         self.log_id.take();
         self.unique_id = None;
         self.first_byte = None;
+        self.own_host = None;
         self.original = None;
         self.redirects = 0;
         self.sub_depth = 0;
@@ -389,6 +394,26 @@ impl Exchange {
         self.satisfy_any = false;
         self.response.reset();
         self.ext.clear();
+    }
+
+    /// Whether the client is whoever is at the other end of the connection.
+    fn is_peer(&self) -> bool {
+        self.client_ip.is_empty() || *self.client_ip == *self.conn.peer_ip
+    }
+
+    /// Where the name behind the client's address is kept, as far as it was looked up.
+    pub fn client_host(&self) -> Option<&Rc<ClientHost>> {
+        if self.is_peer() { Some(&self.conn.host) } else { self.own_host.as_ref() }
+    }
+
+    /// The same, made when it is not there.
+    pub fn client_host_mut(&mut self) -> Rc<ClientHost> {
+        if self.is_peer() { self.conn.host.clone() } else { self.own_host.get_or_insert_default().clone() }
+    }
+
+    /// The client's name, if it was looked up and there is one.
+    pub fn client_name(&self) -> Option<Rc<[u8]>> {
+        self.client_host()?.name()
     }
 
     /// Asks for a filter, behind those of its rank.

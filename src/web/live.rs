@@ -7,6 +7,7 @@ use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::client_host::ClientHost;
 use crate::config::Generation;
 
 /// A place where complete lines go (a log); shared by all threads.
@@ -132,6 +133,10 @@ pub struct Conn {
     pub local_ip: Box<[u8]>,
     /// The client that a PROXY header names: its IP as text, and its port.
     pub forwarded: OnceCell<(Box<[u8]>, u16)>,
+    /// The name behind the peer's address; all streams of a connection share it.
+    pub host: Rc<ClientHost>,
+    /// The user that the peer's machine says the connection belongs to (RFC 1413), once it was asked.
+    pub ident: Rc<OnceCell<Box<[u8]>>>,
     /// Index of the default server for this connection's address.
     pub default_server: Cell<usize>,
     /// Serial of the generation that index belongs to.
@@ -161,6 +166,8 @@ impl Conn {
             peer_ip: text(peer),
             local_ip: text(local),
             forwarded: OnceCell::new(),
+            host: Rc::default(),
+            ident: Rc::default(),
             default_server: Cell::new(generation.select.default_server(local)),
             generation: Cell::new(generation.serial),
             keepalives: Cell::new(0),
@@ -181,6 +188,8 @@ impl Conn {
             peer_ip: self.peer_ip.clone(),
             local_ip: self.local_ip.clone(),
             forwarded: self.forwarded.clone(),
+            host: self.host.clone(),
+            ident: self.ident.clone(),
             default_server: self.default_server.clone(),
             generation: self.generation.clone(),
             keepalives: Cell::new(0),

@@ -4,6 +4,7 @@
 //! request sees of its client connection, whatever protocol that speaks.
 
 mod chain;
+mod client_host;
 mod exchange;
 mod filter;
 mod live;
@@ -15,6 +16,7 @@ pub mod testing;
 mod wire;
 
 pub use chain::Chain;
+pub use client_host::ClientHost;
 pub use exchange::{Exchange, Ext, Handler, Matched, ProxyKind, Snapshot};
 pub(crate) use filter::Absent;
 pub use filter::{BodyFilter, Planned, Start};

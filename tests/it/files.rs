@@ -221,6 +221,7 @@ scenarios! {
     cgi
     cgi_direct
     conditions
+    content_digest
     dir
     expires
     headers
@@ -231,6 +232,7 @@ scenarios! {
     mime
     negotiation
     redirect
+    regex_options
     rewrite
     rewrite_dir
     session

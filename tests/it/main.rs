@@ -13,6 +13,7 @@ mod accesslog;
 mod ajp;
 mod anonymous;
 mod auth;
+mod clients;
 mod cluster;
 mod conf;
 mod config;

@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use md5::Md5;
 use sha1::Sha1;
 
+use super::names::HOOKS as NAMES;
 use super::conf::{AcceptPathInfo, CoreDir, CoreProcess, Handler, etag};
 use crate::base::clock::push_http_date;
 use crate::codec::http1::head::is_known_method;
@@ -28,6 +29,9 @@ pub(crate) const DIRECTORY: &[u8] = b"httpd/unix-directory";
 
 /// The hooks.
 pub(super) const HOOKS: &[Hook] = &[
+    NAMES[0],
+    NAMES[1],
+    NAMES[2],
     Hook {
         phase: Phase::InsertFilter,
         order: 0,
@@ -251,12 +255,12 @@ async fn send(ex: &mut Exchange, wire: &mut dyn Wire, file: &File, info: &Metada
     let (tags, digest, limits) = {
         let default = CoreDir::default();
         let dir = ex.dir::<CoreDir>().unwrap_or(&default);
-        (dir.etag.effective(), dir.content_digest == Some(true), range_limits(ex))
+        (dir.etag.effective(), dir.content_digest == Some(true) && !is_rewritten(ex), range_limits(ex))
     };
     let length = info.len();
     set_last_modified(ex, info);
     if tags & etag::NONE == 0 {
-        match if tags & etag::DIGEST == 0 { Ok(etag_of(info, tags, ex.started_micros)) } else { sha1_tag(file) } {
+        match if tags & etag::DIGEST == 0 { Ok(etag_of(info, tags, ex.started_micros)) } else { sha1_tag(file).await } {
             Ok(tag) => {
                 let tag = joined_tag(ex, tag);
                 ex.headers_out.set(b"ETag", &tag);
@@ -268,7 +272,7 @@ async fn send(ex: &mut Exchange, wire: &mut dyn Wire, file: &File, info: &Metada
     ex.headers_out.set(b"Accept-Ranges", accepts);
     set_length(ex, length);
     if digest {
-        match digest_of::<Md5>(file) {
+        match digest_of::<Md5>(file).await {
             Ok(sum) => ex.headers_out.set(b"Content-MD5", STANDARD.encode(sum).as_bytes()),
             Err(error) => return unreadable(ex, &error),
         }
@@ -314,6 +318,14 @@ async fn send(ex: &mut Exchange, wire: &mut dyn Wire, file: &File, info: &Metada
         }
     }
     done(pipe::finish(ex, wire).await)
+}
+
+/// Filters of this rank and below make another body; those above only code the one that was chosen.
+const RESOURCE: i16 = 10;
+
+/// Whether what is sent is made from the file and not the file.
+fn is_rewritten(ex: &Exchange) -> bool {
+    ex.planned.first().is_some_and(|filter| filter.rank <= RESOURCE)
 }
 
 fn sets_filters(_: &crate::config::Server, dir: &crate::config::Slots) -> bool {
@@ -441,11 +453,11 @@ fn push_hex(value: u64, out: &mut Vec<u8>) {
     out.extend((0..digits).rev().map(|digit| b"0123456789abcdef"[(value >> (digit * 4) & 15) as usize]));
 }
 
-fn sha1_tag(file: &File) -> io::Result<Vec<u8>> {
-    Ok(format!("\"{}\"", STANDARD.encode(digest_of::<Sha1>(file)?)).into_bytes())
+async fn sha1_tag(file: &File) -> io::Result<Vec<u8>> {
+    Ok(format!("\"{}\"", STANDARD.encode(digest_of::<Sha1>(file).await?)).into_bytes())
 }
 
-fn digest_of<D: md5::Digest>(file: &File) -> io::Result<Vec<u8>> {
+async fn digest_of<D: md5::Digest>(file: &File) -> io::Result<Vec<u8>> {
     let mut digest = D::new();
     let mut buffer = BUFFER.take();
     buffer.resize(PIECE.max(buffer.len()), 0);
@@ -456,6 +468,9 @@ fn digest_of<D: md5::Digest>(file: &File) -> io::Result<Vec<u8>> {
             Ok(read) => {
                 digest.update(buffer.get(..read).unwrap_or_default());
                 at += read as u64;
+                if read == buffer.len() {
+                    tokio::task::yield_now().await;
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => break Err(error),
@@ -489,8 +504,9 @@ mod tests {
         assert_eq!(tag(etag::SIZE, late), "\"a\"");
         assert_eq!(tag(etag::ALL, late), format!("\"{:x}-a-60a24181e4000\"", info.ino()));
         assert_eq!(tag(etag::DEFAULT, 1_700_000_000_500_000), "W/\"a-60a24181e4000\"");
-        assert_eq!(sha1_tag(&file).unwrap(), b"\"h6zsF82dzSCnFsws9nQXtxyKcBY=\"".to_vec());
-        assert_eq!(STANDARD.encode(digest_of::<Md5>(&file).unwrap()), "eB5eJF1ptWaXm4bijSPyxw==".to_owned());
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        assert_eq!(runtime.block_on(sha1_tag(&file)).unwrap(), b"\"h6zsF82dzSCnFsws9nQXtxyKcBY=\"".to_vec());
+        assert_eq!(STANDARD.encode(runtime.block_on(digest_of::<Md5>(&file)).unwrap()), "eB5eJF1ptWaXm4bijSPyxw==".to_owned());
         std::fs::remove_file(&dir).unwrap();
     }
 }

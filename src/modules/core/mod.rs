@@ -4,6 +4,7 @@ pub mod conf;
 mod dir;
 pub(crate) mod files;
 pub(crate) mod logs;
+pub(crate) mod names;
 mod sections;
 pub mod server;
 
@@ -66,7 +67,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("Protocol", Places::SERVER, Shape::Take1, server::protocol, "Set the Protocol for httpd to use.").moot(),
     row("AcceptFilter", Places::SERVER, Shape::Take2, server::accept_filter, "Set the Accept Filter to use for a protocol").moot(),
     row("Port", Places::SERVER, Shape::Take1, server::port, "Port was replaced with Listen in Apache 2.0"),
-    row("HostnameLookups", Places::DIR.or(Places::SERVER), Shape::Take1, dir::hostname_lookups, "\"on\" to enable, \"off\" to disable reverse DNS lookups, or \"double\" to enable double-reverse DNS lookups").missing(),
+    row("HostnameLookups", Places::DIR.or(Places::SERVER), Shape::Take1, dir::hostname_lookups, "\"on\" to enable, \"off\" to disable reverse DNS lookups, or \"double\" to enable double-reverse DNS lookups"),
     row("ServerAdmin", Places::SERVER, Shape::Take1, server::server_admin, "The email address of the server administrator"),
     row("ServerName", Places::SERVER, Shape::Take1, server::server_name, "The hostname and port of the server"),
     row("ServerSignature", Places::ALL, Shape::Take1, dir::signature, "En-/disable server signature (on|off|email)"),
@@ -77,7 +78,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("ServerAlias", Places::SERVER, Shape::Raw, server::server_alias, "A name or names alternately used to access the server"),
     row("ServerPath", Places::SERVER, Shape::Take1, server::server_path, "The pathname the server can be reached at"),
     row("Timeout", Places::SERVER, Shape::Take1, server::timeout, "Timeout duration (sec)"),
-    row("ContentDigest", Places::OPTIONS, Shape::Flag, dir::content_digest, "whether or not to send a Content-MD5 header with each request").missing(),
+    row("ContentDigest", Places::OPTIONS, Shape::Flag, dir::content_digest, "whether or not to send a Content-MD5 header with each request"),
     row("UseCanonicalName", Places::DIR.or(Places::SERVER), Shape::Take1, dir::use_canonical_name, "How to work out the ServerName : Port when constructing URLs"),
     row("UseCanonicalPhysicalPort", Places::DIR.or(Places::SERVER), Shape::Take1, dir::use_canonical_port, "Whether to use the physical Port when constructing URLs"),
     row("Include", Places::DIR.or(Places::SERVER).or(Places::READ), Shape::Take1, accept, "Name(s) of the config file(s) to be included; fails if the wildcard does not match at least one file"),
@@ -97,7 +98,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("RLimitCPU", Places::ALL, Shape::Take12, dir::rlimit, "Soft/hard limits for max CPU usage in seconds"),
     row("RLimitMEM", Places::ALL, Shape::Take12, dir::rlimit, "Soft/hard limits for max memory usage per process"),
     row("RLimitNPROC", Places::ALL, Shape::Take12, dir::rlimit, "soft/hard limits for max number of processes per uid"),
-    row("RegexDefaultOptions", Places::SERVER, Shape::Raw, server::regex_default_options, "default options for regexes (prefixed by '+' to add, '-' to del)").missing(),
+    row("RegexDefaultOptions", Places::SERVER, Shape::Raw, server::regex_default_options, "default options for regexes (prefixed by '+' to add, '-' to del)"),
     row("LimitInternalRecursion", Places::SERVER, Shape::Take12, server::limit_recursion, "maximum recursion depth of internal redirects and subrequests"),
     row("CGIPassAuth", Places::AUTHCFG, Shape::Flag, dir::cgi_pass_auth, "Controls whether HTTP authorization headers, normally hidden, will be passed to scripts"),
     row("CGIVar", Places::FILEINFO, Shape::Take2, dir::cgi_var, "Controls how some CGI variables are set"),

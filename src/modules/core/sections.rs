@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::server::Done;
 use crate::base::fnmatch::is_wildcard;
-use crate::base::pattern::{Flags, Pattern};
 use crate::config::{Args, Cmd, Matcher, Open, SectionKind, VhostAddr, Warning, get_word, latin1};
 
 /// The text between the section's name and its closing `>`; not empty.
@@ -24,9 +23,8 @@ fn before_close<'a>(cmd: &Cmd<'_>, args: &Args<'a>) -> Result<&'a [u8], String> 
     }
 }
 
-fn pattern(text: &[u8], icase: bool) -> Result<Matcher, String> {
-    let flags = Flags { icase, ..Flags::default() };
-    let pattern = Pattern::new(text, flags).map_err(|_| "Regex could not be compiled".to_owned())?;
+fn pattern(cmd: &Cmd<'_>, text: &[u8], icase: bool) -> Result<Matcher, String> {
+    let pattern = cmd.pattern(text, icase).map_err(|_| "Regex could not be compiled".to_owned())?;
     Ok(Matcher::Regex(Arc::new(pattern)))
 }
 
@@ -39,7 +37,7 @@ fn open(cmd: &mut Cmd<'_>, args: &Args<'_>, kind: SectionKind, match_form: bool)
     }
     let is_match = tilde || match_form;
     let matcher = if is_match {
-        pattern(&path, false)?
+        pattern(cmd, &path, false)?
     } else {
         if kind == SectionKind::Directory && path != b"/" {
             path = crate::config::clean_path(&path);

@@ -3,6 +3,7 @@
 use super::conf::{CoreProcess, CoreServer, Mutex, Tokens, Trace};
 use crate::base::clock::leading_integer;
 use crate::base::fnmatch::is_wildcard;
+use crate::base::pattern::Flags;
 use crate::config::{Args, Cmd, Place, Warning, latin1};
 use crate::logs::{ErrorLog, Level, LogLevels, level_of};
 
@@ -457,26 +458,29 @@ pub(super) fn thread_stack_size(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     Ok(())
 }
 
-/// `RegexDefaultOptions`.
+/// `RegexDefaultOptions`: `none`, or options of which one without a sign stands for all there are.
 pub(super) fn regex_default_options(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    const NONE: Flags =
+        Flags { icase: false, multiline: false, no_dotall: true, dollar_newline: true, extended: false };
     cmd.global_only()?;
     let mut flags = cmd.globals.conf.get_mut::<CoreProcess>().regex_flags;
     for word in words(args.raw) {
+        if word.eq_ignore_ascii_case(b"none") {
+            flags = NONE;
+            continue;
+        }
         let (on, name) = match word.split_first() {
             Some((b'+', name)) => (true, name),
             Some((b'-', name)) => (false, name),
-            _ => (true, word.as_slice()),
+            _ => {
+                flags = NONE;
+                (true, word.as_slice())
+            }
         };
         match name.to_ascii_lowercase().as_slice() {
             b"icase" => flags.icase = on,
-            b"extended" => flags.extended = on,
             b"dotall" => flags.no_dotall = !on,
             b"dollar_endonly" => flags.dollar_newline = !on,
-            b"anchored" | b"no_auto_capture" => {}
-            b"none" => {
-                flags = crate::base::pattern::Flags { no_dotall: true, dollar_newline: true, ..Default::default() }
-            }
-            b"default" => flags = crate::base::pattern::Flags::default(),
             _ => return Err(format!("RegexDefaultOptions: option '{}' unknown", latin1(name))),
         }
     }

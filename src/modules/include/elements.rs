@@ -5,6 +5,7 @@ use super::scan::Element;
 use super::text;
 use crate::base::clock::push_strftime;
 use crate::base::path::escape_html;
+use crate::config::core::CoreProcess;
 use crate::config::latin1;
 use crate::expr::{Expr, Options, Scratch};
 use crate::logs::{self, Bytes, Errno, Level, text::push_u64};
@@ -223,7 +224,8 @@ fn is_alone(includes: &Includes, ex: &Exchange, element: &Element, which: &str) 
 /// Evaluates a condition.
 fn truth(includes: &Includes, ex: &mut Exchange, text: &[u8], out: &mut Vec<u8>) -> Option<bool> {
     let ssl = ex.conn.secure;
-    let failed = match Expr::parse(text, Options { ssl, document: true, ..Options::default() }) {
+    let flags = ex.live.generation.globals.conf.get::<CoreProcess>().map(|core| core.regex_flags).unwrap_or_default();
+    let failed = match Expr::parse(text, Options { ssl, document: true, flags, ..Options::default() }) {
         Ok(expr) => match expr.eval(ex, &mut Scratch::default()) {
             Ok(truth) => return Some(truth),
             Err(error) => format!("AH01338: {error}"),

@@ -52,12 +52,12 @@ pub(super) static ITEMS: &[Item] = &[
     first("D", |_| |line, _, out| signed(out, line.elapsed)),
     row("e", |_| |line, name, out| field(out, line.original.map_or(&line.ex.env, |old| &old.env), name)),
     row("f", |_| |line, _, out| text(out, line.original.map_or(&line.ex.filename, |old| &old.filename))),
-    row("h", |arg| if arg == b"c" { peer } else { client }),
+    row("h", |arg| if arg == b"c" { peer_host } else { client_host }),
     row("H", |_| |line, _, out| text(out, &line.ex.protocol)),
     row("i", |_| |line, name, out| field(out, line.headers_in(), name)),
     row("I", |_| |line, _, out| put(out, Some(line.ex.io_counts.0))),
     row("k", |_| |line, _, out| put(out, Some(u64::from(line.kept_before())))),
-    row("l", |_| |_, _, _| None),
+    row("l", |_| |line, _, out| escaped(out, line.ex.conn.ident.get().map(|name| &**name))),
     first("L", |arg| if arg == b"c" { conn_log_id } else { log_id }),
     row("m", |_| |line, _, out| text(out, line.original.map_or(&line.ex.method, |old| &old.method))),
     row("n", |_| |line, name, out| field(out, line.original.map_or(&line.ex.notes, |old| &old.notes), name)),
@@ -168,6 +168,20 @@ fn client(line: &Line<'_>, _: &[u8], out: &mut Vec<u8>) -> Option<()> {
 fn peer(line: &Line<'_>, _: &[u8], out: &mut Vec<u8>) -> Option<()> {
     out.extend_from_slice(&line.ex.conn.peer_ip);
     Some(())
+}
+
+fn client_host(line: &Line<'_>, arg: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    match line.ex.client_name() {
+        Some(name) => escaped(out, Some(&name)),
+        None => client(line, arg, out),
+    }
+}
+
+fn peer_host(line: &Line<'_>, arg: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    match line.ex.conn.host.name() {
+        Some(name) => escaped(out, Some(&name)),
+        None => peer(line, arg, out),
+    }
 }
 
 fn log_id(line: &Line<'_>, _: &[u8], out: &mut Vec<u8>) -> Option<()> {

@@ -8,7 +8,6 @@ use super::table::{self, Kind};
 use super::url::without_socket;
 use super::worker::{self, WorkerSet};
 use crate::base::fnmatch::is_wildcard;
-use crate::base::pattern::{Flags, Pattern};
 use crate::config::{Args, Cmd, SectionKind, get_word, latin1};
 
 /// What an `apply` function returns.
@@ -114,7 +113,7 @@ fn add(cmd: &mut Cmd<'_>, args: &Args<'_>, is_match: bool) -> Done {
     by_regex |= section.is_some() && is_wildcard(&fake);
     let regex = match by_regex {
         true => {
-            let pattern = Pattern::new(&fake, Flags::default());
+            let pattern = cmd.pattern(&fake, false);
             Some(Arc::new(pattern.map_err(|_| "Regular expression could not be compiled.".to_owned())?))
         }
         false => None,

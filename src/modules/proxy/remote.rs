@@ -7,7 +7,6 @@ use base64::Engine as _;
 use super::conf::ProxyServer;
 use super::pass::Done;
 use super::url::default_port;
-use crate::base::pattern::{Flags, Pattern};
 use crate::config::{Args, Cmd, latin1};
 use crate::upstream::spec::{Remote, RemoteRule};
 
@@ -27,7 +26,7 @@ pub(super) fn remote_match(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     // The proxy's URL is looked at first.
     split(args.word(1))?;
     let error = "Regular expression for ProxyRemoteMatch could not be compiled.";
-    let pattern = Pattern::new(args.word(0), Flags::default()).map_err(|_| error.to_owned())?;
+    let pattern = cmd.pattern(args.word(0), false).map_err(|_| error.to_owned())?;
     add(cmd, args, RemoteRule::Regex(Arc::new(pattern)))
 }
 

@@ -12,7 +12,6 @@ use super::table::{self, Kind};
 use super::url::without_socket;
 use super::worker::{self, WorkerSet};
 use crate::base::fnmatch::is_wildcard;
-use crate::base::pattern::{Flags, Pattern};
 use crate::config::{Apply, Args, Cmd, Matcher, Open, Place, SectionKind, get_word, latin1};
 
 /// `<Proxy>`.
@@ -40,7 +39,7 @@ fn open(cmd: &mut Cmd<'_>, args: &Args<'_>, is_match: bool) -> Done {
     cmd.not_in_dir_context()?;
     let (path, rest) = arguments(cmd, args)?;
     let matcher = if is_match {
-        let pattern = Pattern::new(&path, Flags::default());
+        let pattern = cmd.pattern(&path, false);
         Matcher::Regex(Arc::new(pattern.map_err(|_| "Regex could not be compiled".to_owned())?))
     } else if is_wildcard(&path) {
         Matcher::Wild(path.clone())

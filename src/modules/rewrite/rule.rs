@@ -225,12 +225,6 @@ fn flags(
     Ok(())
 }
 
-fn regex_flags(cmd: &Cmd<'_>, icase: bool) -> Flags {
-    let defaults = cmd.globals.conf.get::<crate::config::core::CoreProcess>().map(|core| core.regex_flags);
-    let defaults = defaults.unwrap_or_default();
-    Flags { icase: icase || defaults.icase, ..defaults }
-}
-
 /// Reads a RewriteCond.
 pub(super) fn cond(cmd: &mut Cmd<'_>, line: &[u8]) -> Result<Cond, String> {
     let (test, pattern, field) = words(line);
@@ -259,7 +253,7 @@ pub(super) fn cond(cmd: &mut Cmd<'_>, line: &[u8]) -> Result<Cond, String> {
     } else {
         kind(text).map_or_else(
             || {
-                Pattern::new(text, regex_flags(cmd, no_case))
+                cmd.pattern(text, no_case)
                     .map(|pattern| Kind::Pattern(Arc::new(pattern)))
                     .map_err(|_| format!("RewriteCond: cannot compile regular expression '{}'", latin1(text)))
             },
@@ -343,7 +337,7 @@ pub(super) fn rule(cmd: &mut Cmd<'_>, line: &[u8], conds: Vec<Cond>) -> Result<R
         }
         None => &pattern,
     };
-    rule.pattern = Pattern::new(text, regex_flags(cmd, rule.has(flag::NO_CASE)))
+    rule.pattern = cmd.pattern(text, rule.has(flag::NO_CASE))
         .map_err(|_| format!("RewriteRule: cannot compile regular expression '{}'", latin1(text)))?;
     if output == b"-" {
         rule.flags |= flag::NO_CHANGE;

@@ -53,7 +53,8 @@ fn begin(ex: &mut Exchange) -> Outcome {
         let mut port = Vec::new();
         push_decimal(&mut port, u64::from(rec.port.unwrap_or_else(|| ex.conn.local.port())));
         vhost.extend_from_slice(&port);
-        let texts = [ex.client_ip.as_slice(), b"http/1.1", &vhost, &ex.the_request];
+        let name = ex.client_name();
+        let texts = [name.as_deref().unwrap_or(&ex.client_ip), b"http/1.1", &vhost, &ex.the_request];
         scoreboard::begin(ex.started_micros, ex.conn.keepalives.get() + 1, Some(texts))
     } else {
         scoreboard::begin(ex.started_micros, 0, None)

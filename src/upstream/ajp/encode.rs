@@ -18,6 +18,7 @@ pub(super) fn forward(
     out: &mut Vec<u8>,
 ) -> Result<(), Overflow<Part>> {
     let path = attempt.target.split(|byte| *byte == b'?').next().unwrap_or_default();
+    let name = ex.client_name();
     let mut packet = ForwardWriter::new(
         out,
         max,
@@ -26,7 +27,7 @@ pub(super) fn forward(
             protocol: &ex.protocol,
             uri: path,
             remote_addr: &ex.client_ip,
-            remote_host: None,
+            remote_host: name.as_deref(),
             server_name: names::server_name(ex),
             server_port: ex.conn.local.port(),
             is_ssl: ex.conn.secure,

@@ -42,6 +42,9 @@ pub(super) async fn fill(ex: &mut Exchange, script: &[u8]) {
     env.set(b"SERVER_NAME", &text);
     env.set(b"SERVER_ADDR", &ex.conn.local_ip);
     env.set(b"SERVER_PORT", names::server_port(ex).to_string().as_bytes());
+    if let Some(name) = ex.client_name() {
+        env.set(b"REMOTE_HOST", &name);
+    }
     env.set(b"REMOTE_ADDR", &ex.client_ip);
     let root = names::document_root(ex);
     env.set(b"DOCUMENT_ROOT", root);
@@ -54,6 +57,9 @@ pub(super) async fn fill(ex: &mut Exchange, script: &[u8]) {
     env.set(b"SCRIPT_FILENAME", script);
     env.set(b"REMOTE_PORT", ex.client_port.to_string().as_bytes());
     let original = ex.original.as_deref();
+    if let Some(name) = ex.conn.ident.get() {
+        env.set(b"REMOTE_IDENT", name);
+    }
     match (&ex.user, original.and_then(|original| original.user.as_ref())) {
         (Some(user), _) => env.set(b"REMOTE_USER", user),
         (None, Some(user)) => env.set(b"REDIRECT_REMOTE_USER", user),
