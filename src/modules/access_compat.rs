@@ -160,9 +160,7 @@ fn named(rules: &[(Limit, Whom)], ex: &Exchange) -> bool {
         Whom::Env(name) => ex.env.contains(name),
         Whom::NotEnv(name) => !ex.env.contains(name),
         Whom::Net(subnet) => authz_host::client(ex).is_some_and(|address| subnet.contains(address)),
-        Whom::Host(domain) => {
-            authz_host::client_name(ex).is_some_and(|name| authz_host::in_domain(domain, &name))
-        }
+        Whom::Host(domain) => authz_host::client_name(ex).is_some_and(|name| authz_host::in_domain(domain, &name)),
     })
 }
 

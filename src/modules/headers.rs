@@ -206,9 +206,8 @@ fn change(cmd: &mut Cmd<'_>, text: &[u8], response: bool) -> Result<Arc<Change>,
             let (Some(pattern), Some(with)) = (value, with) else {
                 return Err("Header edit requires a match and a substitution".to_owned());
             };
-            let pattern = cmd
-                .pattern(&pattern, false)
-                .map_err(|_| "Header edit regex could not be compiled".to_owned())?;
+            let pattern =
+                cmd.pattern(&pattern, false).map_err(|_| "Header edit regex could not be compiled".to_owned())?;
             Action::Edit { pattern, with: read_value(cmd, &with)?, all: action == b"edit*" }
         }
         _ => return Err(ACTIONS.to_owned()),

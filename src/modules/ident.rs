@@ -147,9 +147,10 @@ async fn ask(conn: &Conn, limit: Duration) -> Result<Vec<u8>, Fault> {
 fn user_in(answer: &[u8], client: u16, own: u16) -> Option<&[u8]> {
     let line = answer.split(|byte| *byte == b'\n').next()?;
     let mut parts = line.splitn(4, |byte| *byte == b':').map(<[u8]>::trim_ascii);
-    let mut ports = parts.next()?.splitn(2, |byte| *byte == b',').map(|port| {
-        std::str::from_utf8(port.trim_ascii()).ok().and_then(|port| port.parse::<u16>().ok())
-    });
+    let mut ports = parts
+        .next()?
+        .splitn(2, |byte| *byte == b',')
+        .map(|port| std::str::from_utf8(port.trim_ascii()).ok().and_then(|port| port.parse::<u16>().ok()));
     if ports.next()? != Some(client) || ports.next()? != Some(own) || parts.next()? != b"USERID" {
         return None;
     }

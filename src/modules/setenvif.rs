@@ -170,7 +170,8 @@ fn add_rule(cmd: &mut Cmd<'_>, name: Vec<u8>, args: &[u8]) -> Result<(), String>
             Test::Matches(cmd.pattern(&regex, icase).map_err(|_| format!("{directive} regex could not be compiled."))?)
         }
     };
-    let subject = subject(cmd, &name, icase).map_err(|()| format!("{directive}Header name regex could not be compiled."))?;
+    let subject =
+        subject(cmd, &name, icase).map_err(|()| format!("{directive}Header name regex could not be compiled."))?;
     let changes = changes(cmd, rest)?;
     push(cmd, Rule { name, subject, test, changes });
     Ok(())

@@ -13,8 +13,8 @@ use base64::engine::general_purpose::STANDARD;
 use md5::Md5;
 use sha1::Sha1;
 
-use super::names::HOOKS as NAMES;
 use super::conf::{AcceptPathInfo, CoreDir, CoreProcess, Handler, etag};
+use super::names::HOOKS as NAMES;
 use crate::base::clock::push_http_date;
 use crate::codec::http1::head::is_known_method;
 use crate::config::{clean_path, merge_path};
@@ -506,7 +506,10 @@ mod tests {
         assert_eq!(tag(etag::DEFAULT, 1_700_000_000_500_000), "W/\"a-60a24181e4000\"");
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         assert_eq!(runtime.block_on(sha1_tag(&file)).unwrap(), b"\"h6zsF82dzSCnFsws9nQXtxyKcBY=\"".to_vec());
-        assert_eq!(STANDARD.encode(runtime.block_on(digest_of::<Md5>(&file)).unwrap()), "eB5eJF1ptWaXm4bijSPyxw==".to_owned());
+        assert_eq!(
+            STANDARD.encode(runtime.block_on(digest_of::<Md5>(&file)).unwrap()),
+            "eB5eJF1ptWaXm4bijSPyxw==".to_owned()
+        );
         std::fs::remove_file(&dir).unwrap();
     }
 }

@@ -35,7 +35,9 @@ pub(crate) async fn look_up(ex: &mut Exchange, confirm: bool) {
     if !ask && !check {
         return;
     }
-    let Some(address) = std::str::from_utf8(&ex.client_ip).ok().and_then(|ip| ip.parse::<IpAddr>().ok()) else { return };
+    let Some(address) = std::str::from_utf8(&ex.client_ip).ok().and_then(|ip| ip.parse::<IpAddr>().ok()) else {
+        return;
+    };
     let known = host.name().map(|name| String::from_utf8_lossy(&name).into_owned());
     let looked_up = tokio::task::spawn_blocking(move || {
         let name = if ask { name_of(address) } else { known };

@@ -337,7 +337,8 @@ pub(super) fn rule(cmd: &mut Cmd<'_>, line: &[u8], conds: Vec<Cond>) -> Result<R
         }
         None => &pattern,
     };
-    rule.pattern = cmd.pattern(text, rule.has(flag::NO_CASE))
+    rule.pattern = cmd
+        .pattern(text, rule.has(flag::NO_CASE))
         .map_err(|_| format!("RewriteRule: cannot compile regular expression '{}'", latin1(text)))?;
     if output == b"-" {
         rule.flags |= flag::NO_CHANGE;
