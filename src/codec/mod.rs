@@ -4,6 +4,7 @@
 pub mod ajp;
 pub mod fcgi;
 pub mod http1;
+pub mod http2;
 pub mod java;
 pub mod ocsp;
 pub mod proxy_header;

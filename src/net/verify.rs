@@ -105,6 +105,20 @@ impl Trust {
         Ok(())
     }
 
+    /// Believes these authorities, whoever signed them, as Java does what is in its stores.
+    ///
+    /// # Errors
+    /// What is wrong with one of them.
+    pub fn add_anchors(&mut self, certs: &[CertificateDer<'static>]) -> Result<(), String> {
+        for cert in certs {
+            let anchor = webpki::anchor_from_trusted_cert(cert).map_err(|error| error.to_string())?;
+            self.anchors.push(anchor.to_owned());
+            self.names.extend(x509::subject(cert).map(DistinguishedName::from));
+            self.roots.push(cert.clone());
+        }
+        Ok(())
+    }
+
     /// Believes the authorities of a directory.
     ///
     /// # Errors

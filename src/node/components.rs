@@ -16,6 +16,8 @@ pub enum Kind {
     Executor,
     Connector,
     SslHostConfig,
+    Certificate,
+    OpenSslConf,
     UpgradeProtocol,
     Engine,
     Host,
@@ -217,8 +219,8 @@ pub static PLACES: &[Place] = &[
     place(Connector, "Listener", Listener, Required),
     place(Connector, "SSLHostConfig", SslHostConfig, By("org.apache.tomcat.util.net.SSLHostConfig")),
     place(Connector, "UpgradeProtocol", UpgradeProtocol, Required),
-    place(SslHostConfig, "Certificate", Free, Not),
-    place(SslHostConfig, "OpenSSLConf", Free, Not),
+    place(SslHostConfig, "Certificate", Certificate, Not),
+    place(SslHostConfig, "OpenSSLConf", OpenSslConf, Not),
     place(Service, "Engine", Engine, By("org.apache.catalina.core.StandardEngine")),
     place(Engine, "Listener", Listener, Required),
     place(Engine, "Realm", Realm, Required),
@@ -286,7 +288,7 @@ mod tests {
     /// A default that the table's own type refuses would be dropped without a word.
     #[test]
     fn every_default_has_its_type_and_every_default_class_exists() {
-        for class in classes::CLASSES {
+        for class in classes::all() {
             for row in class.rows() {
                 let (kind, default) = class.attribute(row).unwrap();
                 assert!(default.is_none_or(|default| kind.accepts(default)), "{} {row}", class.name);

@@ -17,8 +17,10 @@ use tokio::sync::{Semaphore, watch};
 use super::api::Api;
 use super::container::Engine;
 use super::exchange::Exchange;
+use super::link::Link;
 use super::model::{self, Speaks};
-use super::{ajp, http, log};
+use super::tls::Hosts;
+use super::{ajp, http, http2, log};
 
 /// What answers a connector's requests.
 #[derive(Clone, Debug)]
@@ -56,6 +58,8 @@ pub struct Shared {
     pub connections: AtomicU64,
     /// Turns true when the connector stops.
     pub stopping: watch::Receiver<bool>,
+    /// What it shows to clients that have to speak TLS.
+    hosts: Option<Arc<Hosts>>,
     open: AtomicUsize,
 }
 
@@ -83,6 +87,7 @@ impl Shared {
 #[derive(Debug)]
 pub struct Bound {
     settings: model::Connector,
+    hosts: Option<Arc<Hosts>>,
     socket: std::net::TcpListener,
     /// As Tomcat calls it: `http-nio-8080`.
     pub name: String,
@@ -102,6 +107,16 @@ pub struct Running {
 /// How long requests in progress may take when a connector stops.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// What begins a connector's name.
+pub fn protocol(settings: &model::Connector) -> &'static str {
+    match &settings.speaks {
+        Speaks::Http if settings.tls.is_some() => "https-jsse-nio",
+        Speaks::Http => "http-nio",
+        Speaks::Ajp(_) => "ajp-nio",
+        Speaks::Api { .. } => "api",
+    }
+}
+
 /// Takes a connector's address.
 ///
 /// # Errors
@@ -114,14 +129,10 @@ pub fn bind(settings: &model::Connector) -> io::Result<Bound> {
             .or_else(|_| listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, settings.port)), settings.backlog))?,
     };
     let address = socket.local_addr()?;
-    let kind = match &settings.speaks {
-        Speaks::Http => "http-nio",
-        Speaks::Ajp(_) => "ajp-nio",
-        Speaks::Api { .. } => "api",
-    };
+    let kind = protocol(settings);
     let host = settings.address.map(|address| format!("{address}-")).unwrap_or_default();
     let port = if settings.port == 0 { format!("auto-{}", address.port()) } else { settings.port.to_string() };
-    Ok(Bound { settings: settings.clone(), socket, name: format!("{kind}-{host}{port}"), address })
+    Ok(Bound { settings: settings.clone(), hosts: None, socket, name: format!("{kind}-{host}{port}"), address })
 }
 
 fn listen(address: SocketAddr, backlog: i32) -> io::Result<std::net::TcpListener> {
@@ -137,6 +148,12 @@ fn listen(address: SocketAddr, backlog: i32) -> io::Result<std::net::TcpListener
 }
 
 impl Bound {
+    /// The same, for clients that speak TLS.
+    #[must_use]
+    pub fn secured(self, hosts: Hosts) -> Self {
+        Self { hosts: Some(Arc::new(hosts)), ..self }
+    }
+
     /// Begins to answer.
     ///
     /// # Errors
@@ -155,6 +172,7 @@ impl Bound {
             answers,
             connections: AtomicU64::new(0),
             stopping,
+            hosts: self.hosts,
             open: AtomicUsize::new(0),
         });
         let socket = self.socket;
@@ -210,9 +228,27 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
     // Answers are written whole; waiting for more would only delay them.
     let _ = stream.set_nodelay(true);
-    match &shared.settings.speaks {
-        Speaks::Http | Speaks::Api { .. } => http::serve(stream, peer, shared).await,
-        Speaks::Ajp(settings) => ajp::serve(stream, peer, shared, settings).await,
+    let link = match &shared.settings.speaks {
+        Speaks::Ajp(settings) => return ajp::serve(stream, peer, shared, settings).await,
+        Speaks::Http | Speaks::Api { .. } => {
+            Link::new(shared.connections.fetch_add(1, Ordering::Relaxed), peer, &stream)
+        }
+    };
+    let Ok(link) = link else { return };
+    let Some(hosts) = &shared.hosts else { return http::serve(stream, link, shared).await };
+    let greeted = tokio::time::timeout(shared.settings.timeout.unwrap_or(http::LONG), hosts.accept(stream));
+    let mut stopping = shared.stopping.clone();
+    let greeted = tokio::select! {
+        greeted = greeted => greeted,
+        _ = stopping.wait_for(|stop| *stop) => return,
+    };
+    // A client that cannot be agreed with was told so in its protocol; there is no request to be logged.
+    let Ok(Ok(Some((stream, session)))) = greeted else { return };
+    let link = link.secured(session, Arc::clone(hosts));
+    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+        http2::serve(stream, link, shared).await;
+    } else {
+        http::serve(stream, link, shared).await;
     }
 }
 

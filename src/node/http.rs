@@ -1,48 +1,57 @@
 //! The HTTP/1.1 connector.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::connector::{Shared, plain};
+use super::connector::Shared;
 use super::exchange::{Body, Exchange, Request};
-use super::valves::{ErrorReport, Valve};
+use super::http2::{self, Upgrade};
+use super::link::{Link, Refused};
 use crate::base::clock::{self, Clock, SystemClock};
 use crate::codec::http1::{self, Chunked, Limits, Part, RequestBody, RequestHead, Rules, Status, write};
 
 /// Bytes read at a time.
 const STEP: usize = 8192;
 /// A body longer than this is refused whatever the form limit is.
-const MOST_BODY: u64 = 64 << 20;
+pub const MOST_BODY: u64 = 64 << 20;
 /// For ever, nearly.
-const LONG: Duration = Duration::from_secs(365 * 24 * 3600);
+pub const LONG: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// A request that cannot be answered by an application.
-struct Refused(u16, &'static str);
+/// What requests come over.
+pub trait Wire: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Wire for S {}
 
 /// How a connection goes on after a request.
 enum Next {
     Keep,
     Close,
+    /// In HTTP/2, which begins with what was read, or with a request that was read.
+    Http2(Option<Upgrade>),
 }
 
 /// Answers the requests of a connection until it ends.
-pub async fn serve(mut stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
-    let number = shared.connections.fetch_add(1, Ordering::Relaxed);
-    let mut connection = Connection { number, peer, shared, buf: Vec::new(), head: RequestHead::default(), served: 0 };
-    while let Ok(Next::Keep) = connection.request(&mut stream).await {}
+pub async fn serve(mut stream: impl Wire, link: Link, shared: &Arc<Shared>) {
+    let mut connection = Connection { link: &link, shared, buf: Vec::new(), head: RequestHead::default(), served: 0 };
+    loop {
+        match connection.request(&mut stream).await {
+            Ok(Next::Keep) => {}
+            Ok(Next::Http2(upgrade)) => {
+                let ahead = std::mem::take(&mut connection.buf);
+                return http2::resume(stream, ahead, upgrade, link, shared).await;
+            }
+            Ok(Next::Close) | Err(_) => break,
+        }
+    }
     let _ = stream.shutdown().await;
 }
 
 struct Connection<'a> {
-    number: u64,
-    peer: SocketAddr,
+    link: &'a Link,
     shared: &'a Arc<Shared>,
     buf: Vec<u8>,
     head: RequestHead,
@@ -50,9 +59,12 @@ struct Connection<'a> {
 }
 
 impl Connection<'_> {
-    async fn request(&mut self, stream: &mut TcpStream) -> io::Result<Next> {
-        let Some((started, head)) = self.read_head(stream).await? else { return Ok(Next::Close) };
-        let mut request = self.blank(stream, started)?;
+    async fn request(&mut self, stream: &mut impl Wire) -> io::Result<Next> {
+        let Some((started, head)) = self.read_head(stream).await? else {
+            return Ok(if self.buf.starts_with(BEGIN) { Next::Http2(None) } else { Next::Close });
+        };
+        let settings = &self.shared.settings;
+        let mut request = self.link.request(settings, started);
         let parsed = match head {
             Ok(length) => self.fill(&mut request, length),
             Err(refused) => Err(refused),
@@ -61,6 +73,16 @@ impl Connection<'_> {
             Ok(parsed) => parsed,
             Err(refused) => return self.refuse(stream, request, refused).await,
         };
+        if body == RequestBody::Empty
+            && let Some(upgrade) = settings.http2.as_ref().and_then(|_| self.upgrade(&request))
+        {
+            stream.write_all(&switching()).await?;
+            self.buf.drain(..length);
+            let mut exchange = Exchange::new(request);
+            (exchange.response.status, exchange.response.kept) = (101, true);
+            self.shared.answers.log(&exchange);
+            return Ok(Next::Http2(Some(upgrade)));
+        }
         let keep = self.keeps(&request);
         if request.header("expect").is_some_and(|text| text.eq_ignore_ascii_case("100-continue"))
             && body != RequestBody::Empty
@@ -75,19 +97,22 @@ impl Connection<'_> {
         }
         self.served += 1;
         let Ok(exchange) = self.shared.handle(Exchange::new(request)).await else {
-            let request = self.blank(stream, started)?;
+            let request = self.link.request(&self.shared.settings, started);
             return self.refuse(stream, request, Refused(500, "the application failed")).await;
         };
         self.send(stream, exchange, keep && !self.shared.is_stopping()).await
     }
 
     /// Reads until a head is whole or refused; `None` at the end of the connection.
-    async fn read_head(&mut self, stream: &mut TcpStream) -> io::Result<Option<(Instant, Result<usize, Refused>)>> {
+    async fn read_head(&mut self, stream: &mut impl Wire) -> io::Result<Option<(Instant, Result<usize, Refused>)>> {
         let settings = &self.shared.settings;
         let most = settings.max_head;
         let limits = Limits { line: most, field_size: most, fields: settings.max_headers };
         let mut started = (!self.buf.is_empty()).then(Instant::now);
         loop {
+            if self.served == 0 && settings.http2.is_some() && !self.link.is_secured() && self.buf.starts_with(BEGIN) {
+                return Ok(None);
+            }
             if !self.buf.is_empty() {
                 let begun = *started.get_or_insert_with(Instant::now);
                 match http1::parse_request(&self.buf, &limits, &Rules::default(), &mut self.head) {
@@ -113,29 +138,13 @@ impl Connection<'_> {
         }
     }
 
-    /// A request of which only the connection is known.
-    fn blank(&self, stream: &TcpStream, started: Instant) -> io::Result<Request> {
-        let local = stream.local_addr()?;
-        let settings = &self.shared.settings;
-        let peer = plain(self.peer.ip());
-        Ok(Request {
-            peer: Some(peer),
-            remote_addr: peer.to_string(),
-            remote_host: peer.to_string(),
-            remote_port: self.peer.port(),
-            local_addr: plain(local.ip()).to_string(),
-            local_port: local.port(),
-            server_name: plain(local.ip()).to_string(),
-            server_port: local.port(),
-            scheme: settings.scheme.clone(),
-            secure: settings.secure,
-            started,
-            started_at: SystemClock.wall() - i64::try_from(started.elapsed().as_micros()).unwrap_or(0),
-            connection: self.number,
-            max_parameters: settings.max_parameters,
-            max_post: settings.max_post,
-            ..Request::default()
-        })
+    /// The change to HTTP/2 that a request asks for.
+    fn upgrade(&self, request: &Request) -> Option<Upgrade> {
+        let named = |field: &str, token: &str| {
+            request.headers(field).flat_map(|line| line.split(',')).any(|word| word.trim().eq_ignore_ascii_case(token))
+        };
+        let asked = !self.link.is_secured() && named("upgrade", "h2c") && named("connection", "http2-settings");
+        if asked { Upgrade::of(request) } else { None }
     }
 
     /// Fills in what the head of `length` bytes says.
@@ -172,37 +181,7 @@ impl Connection<'_> {
         }
         drop(hosts);
         let host = host.or(written).unwrap_or_default();
-        let bracket = host.rfind(']').unwrap_or(0);
-        let (name, port) = match host.rfind(':').filter(|at| *at > bracket) {
-            Some(at) => (host.get(..at).unwrap_or_default(), host.get(at + 1..)),
-            None => (host.as_str(), None),
-        };
-        if !name.is_empty() {
-            request.server_name = name.to_ascii_lowercase();
-            request.server_port = match port {
-                Some(port) => port.parse().map_err(|_| Refused(400, "the Host header names no port"))?,
-                None => {
-                    if request.scheme == "https" {
-                        443
-                    } else {
-                        80
-                    }
-                }
-            };
-        }
-        let settings = &self.shared.settings;
-        if let Some(name) = &settings.proxy_name {
-            request.server_name = name.to_ascii_lowercase();
-        }
-        if settings.proxy_port > 0 {
-            request.server_port = settings.proxy_port;
-        }
-        if request.method == "TRACE" && !settings.allow_trace {
-            return Err(Refused(405, "TRACE method is not allowed"));
-        }
-        if request.uri == "*" && request.method == "OPTIONS" {
-            request.uri = "/".to_owned();
-        }
+        self.link.place(request, &host, &self.shared.settings)?;
         let body = http1::request_body(&self.head, &self.buf).map_err(|_| Refused(400, "Invalid message framing"))?;
         Ok((body, length))
     }
@@ -220,7 +199,7 @@ impl Connection<'_> {
         allowed && !smuggled && (most <= 0 || self.served + 1 < most)
     }
 
-    async fn read_body(&mut self, stream: &mut TcpStream, body: RequestBody) -> io::Result<Result<Vec<u8>, Refused>> {
+    async fn read_body(&mut self, stream: &mut impl Wire, body: RequestBody) -> io::Result<Result<Vec<u8>, Refused>> {
         const TOO_LARGE: Refused = Refused(413, "the request body is too large");
         let settings = &self.shared.settings;
         let most = u64::try_from(settings.max_post).unwrap_or(MOST_BODY).clamp(2 << 20, MOST_BODY);
@@ -269,14 +248,11 @@ impl Connection<'_> {
     }
 
     /// Answers what no application sees, and ends the connection.
-    async fn refuse(&mut self, stream: &mut TcpStream, request: Request, refused: Refused) -> io::Result<Next> {
-        let mut exchange = Exchange::new(request);
-        exchange.response.error(refused.0, Some(refused.1));
-        ErrorReport::of(None).after(&mut exchange);
-        self.send(stream, exchange, false).await
+    async fn refuse(&mut self, stream: &mut impl Wire, request: Request, refused: Refused) -> io::Result<Next> {
+        self.send(stream, refused.answer(request), false).await
     }
 
-    async fn send(&mut self, stream: &mut TcpStream, mut exchange: Exchange, keep: bool) -> io::Result<Next> {
+    async fn send(&mut self, stream: &mut impl Wire, mut exchange: Exchange, keep: bool) -> io::Result<Next> {
         let mut out = Vec::with_capacity(1024);
         push_head(&mut out, &exchange, keep, self.head.version.minor == 0, &self.shared.settings);
         exchange.response.kept = keep;
@@ -309,13 +285,30 @@ pub fn is_bodyless(status: u16) -> bool {
     matches!(status, 100..=199 | 204 | 304)
 }
 
-async fn read_more(stream: &mut TcpStream, buf: &mut Vec<u8>) -> io::Result<usize> {
+/// A client that knows that HTTP/2 is spoken begins with this.
+const BEGIN: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
+
+/// The answer to a request that goes on in HTTP/2.
+fn switching() -> Vec<u8> {
+    let mut out = b"HTTP/1.1 101 \r\nConnection: Upgrade\r\nUpgrade: h2c\r\n".to_vec();
+    push_date(&mut out);
+    out.extend_from_slice(b"\r\n");
+    out
+}
+
+fn push_date(out: &mut Vec<u8>) {
+    let mut date = Vec::new();
+    clock::push_http_date(&mut date, SystemClock.wall());
+    write::push_field(out, b"Date", &date);
+}
+
+async fn read_more(stream: &mut impl Wire, buf: &mut Vec<u8>) -> io::Result<usize> {
     buf.reserve(STEP);
     stream.read_buf(buf).await
 }
 
 async fn send_file(
-    stream: &mut TcpStream,
+    stream: &mut impl Wire,
     head: &[u8],
     file: std::fs::File,
     length: u64,
@@ -354,9 +347,7 @@ fn push_head(out: &mut Vec<u8>, exchange: &Exchange, keep: bool, old: bool, sett
         write::push_decimal(&mut length, response.body.len());
         write::push_field(out, b"Content-Length", &length);
     }
-    let mut date = Vec::new();
-    clock::push_http_date(&mut date, SystemClock.wall());
-    write::push_field(out, b"Date", &date);
+    push_date(out);
     match (keep, old) {
         (false, _) => write::push_field(out, b"Connection", b"close"),
         (true, true) => write::push_field(out, b"Connection", b"keep-alive"),

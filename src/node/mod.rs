@@ -3,7 +3,7 @@
 //! - Reading: [`xml`] through the tables of [`components`] and [`classes`], [`webxml`]; [`deploy`] finds the files and makes
 //!   the [`model`].
 //! - Running: [`build`] makes of the model a [`container::Engine`] of hosts and [`context::Context`]s; [`connector`] with
-//!   [`http`] and [`ajp`] brings requests, which pass [`valves`] on their way to a [`webapp::Handler`]: [`files`], the
+//!   [`http`], [`http2`] and [`ajp`] over a [`link`], that [`tls`] may encrypt, brings requests, which pass [`valves`] on their way to a [`webapp::Handler`]: [`files`], the
 //!   session [`page`], or one of an embedding program.
 //! - Sessions: [`sessions`] is what handlers see; behind it [`standard`] or, in a [`cluster`], [`replicated`] over
 //!   one of the [`keepers`], [`delta`] and [`backup`]; [`group`] reads the channel's settings.
@@ -27,8 +27,11 @@ pub mod exchange;
 pub mod files;
 pub mod group;
 pub mod http;
+pub mod http2;
 pub mod json;
 pub mod keepers;
+pub mod keystore;
+pub mod link;
 pub mod log;
 pub mod model;
 pub mod page;
@@ -38,6 +41,7 @@ pub mod session;
 pub mod sessions;
 pub mod standard;
 pub mod store;
+pub mod tls;
 pub mod valves;
 pub mod webapp;
 pub mod webxml;

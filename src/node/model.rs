@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::classes::Type;
-use super::components::{Component, Kind};
+use super::components::{Component, Kind, Position};
 use super::webxml::WebXml;
 use super::xml::{Protocol, Refusal};
 
@@ -85,6 +85,42 @@ pub struct Connector {
     pub server: Option<String>,
     /// TRACE is answered.
     pub allow_trace: bool,
+    /// Connections are encrypted.
+    pub tls: Option<Tls>,
+    /// HTTP/2 is spoken where the client can.
+    pub http2: Option<Http2>,
+}
+
+/// What an encrypted connector has to show.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// Its `SSLHostConfig` elements.
+    pub hosts: Vec<Component>,
+    /// The `hostName` of the one for clients that name none, or one that nobody has.
+    pub default: String,
+    /// A request may be for no host of another element than the one that the client named when it connected.
+    pub strict: bool,
+    /// Where the connector stands.
+    pub at: Position,
+}
+
+/// What is particular to HTTP/2.
+#[derive(Clone, Debug)]
+pub struct Http2 {
+    /// Streams of a connection at a time.
+    pub streams: u32,
+    /// Requests of a connection that are answered at a time.
+    pub executing: usize,
+    /// Bytes of a request body that a client may send ahead.
+    pub window: u32,
+    /// How long a connection without streams is kept; `None` is for ever.
+    pub keep_alive: Option<Duration>,
+    /// How long a request body may pause.
+    pub read: Option<Duration>,
+    /// How long a client may take nothing of a response.
+    pub write: Option<Duration>,
+    /// Requests may name another scheme than the connection's.
+    pub any_scheme: bool,
 }
 
 /// What a connector speaks.
@@ -288,7 +324,35 @@ impl Connector {
             proxy_port: element.port("proxyPort").unwrap_or(0),
             server: element.text("server").map(str::to_owned),
             allow_trace: element.flag("allowTrace"),
+            tls: (protocol == Protocol::Http && element.flag("SSLEnabled")).then(|| Tls::of(element)),
+            http2: element.one(Kind::UpgradeProtocol).map(Http2::of),
         }))
+    }
+}
+
+impl Tls {
+    fn of(connector: &Component) -> Self {
+        Self {
+            hosts: connector.all(Kind::SslHostConfig).cloned().collect(),
+            default: connector.text("defaultSSLHostConfigName").unwrap_or_default().to_ascii_lowercase(),
+            strict: connector.flag("strictSni"),
+            at: connector.at,
+        }
+    }
+}
+
+impl Http2 {
+    fn of(element: &Component) -> Self {
+        let count = |name| u32::try_from(element.count(name)).unwrap_or(u32::MAX).max(1);
+        Self {
+            streams: count("maxConcurrentStreams"),
+            executing: element.count("maxConcurrentStreamExecution").clamp(1, 1 << 16),
+            window: count("initialWindowSize").min(i32::MAX as u32),
+            keep_alive: millis(element, "keepAliveTimeout"),
+            read: millis(element, "streamReadTimeout"),
+            write: millis(element, "streamWriteTimeout"),
+            any_scheme: element.flag("allowSchemeMismatch"),
+        }
     }
 }
 

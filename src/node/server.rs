@@ -16,7 +16,9 @@ use super::connector::{self, Answers, Bound, Running};
 use super::container::Engine;
 use super::deploy::Base;
 use super::model::{self, Shutdown, Speaks};
+use super::tls::Hosts;
 use super::webapp::Handlers;
+use super::xml::Refusal;
 use super::{build, log};
 
 /// Why a node does not start.
@@ -44,6 +46,9 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// What a connector shows to clients that speak TLS cannot be.
+    #[error("{0}")]
+    Tls(Refusal),
     /// A valve cannot be.
     #[error("line [{}] column [{}]: the valve [{name}] cannot be: {reason}", at.line, at.column)]
     Valve {
@@ -90,18 +95,32 @@ fn built(service: &model::Service, base: &Base, handlers: &Handlers, clusters: &
     let engine = Arc::new(build::engine(&service.engine, base, handlers, clusters)?);
     let mut bound = Vec::new();
     for settings in &service.connectors {
-        let (protocol, answers) = match &settings.speaks {
-            Speaks::Http => ("http-nio", Answers::Engine(Arc::clone(&engine))),
-            Speaks::Ajp(_) => ("ajp-nio", Answers::Engine(Arc::clone(&engine))),
+        let answers = match &settings.speaks {
+            Speaks::Http | Speaks::Ajp(_) => Answers::Engine(Arc::clone(&engine)),
             Speaks::Api { token } => {
                 if token.is_none() && !settings.address.is_some_and(|address| address.is_loopback()) {
                     return Err(StartError::Token);
                 }
-                ("api", Answers::Api(Arc::new(Api { engine: Arc::clone(&engine), token: token.clone() })))
+                Answers::Api(Arc::new(Api { engine: Arc::clone(&engine), token: token.clone() }))
             }
         };
-        let socket =
+        let protocol = connector::protocol(settings);
+        let mut socket =
             connector::bind(settings).map_err(|source| StartError::Bind { protocol, port: settings.port, source })?;
+        if settings.http2.is_some() {
+            const SOURCE: &str = "org.apache.coyote.http11.AbstractHttp11Protocol.configureUpgradeProtocol";
+            let how = if settings.tls.is_some() { "negotiation to [h2] via ALPN" } else { "HTTP upgrade to [h2c]" };
+            log::info(SOURCE, &format!("The [\"{}\"] connector has been configured to support {how}", socket.name));
+        }
+        if let Some(tls) = &settings.tls {
+            const SOURCE: &str = "org.apache.tomcat.util.net.AbstractEndpoint.logCertificate";
+            let file = base.server_xml().display().to_string();
+            let name = socket.name.clone();
+            let hosts = Hosts::open(tls, settings.http2.is_some(), (&file, &base.dir), &mut |text| {
+                log::info(SOURCE, &format!("Connector [{name}], {text}"));
+            });
+            socket = socket.secured(hosts.map_err(StartError::Tls)?);
+        }
         const SOURCE: &str = "org.apache.coyote.AbstractProtocol.init";
         log::info(SOURCE, &format!("Initializing ProtocolHandler [\"{}\"]", socket.name));
         bound.push((socket, answers));

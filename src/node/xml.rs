@@ -191,7 +191,7 @@ impl<'a, 'input> Reader<'a, 'input> {
                     component.children.extend(read);
                 }
                 // Resources and their like are read for nothing but their presence.
-                None if component.kind == Kind::Free => {}
+                None if matches!(component.kind, Kind::Free | Kind::OpenSslConf) => {}
                 None => {
                     let text = format!("No rules found matching [{path}]");
                     self.notice("org.apache.tomcat.util.digester.Digester.endElement", text);
@@ -278,9 +278,11 @@ impl<'a, 'input> Reader<'a, 'input> {
             let text = format!("java.lang.ClassNotFoundException: {protocol} (protocol of [{}])", component.path);
             self.refuse(component.at, text);
         }
-        if component.flag("SSLEnabled") {
-            let text = "SSLEnabled=\"true\" is not supported: let the proxy in front speak TLS".to_owned();
-            self.refuse(component.at, text);
+        if component.flag("SSLEnabled") && Protocol::of(protocol) == Some(Protocol::Ajp) {
+            self.refuse(
+                component.at,
+                "AJP is not spoken over TLS: SSLEnabled=\"true\" has no meaning there".to_owned(),
+            );
         }
     }
 }
@@ -288,7 +290,7 @@ impl<'a, 'input> Reader<'a, 'input> {
 fn unknown(kind: Kind, name: &str, path: &str) -> String {
     let mut text = format!("java.lang.ClassNotFoundException: {name} (className of [{path}])");
     let short = name.rsplit('.').next().unwrap_or(name);
-    let meant = classes::CLASSES.iter().find(|class| class.kind == kind && class.short() == short && !short.is_empty());
+    let meant = classes::all().find(|class| class.kind == kind && class.short() == short && !short.is_empty());
     if let Some(class) = meant {
         text.push_str(&format!("; did you mean [{}]?", class.name));
     }

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::super::link::Link;
 use super::budget::{Budget, Kind};
+use crate::codec::http2::PREFACE;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -26,9 +27,6 @@ const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const PADDED: u8 = 8;
 const PRIORITISED: u8 = 32;
-
-/// The client's preface.
-pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// With so many, streams that are not served are forgotten.
 const MOST_FLOWS: usize = 1024;

@@ -6,6 +6,8 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
+mod tls;
+
 use crate::support::{PATIENCE, TempDir, free_port, wait_for};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tandem-node");
@@ -299,8 +301,9 @@ fn configurations_are_judged() {
         code == Some(1) && said.contains("conf/server.xml:6:8: java.lang.ClassNotFoundException: org.example.Valve"),
         "{said}"
     );
-    base.write("conf/server.xml", &base.server("<Connector port='0' SSLEnabled='true'/>", ""));
-    assert_eq!(test().0, Some(1));
+    base.write("conf/server.xml", &base.server("\n<Connector port='0' SSLEnabled='true'/>", ""));
+    let (code, said) = test();
+    assert!(code == Some(1) && said.contains("conf/server.xml:5:1: No SSLHostConfig element was found"), "{said}");
 }
 
 /// The example is one that starts.

@@ -1,0 +1,85 @@
+//! Classes of valves.
+
+use super::State::{Idle, Missing, Refused, Used};
+use super::{Class, Kind, class, open};
+
+/// The rows.
+pub(super) static CLASSES: &[Class] = &[
+    class(
+        Kind::Valve,
+        "org.apache.catalina.valves.AccessLogValve",
+        Used,
+        "asyncSupported:b=true buffered:b=true checkExists:b=false condition:s conditionIf:s conditionUnless:s \
+         directory:s=logs enabled:b=true encoding:s fileDateFormat:s=.yyyy-MM-dd ipv6Canonical:b=false locale:s=en \
+         maxDays:i=-1 maxLogMessageBufferSize:i=256 pattern:s prefix:s=access_log renameOnRotate:b=false \
+         requestAttributesEnabled:b=false rotatable:b=true suffix:s",
+    ),
+    class(
+        Kind::Valve,
+        "org.apache.catalina.valves.RemoteIpValve",
+        Used,
+        "asyncSupported:b=true changeLocalName:b=false changeLocalPort:b=false hostHeader:s httpServerPort:i=80 \
+         httpsServerPort:i=443 internalProxies:s portHeader:s protocolHeader:s=X-Forwarded-Proto \
+         protocolHeaderHttpsValue:s=https proxiesHeader:s=X-Forwarded-By remoteIpHeader:s=X-Forwarded-For \
+         requestAttributesEnabled:b=true trustedProxies:s",
+    ),
+    class(
+        Kind::Valve,
+        "org.apache.catalina.valves.ErrorReportValve",
+        Used,
+        "asyncSupported:b=true showReport:b=true showServerInfo:b=true",
+    ),
+    class(
+        Kind::Valve,
+        "org.apache.catalina.ha.tcp.ReplicationValve",
+        Used,
+        "asyncSupported:b=true filter:s primaryIndicator:b=false \
+         primaryIndicatorName:s=org.apache.catalina.ha.tcp.isPrimarySession statistics:b=false",
+    ),
+    class(
+        Kind::Valve,
+        "org.apache.catalina.ha.session.JvmRouteBinderValve",
+        Used,
+        "asyncSupported:b=true enabled:b=true \
+         sessionIdAttribute:s=org.apache.catalina.ha.session.JvmRouteOriginalSessionID",
+    ),
+    class(
+        Kind::Valve,
+        "org.apache.catalina.ha.authenticator.ClusterSingleSignOn",
+        Missing("there is no authentication here"),
+        "accessTimeout:l=5000 asyncSupported:b=true cookieDomain:s cookieName:s=JSESSIONIDSSO mapSendOptions:i=6 \
+         requireReauthentication:b=false rpcTimeout:l=15000 terminateOnStartFailure:b=false",
+    ),
+    class(
+        Kind::Valve,
+        "org.apache.catalina.valves.RemoteAddrValve",
+        Used,
+        "addConnectorPort:b=false allow:s deny:s denyStatus:i=403 invalidAuthenticationWhenDeny:b=false \
+         usePeerAddress:b=false asyncSupported:b=true",
+    ),
+    open(Kind::Valve, "org.apache.catalina.valves.RemoteHostValve", Refused),
+    open(Kind::Valve, "org.apache.catalina.valves.RemoteCIDRValve", Refused),
+    open(Kind::Valve, "org.apache.catalina.valves.rewrite.RewriteValve", Refused),
+    open(Kind::Valve, "org.apache.catalina.valves.LoadBalancerDrainingValve", Missing("requests are never drained")),
+    open(Kind::Valve, "org.apache.catalina.valves.StuckThreadDetectionValve", Idle),
+    open(
+        Kind::Valve,
+        "org.apache.catalina.valves.CrawlerSessionManagerValve",
+        Missing("crawlers get sessions as others do"),
+    ),
+    open(Kind::Valve, "org.apache.catalina.valves.ExtendedAccessLogValve", Missing("its log is not written")),
+    open(Kind::Valve, "org.apache.catalina.valves.JsonAccessLogValve", Missing("its log is not written")),
+    open(Kind::Valve, "org.apache.catalina.valves.JDBCAccessLogValve", Missing("its log is not written")),
+    open(Kind::Valve, "org.apache.catalina.valves.HealthCheckValve", Missing("nothing answers at its path")),
+    open(Kind::Valve, "org.apache.catalina.valves.SSLValve", Missing("fields of a proxy do not tell of TLS")),
+    open(Kind::Valve, "org.apache.catalina.valves.ParameterLimitValve", Refused),
+    open(Kind::Valve, "org.apache.catalina.valves.ProxyErrorReportValve", Missing("errors are reported as HTML")),
+    open(Kind::Valve, "org.apache.catalina.valves.JsonErrorReportValve", Missing("errors are reported as HTML")),
+    open(Kind::Valve, "org.apache.catalina.valves.SemaphoreValve", Missing("requests are not counted")),
+    open(Kind::Valve, "org.apache.catalina.valves.PersistentValve", Missing("sessions are kept in memory only")),
+    open(Kind::Valve, "org.apache.catalina.authenticator.SingleSignOn", Missing("there is no authentication here")),
+    open(Kind::Valve, "org.apache.catalina.authenticator.BasicAuthenticator", Refused),
+    open(Kind::Valve, "org.apache.catalina.authenticator.DigestAuthenticator", Refused),
+    open(Kind::Valve, "org.apache.catalina.authenticator.FormAuthenticator", Refused),
+    open(Kind::Valve, "org.apache.catalina.authenticator.SSLAuthenticator", Refused),
+];
