@@ -307,20 +307,34 @@ impl Lab {
 
     /// Asks a node until it shows what is expected.
     pub(super) fn shows(&self, number: usize, id: &str, expected: &BTreeMap<String, (String, String)>) -> String {
+        self.until(number, id, |shown| comparable(&shown.attributes) == comparable(expected), expected)
+    }
+
+    /// Asks a node until it shows an attribute.
+    pub(super) fn holds(&self, number: usize, id: &str, name: &str) -> String {
+        self.until(number, id, |shown| shown.attributes.contains_key(name), name)
+    }
+
+    fn until(&self, number: usize, id: &str, done: impl Fn(&Shown) -> bool, what: impl std::fmt::Debug) -> String {
+        let mut id = id.to_owned();
         let mut last = None;
-        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        let deadline = std::time::Instant::now() + PATIENCE;
         // The copy arrives a moment after the response of whoever made it.
         while std::time::Instant::now() < deadline {
-            last = self.ask(number, "", Some(id));
-            if let Some(shown) = &last
-                && comparable(&shown.attributes) == comparable(expected)
-            {
-                return shown.id.clone();
+            last = self.ask(number, "", Some(&id));
+            if let Some(shown) = &last {
+                if done(shown) {
+                    return shown.id.clone();
+                }
+                // Asked too early, it has given the session a name of its own.
+                if shown.id.split('.').next() == id.split('.').next() {
+                    id.clone_from(&shown.id);
+                }
             }
             // A page that made a new session would hide the old one's absence.
             std::thread::sleep(Duration::from_millis(100));
         }
-        panic!("node {number} shows of {id}\n{last:#?}\nnot\n{expected:#?}\nits log:\n{}", self.log(number));
+        panic!("node {number} shows of {id}\n{last:#?}\nnot\n{what:#?}\nits log:\n{}", self.log(number));
     }
 
     /// Waits until a node knows another.

@@ -148,15 +148,13 @@ fn ends(lab: &Lab) {
     lab.ask(1, "op=set&name=a&type=int&value=1", Some(&made)).unwrap();
     let here =
         |number: usize, id: &str| lab.ask(number, "", Some(id)).is_some_and(|shown| shown.attributes.contains_key("a"));
-    wait_for("the session at ours", Duration::from_secs(10), || here(3, &made).then_some(()));
-    let made = made.replace(".n1", ".n3");
+    let made = lab.holds(3, &made, "a");
     assert!(lab.ask(3, "op=invalidate", Some(&made)).is_none());
     wait_for("the end of the session", Duration::from_secs(10), || (!here(1, &made)).then_some(()));
 
     let made = lab.ask(3, "op=set&name=first&type=int&value=1", None).unwrap().id;
     lab.ask(3, "op=set&name=a&type=int&value=1", Some(&made)).unwrap();
-    wait_for("the session at Tomcat", Duration::from_secs(10), || here(1, &made).then_some(()));
-    let made = made.replace(".n3", ".n1");
+    let made = lab.holds(1, &made, "a");
     lab.ask(1, "op=maxi&value=1", Some(&made)).unwrap();
     // A copy waits twice as long as its owner.
     wait_for("the end of the copy", Duration::from_secs(10), || {
