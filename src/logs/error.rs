@@ -3,6 +3,7 @@
 use std::cell::{OnceCell, RefCell};
 use std::fmt;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,7 +15,7 @@ use super::errno::Errno;
 use super::level::{Level, LogLevels, level_of};
 use crate::base::clock::{Clock, SystemClock};
 use crate::config::Server;
-use crate::web::{Conn, Exchange, LineSink, Live, LogId};
+use crate::web::{Chain, Conn, Exchange, LineSink, Live, LogId};
 
 /// Something an entry can be about.
 pub trait Source {
@@ -100,6 +101,34 @@ impl Source for OfServer<'_> {
 
     fn subject(&self) -> Subject<'_> {
         Subject { live: Some(self.0), server: self.1, conn: None, request: None, remote: None }
+    }
+}
+
+/// A request, as a filter of its body knows it while others hold it.
+#[derive(Clone)]
+pub struct OfBody {
+    live: Rc<Live>,
+    conn: Rc<Conn>,
+    chain: Rc<Chain>,
+    server: usize,
+}
+
+impl OfBody {
+    /// The one of this request.
+    pub fn new(ex: &Exchange) -> Self {
+        Self { live: ex.live.clone(), conn: ex.conn.clone(), chain: ex.chain.clone(), server: ex.server }
+    }
+}
+
+impl Source for OfBody {
+    fn enabled(&self, level: Level, module: &'static str) -> bool {
+        let server = self.live.generation.servers.get(self.server).and_then(Server::get::<LogLevels>);
+        level == Level::Notice || level <= level_of(server, self.chain.dir.get::<LogLevels>(), module)
+    }
+
+    fn subject(&self) -> Subject<'_> {
+        let conn = Some(&*self.conn);
+        Subject { live: Some(&self.live), server: self.server, conn, request: None, remote: None }
     }
 }
 

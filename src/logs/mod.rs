@@ -21,7 +21,7 @@ pub mod text;
 
 pub use entry::{Entry, ErrorLog};
 pub use errno::Errno;
-pub use error::{OfConn, OfRemote, OfServer, Process, Source, log, process_log, set_process_log};
+pub use error::{OfBody, OfConn, OfRemote, OfServer, Process, Source, log, process_log, set_process_log};
 pub use format::{Format, set_canonical};
 pub use level::{Level, LogLevels, level_of};
 pub use program::{program, program_line};

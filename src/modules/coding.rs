@@ -91,26 +91,37 @@ pub(super) fn alter_etag(ex: &mut Exchange, suffix: &[u8], change: EtagChange) {
     }
 }
 
-/// Takes a gzip coding that was put on last off the fields; whether there was one.
-pub(super) fn take_gzip(ex: &mut Exchange) -> bool {
-    let is_gzip = |token: &[u8]| token.eq_ignore_ascii_case(b"gzip") || token.eq_ignore_ascii_case(b"x-gzip");
-    let strip = |value: &[u8]| {
-        let comma = memchr::memrchr(b',', value);
-        let last = value.get(comma.map_or(0, |comma| comma + 1)..).unwrap_or_default();
-        is_gzip(last.trim_ascii()).then(|| value.get(..comma.unwrap_or(0)).unwrap_or_default().to_vec())
-    };
-    for table in [&mut ex.headers_out, &mut ex.err_headers_out] {
-        if let Some(rest) = table.get(b"Content-Encoding").and_then(strip) {
-            match rest.is_empty() {
-                true => {
-                    table.unset(b"Content-Encoding");
-                }
-                false => table.set(b"Content-Encoding", &rest),
-            }
-            return true;
+/// What is left of a list of codings behind a gzip coding that was put on last, if it was.
+fn behind_gzip(value: &[u8]) -> Option<Vec<u8>> {
+    let comma = memchr::memrchr(b',', value);
+    let last = value.get(comma.map_or(0, |comma| comma + 1)..).unwrap_or_default().trim_ascii();
+    let gzip = last.eq_ignore_ascii_case(b"gzip") || last.eq_ignore_ascii_case(b"x-gzip");
+    gzip.then(|| value.get(..comma.unwrap_or(0)).unwrap_or_default().to_vec())
+}
+
+/// Whether these fields say that gzip was put on last.
+pub(super) fn is_gzip_last(table: &Table) -> bool {
+    table.get(b"Content-Encoding").and_then(behind_gzip).is_some()
+}
+
+/// Takes a gzip coding that was put on last off these fields; whether there was one.
+pub(super) fn strip_gzip(table: &mut Table) -> bool {
+    let Some(rest) = table.get(b"Content-Encoding").and_then(behind_gzip) else { return false };
+    match rest.is_empty() {
+        true => {
+            table.unset(b"Content-Encoding");
         }
+        false => table.set(b"Content-Encoding", &rest),
     }
-    match strip(&ex.content_encoding) {
+    true
+}
+
+/// Takes a gzip coding that was put on last off the response's fields; whether there was one.
+pub(super) fn take_gzip(ex: &mut Exchange) -> bool {
+    if strip_gzip(&mut ex.headers_out) || strip_gzip(&mut ex.err_headers_out) {
+        return true;
+    }
+    match behind_gzip(&ex.content_encoding) {
         Some(rest) if !ex.content_encoding.is_empty() => {
             ex.content_encoding = rest;
             true

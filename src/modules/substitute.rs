@@ -151,8 +151,7 @@ pub fn start(ex: &mut Exchange, _: usize, length: Option<u64>) -> Option<Box<dyn
         pieces: 0,
         passed: Vec::new(),
         uri: ex.uri.clone(),
-        live: ex.live.clone(),
-        server: ex.server,
+        of: logs::OfBody::new(ex),
     }))
 }
 
@@ -168,8 +167,7 @@ struct Replacer {
     pieces: usize,
     passed: Vec<usize>,
     uri: Vec<u8>,
-    live: std::rc::Rc<crate::web::Live>,
-    server: usize,
+    of: logs::OfBody,
 }
 
 /// More pieces than this are passed on although more of the body is here.
@@ -253,8 +251,7 @@ impl Replacer {
 
     fn give_up(&mut self) {
         if !std::mem::replace(&mut self.too_long, true) {
-            let of = logs::OfServer(&self.live, self.server);
-            logs::error!(of, Level::Error, "substitute", "AH01328: Line too long, URI {}", Bytes(&self.uri));
+            logs::error!(&self.of, Level::Error, "substitute", "AH01328: Line too long, URI {}", Bytes(&self.uri));
         }
     }
 }

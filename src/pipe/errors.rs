@@ -18,6 +18,7 @@ pub fn body_fault(ex: &mut Exchange, fault: BodyFault) -> Outcome {
         BodyFault::Malformed | BodyFault::Gone => Outcome::Status(400),
         BodyFault::Timeout => Outcome::Status(408),
         BodyFault::TooLarge => Outcome::Status(413),
+        BodyFault::Refused { status, .. } => Outcome::Status(status),
     }
 }
 

@@ -48,9 +48,11 @@ pub(super) fn begin(ex: &mut Exchange, length: Option<u64>) {
     let planned = std::mem::take(&mut ex.planned);
     for filter in planned {
         if let Some(started) = (filter.start)(ex, filter.which, length) {
+            if !started.keeps_length() {
+                ex.headers_out.unset(b"Content-Length");
+                length = None;
+            }
             ex.filters.push(started);
-            ex.headers_out.unset(b"Content-Length");
-            length = None;
         }
     }
 }

@@ -81,6 +81,7 @@ pub fn fast_redirect(ex: &mut Exchange, sub: Exchange) {
     ex.chain = sub.chain;
     ex.matched = sub.matched;
     ex.planned = sub.planned;
+    ex.planned_inputs = sub.planned_inputs;
     for (own, other) in [
         (&mut ex.notes, sub.notes),
         (&mut ex.headers_out, sub.headers_out),

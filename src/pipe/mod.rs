@@ -18,6 +18,7 @@ pub mod conditions;
 mod errors;
 mod head;
 mod host;
+mod input;
 mod lookup;
 pub mod media;
 pub mod names;

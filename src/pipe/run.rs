@@ -368,7 +368,10 @@ pub(super) async fn handle<H: Inline>(ex: &mut Exchange, wire: &mut dyn Wire) ->
         ex.handler.make_ascii_lowercase();
     }
     all(ex, Phase::InsertFilter).await;
-    let outcome = ask_handlers::<H>(ex, wire).await;
+    let outcome = match ex.planned_inputs.is_empty() || wire.body_kind() == BodyKind::None {
+        true => ask_handlers::<H>(ex, wire).await,
+        false => super::input::handle(ex, wire).await,
+    };
     if by_type {
         // Only for the asking: the log shows none.
         ex.handler.clear();
@@ -394,7 +397,7 @@ pub(super) async fn handle<H: Inline>(ex: &mut Exchange, wire: &mut dyn Wire) ->
 }
 
 /// Asks the handlers until one does not decline.
-async fn ask_handlers<H: Inline>(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
+pub(super) async fn ask_handlers<H: Inline>(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
     let chain = ex.chain.clone();
     for run in plan(&chain).hooks(Phase::Handler) {
         let outcome = match run {

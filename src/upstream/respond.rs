@@ -111,13 +111,14 @@ pub(super) fn errno_of(fault: BodyFault) -> Errno {
         BodyFault::Malformed | BodyFault::TooLarge => Errno(-102),
         BodyFault::Timeout => Errno::TIMEUP,
         BodyFault::Gone => Errno::INCOMPLETE,
+        BodyFault::Refused { errno, .. } => Errno(errno),
     }
 }
 
 /// The answer to a request whose body could not be read.
 pub(super) fn answer_to(ex: &mut Exchange, fault: BodyFault) -> Outcome {
     match fault {
-        BodyFault::Malformed | BodyFault::TooLarge => pipe::body_fault(ex, fault),
+        BodyFault::Malformed | BodyFault::TooLarge | BodyFault::Refused { .. } => pipe::body_fault(ex, fault),
         BodyFault::Timeout => Outcome::Status(408),
         // A client that only ended its sending direction still reads.
         BodyFault::Gone => Outcome::Status(400),

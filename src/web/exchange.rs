@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use super::chain::Chain;
 use super::client_host::ClientHost;
-use super::filter::{BodyFilter, Planned};
+use super::filter::{BodyFilter, Planned, PlannedInput};
 use super::live::{Conn, Live, LogId};
 use super::response::Response;
 use super::table::Table;
@@ -157,6 +157,8 @@ pub struct Exchange {
     pub planned: Vec<Planned>,
     /// Body filters that have started, in the order data passes them.
     pub filters: Vec<Box<dyn BodyFilter>>,
+    /// Filters of the request's body that are asked for, that next to the handler first. See [`Exchange::plan_input`].
+    pub planned_inputs: Vec<PlannedInput>,
     /// Satisfy Any: access by address or by user is enough.
     pub satisfy_any: bool,
     /// State of the response; `pipe` keeps it.
@@ -322,6 +324,7 @@ impl Exchange {
             matched: Matched::default(),
             planned: Vec::new(),
             filters: Vec::new(),
+            planned_inputs: Vec::new(),
             satisfy_any: false,
             response: Response::default(),
             ext: Ext::default(),
@@ -422,9 +425,17 @@ impl Exchange {
         self.planned.insert(at, filter);
     }
 
+    /// Asks for a filter of the request's body, behind those of its rank.
+    pub fn plan_input(&mut self, filter: PlannedInput) {
+        let found = self.planned_inputs.iter().position(|other| other.rank > filter.rank);
+        let at = found.unwrap_or(self.planned_inputs.len());
+        self.planned_inputs.insert(at, filter);
+    }
+
     /// No filter: the response is another one.
     pub fn drop_filters(&mut self) {
         self.planned.clear();
+        self.planned_inputs.clear();
         self.filters.clear();
         self.response.waiting = false;
         self.response.pace = None;

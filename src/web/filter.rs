@@ -1,10 +1,12 @@
-//! Transformations of the response body.
+//! Transformations of bodies.
 
 use std::future::Future;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use super::exchange::Exchange;
 use super::table::Table;
+use super::wire::BodyFault;
 
 /// Changes the response body on its way out.
 pub trait BodyFilter {
@@ -17,6 +19,10 @@ pub trait BodyFilter {
     /// Says where in what it pushed last httpd passes on before it has more: the length of such a body is not known,
     /// and each stretch is a chunk. Positions rise; the end of what was pushed may be one.
     fn stretches(&mut self, _: &mut Vec<usize>) {}
+    /// The body is as long as it was.
+    fn keeps_length(&self) -> bool {
+        false
+    }
     /// The response cannot go on: what has come cannot be taken.
     fn failed(&self) -> bool {
         false
@@ -54,4 +60,47 @@ pub struct Planned {
     pub which: usize,
     /// Starts it.
     pub start: Start,
+}
+
+/// Changes the request's body on its way in.
+pub trait InputFilter {
+    /// Goes on: looks at `input` (behind which nothing comes, if `last`), pushes to `out` what is ready, a bounded piece
+    /// at a time, and says how much of `input` is done with. Ready with nothing taken and nothing pushed is the wish for
+    /// more input; pending, it waits for something else. It is asked until it says that it has ended.
+    ///
+    /// # Errors
+    /// The body is not one that it can take; it is not asked again.
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        input: &[u8],
+        last: bool,
+        out: &mut Vec<u8>,
+    ) -> Poll<Result<Progress, BodyFault>>;
+
+    /// Makes `fields` of the request say what its body is behind the filter; may be asked twice.
+    fn settle(&mut self, _fields: &mut Table) {}
+}
+
+/// How far an [`InputFilter`] came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes of its input that it is done with.
+    pub taken: usize,
+    /// Nothing comes of it any more.
+    pub ended: bool,
+}
+
+/// Decides whether an input filter has anything to do for a request with a body.
+pub type StartInput = fn(&mut Exchange, which: usize) -> Option<Box<dyn InputFilter>>;
+
+/// A filter that the request's body is to pass.
+#[derive(Clone, Copy)]
+pub struct PlannedInput {
+    /// Filters of lower rank are nearer to the handler (httpd's filter types).
+    pub rank: i16,
+    /// Handed to `start`.
+    pub which: usize,
+    /// Starts it.
+    pub start: StartInput,
 }

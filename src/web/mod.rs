@@ -19,7 +19,7 @@ pub use chain::Chain;
 pub use client_host::ClientHost;
 pub use exchange::{Exchange, Ext, Handler, Matched, ProxyKind, Snapshot};
 pub(crate) use filter::Absent;
-pub use filter::{BodyFilter, Planned, Start};
+pub use filter::{BodyFilter, InputFilter, Planned, PlannedInput, Progress, Start, StartInput};
 pub use live::{Conn, LineSink, Live, LogId, Secure};
 pub use response::{Prior, Range, Response};
 pub use table::{Laid, Table};

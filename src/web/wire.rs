@@ -27,6 +27,13 @@ pub enum BodyFault {
     Gone,
     /// Larger than LimitRequestBody: 413.
     TooLarge,
+    /// An input filter does not take it.
+    Refused {
+        /// What is answered.
+        status: u16,
+        /// What logs show, as an [error number](std::io::Error::from_raw_os_error) or one of httpd's own.
+        errno: i32,
+    },
 }
 
 /// How the response's body is framed.
@@ -68,6 +75,14 @@ pub struct HeadOut<'a> {
 pub trait Wire {
     /// Framing of the request's body.
     fn body_kind(&self) -> BodyKind;
+
+    /// Whether the body passes filters: it may have another length than the one announced.
+    fn is_filtered(&self) -> bool {
+        false
+    }
+
+    /// Filters that have seen some of the body make the request's fields say what it is behind them.
+    fn settle(&mut self, _fields: &mut Table) {}
 
     /// The server's Timeout, once the server is known: how long one read or write may take from now on.
     fn set_timeout(&mut self, timeout: std::time::Duration);

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use super::support::{Message, Origin, Server, Site};
 
 const MODULES: &[&str] =
-    &["filter", "deflate", "brotli", "substitute", "headers", "setenvif", "env", "proxy", "proxy_http", "ratelimit"];
+    &["filter", "deflate", "brotli", "substitute", "headers", "setenvif", "env", "proxy", "proxy_http", "ratelimit", "case_filter_in", "buffer"];
 
 fn site(name: &str, body: &str) -> Site {
     let site = Site::new(name);
@@ -189,4 +189,47 @@ fn a_limited_response_takes_its_time() {
     assert!((350..2000).contains(&took), "{took} ms for half of what a second lets through");
     assert_eq!(server.get("/u/x", "").text(), "x");
     server.log("logs/error_log", |log| log.contains("AH00082: an unknown filter was not added: NOPE"));
+}
+
+#[test]
+fn a_long_body_behind_an_input_filter_is_counted_or_sent_in_chunks() {
+    let origin = Origin::serving(|peer, seen| {
+        while let Some(request) = peer.request() {
+            seen.note(request);
+            if !peer.try_send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi") {
+                return;
+            }
+        }
+    });
+    let conf = format!(
+        "SetInputFilter CaseFilterIn\nProxyPass /p/ http://127.0.0.1:{0}/\n\
+         <Location /p/chunks>\nSetEnv proxy-sendchunked 1\n</Location>\n\
+         <Location /p/counted>\nSetEnv proxy-sendcl 1\n</Location>\n\
+         <Location /p/old>\nSetEnv force-proxy-request-1.0 1\nSetEnv proxy-sendchunked 1\n</Location>\n",
+        origin.port
+    );
+    let site = site("filters-input", &conf);
+    let server = site.start();
+    let text = "long text ".repeat(4000);
+    for (path, chunked, counted) in [
+        ("plain", false, true),
+        ("plain", true, false),
+        ("chunks", false, false),
+        ("chunks", true, false),
+        ("counted", true, true),
+        ("old", false, true),
+        ("old", true, true),
+    ] {
+        let mut client = server.connect();
+        let head = format!("POST /p/{path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
+        match chunked {
+            true => client.send(format!("{head}Transfer-Encoding: chunked\r\n\r\n9c40\r\n{text}\r\n0\r\n\r\n")),
+            false => client.send(format!("{head}Content-Length: {}\r\n\r\n{text}", text.len())),
+        };
+        assert_eq!(client.response_to("POST").text(), "hi");
+        let got = origin.requests().pop().unwrap();
+        assert!(got.body == text.to_uppercase().as_bytes(), "{path} {chunked}: {} bytes", got.body.len());
+        assert_eq!(got.header("Content-Length").is_some(), counted, "{path} {chunked}");
+        assert_eq!(got.header("Transfer-Encoding").is_some(), !counted, "{path} {chunked}");
+    }
 }

@@ -1,6 +1,6 @@
 //! Requests through the proxy to raw origins of every protocol: what the client gets, what the origin was sent, what
 //! the logs say. One scenario a file in `tests/gateways`: `modules`, `origin NAME PROTOCOL` lines, `file PATH TEXT`
-//! lines, `conf` and the configuration, a line `---`, then exchanges:
+//! lines (and `exec`, for scripts), `conf` and the configuration, a line `---`, then exchanges:
 //!
 //! - `< A bytes`: what origin A answers from now on (escapes `\r \n \t \xHH`; for `fcgi`: records, see [`fcgi_answer`]);
 //! - `> bytes`: a request. Behind ` ~ ` more is sent once a head came back; ` ~ .` ends the sending direction;
@@ -11,6 +11,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -51,6 +52,10 @@ fn run(name: &str) {
         match words[0] {
             "modules" => modules.extend(line.split(' ').skip(1)),
             "file" => site.write(words[1], unescape(words[2])),
+            "exec" => {
+                site.write(words[1], unescape(words[2]));
+                fs::set_permissions(site.path(words[1]), fs::Permissions::from_mode(0o755)).unwrap();
+            }
             "origin" => {
                 let origin = origin(words[1], words[2], &answers, &notes);
                 names.0.push((origin.port.to_string(), format!("@{}@", words[1])));
@@ -391,7 +396,9 @@ macro_rules! scenarios {
 scenarios! {
     connect
     fcgi
+    filter_protocol
     forward
+    input
     remote
     remote_tls
     scgi

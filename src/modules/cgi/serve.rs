@@ -10,7 +10,7 @@ use crate::config::core::{AcceptPathInfo, CoreDir, options};
 use crate::logs::{self, Bytes, Errno, Level};
 use crate::pipe::script::{Head, Reader, malformed};
 use crate::pipe::{self, Outcome, cgi};
-use crate::web::{BodyKind, Exchange, Wire};
+use crate::web::{BodyFault, BodyKind, Exchange, Wire};
 
 /// One of the two modules that run scripts, with the numbers of its messages.
 pub(in crate::modules) struct Kind {
@@ -190,7 +190,8 @@ async fn feed(
             Ok(_) => {}
             Err(fault) => {
                 let text = "Error reading request entity data";
-                logs::error!(ex, Level::Error, kind.module, Errno(-102) => "{}: {}", kind.unread, text);
+                let errno = if let BodyFault::Refused { errno, .. } = fault { Errno(errno) } else { Errno(-102) };
+                logs::error!(ex, Level::Error, kind.module, errno => "{}: {}", kind.unread, text);
                 return Err(pipe::body_fault(ex, fault));
             }
         }

@@ -366,6 +366,7 @@ pub(super) fn output_filter(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
 
 /// `SetInputFilter`.
 pub(super) fn input_filter(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    crate::modules::filter::check_input_names(cmd, args.word(0));
     dir(cmd).input_filters = Some(args.word(0).to_vec());
     Ok(())
 }

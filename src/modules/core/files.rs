@@ -329,7 +329,7 @@ fn is_rewritten(ex: &Exchange) -> bool {
 }
 
 fn sets_filters(_: &crate::config::Server, dir: &crate::config::Slots) -> bool {
-    dir.get::<CoreDir>().is_some_and(|dir| dir.output_filters.is_some())
+    dir.get::<CoreDir>().is_some_and(|dir| dir.output_filters.is_some() || dir.input_filters.is_some())
 }
 
 thread_local! {

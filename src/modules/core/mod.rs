@@ -107,7 +107,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("ForceType", Places::FILEINFO, Shape::Take1, dir::force_type, "a mime type that overrides other configured type"),
     row("SetHandler", Places::FILEINFO, Shape::Take1, dir::set_handler, "a handler name that overrides any other configured handler"),
     row("SetOutputFilter", Places::FILEINFO, Shape::Take1, dir::output_filter, "filter (or ; delimited list of filters) to be run on the request content"),
-    row("SetInputFilter", Places::FILEINFO, Shape::Take1, dir::input_filter, "filter (or ; delimited list of filters) to be run on the request body").refused(),
+    row("SetInputFilter", Places::FILEINFO, Shape::Take1, dir::input_filter, "filter (or ; delimited list of filters) to be run on the request body"),
     row("AllowEncodedSlashes", Places::SERVER, Shape::Take1, dir::allow_encoded_slashes, "Allow URLs containing '/' encoded as '%2F'"),
     row("ScoreBoardFile", Places::SERVER, Shape::Take1, server::scoreboard, "A file for Apache to maintain runtime process management information").moot(),
     row("ExtendedStatus", Places::SERVER, Shape::Flag, server::extended_status, "\"On\" to track extended status information, \"Off\" to disable"),

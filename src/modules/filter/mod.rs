@@ -9,11 +9,12 @@ use crate::logs::{self, Bytes, Level};
 use crate::modules::rows::nothing;
 use crate::modules::slot;
 use crate::pipe::{Hook, Module, Outcome, Phase, Run};
-use crate::web::{BodyFilter, Exchange, Planned};
+use crate::web::{BodyFilter, Exchange, Planned, PlannedInput};
 
+mod protocol;
 mod table;
 
-pub use table::{Kind, OutputFilter, find};
+use table::{InputKind, Kind, OutputFilter, find, find_input};
 
 /// The module.
 pub const MODULE: Module = Module {
@@ -44,6 +45,8 @@ struct Smart {
     rank: Option<i16>,
     /// The last declared is asked first.
     providers: Vec<Provider>,
+    /// No ranges of the body are asked for, as FilterProtocol says of the filter itself.
+    unranged: bool,
 }
 
 #[derive(Clone)]
@@ -81,7 +84,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("FilterChain", Places::OPTIONS, Shape::Iterate, chain, "list of filter names with optional [+-=!@]"),
     row("FilterTrace", Places::DIR.or(Places::SERVER), Shape::Take2, trace, "filter-name debug-level").moot(),
     row("AddOutputFilterByType", Places::FILEINFO, Shape::Argv, by_type, "output filter name followed by one or more content-types"),
-    row("FilterProtocol", Places::OPTIONS, Shape::Take23, protocol, "filter-name [provider-name] protocol-args").refused(),
+    row("FilterProtocol", Places::OPTIONS, Shape::Take23, protocol::set, "filter-name [provider-name] protocol-args"),
 ];
 
 /// The hooks.
@@ -91,9 +94,14 @@ fn wants(_: &Server, dir: &Slots) -> bool {
     dir.get::<FilterDir>().is_some_and(|conf| !conf.chain.is_empty())
 }
 
-/// Smart filters declared so far.
+/// What is told of filters for the whole server.
 #[derive(Clone, Debug, Default)]
-struct Filters(Vec<Vec<u8>>);
+struct Filters {
+    /// Smart filters declared so far.
+    declared: Vec<Vec<u8>>,
+    /// What FilterProtocol says of providers, by name: of each in one place, as in httpd.
+    protocol: Vec<(&'static str, protocol::Flags)>,
+}
 
 impl Conf for Filters {
     const SLOT: usize = slot::FILTER + 2;
@@ -118,7 +126,7 @@ fn known_provider(cmd: &mut Cmd<'_>, name: &[u8]) -> Result<Option<&'static Outp
 }
 
 fn filters<'a>(cmd: &'a mut Cmd<'_>) -> &'a mut Vec<Vec<u8>> {
-    &mut cmd.globals.conf.get_mut::<Filters>().0
+    &mut cmd.globals.conf.get_mut::<Filters>().declared
 }
 
 /// The smart filter of this name in the current scope, made if there is none.
@@ -141,7 +149,7 @@ fn declare(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
         _ => 10,
     };
     if let Some(smart) = smart(cmd, args.word(0)) {
-        *smart = Smart { rank: Some(rank), providers: Vec::new() };
+        *smart = Smart { rank: Some(rank), ..Smart::default() };
     }
     Ok(())
 }
@@ -208,13 +216,6 @@ fn by_type(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     Ok(())
 }
 
-fn protocol(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
-    if filters(cmd).iter().any(|known| known == args.word(0)) {
-        return Ok(());
-    }
-    Err("FilterProtocol: No such filter".to_owned())
-}
-
 /// What a directive that names filters, with semicolons between them, asks for: a name that only httpd has is refused.
 pub fn check_names(cmd: &mut Cmd<'_>, names: &[u8]) {
     // Its module may be loaded later: whether it is counts when a request comes.
@@ -222,6 +223,18 @@ pub fn check_names(cmd: &mut Cmd<'_>, names: &[u8]) {
         table::OUTPUT
             .iter()
             .any(|row| row.name.as_bytes().eq_ignore_ascii_case(name) && matches!(row.kind, Kind::Missing))
+    };
+    if names.split(|byte| *byte == b';').any(missing) {
+        cmd.refused = true;
+    }
+}
+
+/// As [`check_names`], of input filters.
+pub fn check_input_names(cmd: &mut Cmd<'_>, names: &[u8]) {
+    let missing = |name: &[u8]| {
+        table::INPUT
+            .iter()
+            .any(|row| row.name.as_bytes().eq_ignore_ascii_case(name) && matches!(row.kind, InputKind::Missing))
     };
     if names.split(|byte| *byte == b';').any(missing) {
         cmd.refused = true;
@@ -238,16 +251,35 @@ pub fn plan_names(ex: &mut Exchange, names: &[u8]) {
                     ex.plan(Planned { rank: row.rank, which: 0, start });
                 }
             }
-            None => {
-                let text = "AH00082: an unknown filter was not added:";
-                logs::error!(ex, Level::Error, "core", "{} {}", text, Bytes(name));
-            }
+            None => unknown(ex, name),
         }
     }
 }
 
-/// `SetOutputFilter`: the core's part of inserting filters.
+/// As [`plan_names`], of filters of the request's body.
+pub fn plan_input_names(ex: &mut Exchange, names: &[u8]) {
+    let live = ex.live.clone();
+    for name in names.split(|byte| *byte == b';').filter(|name| !name.is_empty()) {
+        match find_input(name, &live.generation.globals.modules) {
+            Some(row) => {
+                if let InputKind::Here(start) = row.kind {
+                    ex.plan_input(PlannedInput { rank: row.rank, which: 0, start });
+                }
+            }
+            None => unknown(ex, name),
+        }
+    }
+}
+
+fn unknown(ex: &Exchange, name: &[u8]) {
+    logs::error!(ex, Level::Error, "core", "AH00082: an unknown filter was not added: {}", Bytes(name));
+}
+
+/// `SetOutputFilter` and `SetInputFilter`: the core's part of inserting filters.
 pub fn insert_set(ex: &mut Exchange) -> Outcome {
+    if let Some(names) = ex.dir::<CoreDir>().and_then(|dir| dir.input_filters.clone()) {
+        plan_input_names(ex, &names);
+    }
     if let Some(names) = ex.dir::<CoreDir>().and_then(|dir| dir.output_filters.clone()) {
         plan_names(ex, &names);
     }
@@ -260,7 +292,10 @@ fn insert(ex: &mut Exchange) -> Outcome {
     let Some(conf) = chain.dir.get::<FilterDir>() else { return Outcome::Declined };
     for (which, name) in conf.chain.iter().enumerate() {
         match conf.live.iter().find(|(known, _)| known == name) {
-            Some((_, smart)) => ex.plan(Planned { rank: smart.rank.unwrap_or(10), which, start: choose }),
+            Some((_, smart)) => {
+                protocol::withhold(ex, smart.unranged);
+                ex.plan(Planned { rank: smart.rank.unwrap_or(10), which, start: choose });
+            }
             None => logs::error!(ex, Level::Error, "filter", "AH01380: Unknown filter {} not added", Bytes(name)),
         }
     }
@@ -273,7 +308,11 @@ fn choose(ex: &mut Exchange, which: usize, length: Option<u64>) -> Option<Box<dy
     let conf = chain.dir.get::<FilterDir>()?;
     let name = conf.chain.get(which)?;
     let (_, smart) = conf.live.iter().find(|(known, _)| known == name)?;
-    let provider = smart.providers.iter().find(|provider| fits(ex, &provider.matches))?;
+    let fitting = |ex: &mut Exchange, provider: &Provider| {
+        let flags = protocol::of(&ex.live, provider.filter.name);
+        fits(ex, &provider.matches) && protocol::apply(ex, flags)
+    };
+    let provider = smart.providers.iter().find(|provider| fitting(ex, provider))?;
     match provider.filter.kind {
         Kind::Here(start) => start(ex, 0, length),
         Kind::Moot | Kind::Missing => None,

@@ -1,23 +1,25 @@
-//! The output filters by name: all of httpd's, with those that are here.
+//! The filters by name: all of httpd's, with those that are here.
 
-use crate::modules::{brotli, deflate, include, ratelimit, substitute};
-use crate::web::Start;
+use crate::modules::{
+    brotli, buffer, case_filter, case_filter_in, deflate, include, ratelimit, substitute,
+};
+use crate::web::{Start, StartInput};
 
 /// One output filter.
-pub struct OutputFilter {
+pub(super) struct OutputFilter {
     /// Its name, as registered.
-    pub name: &'static str,
+    pub(super) name: &'static str,
     /// The module that brings it.
-    pub module: &'static str,
+    pub(super) module: &'static str,
     /// httpd's filter type as a number: filters of lower rank come first.
-    pub rank: i16,
+    pub(super) rank: i16,
     /// What starts it.
-    pub kind: Kind,
+    pub(super) kind: Kind,
 }
 
 /// What there is behind a name.
 #[derive(Clone, Copy)]
-pub enum Kind {
+pub(super) enum Kind {
     /// A filter.
     Here(Start),
     /// It changes nothing that a client sees, or what it does is done anyway.
@@ -46,7 +48,7 @@ pub(super) const OUTPUT: &[OutputFilter] = &[
     row("BROTLI_COMPRESS", "brotli_module", CONTENT_SET, Kind::Here(brotli::start)),
     row("SUBSTITUTE", "substitute_module", RESOURCE, Kind::Here(substitute::start)),
     row("Sed", "sed_module", RESOURCE, Kind::Missing),
-    row("BUFFER", "buffer_module", CONTENT_SET, Kind::Moot),
+    row("BUFFER", "buffer_module", CONTENT_SET, Kind::Here(buffer::start)),
     row("RATE_LIMIT", "ratelimit_module", PROTOCOL + 3, Kind::Here(ratelimit::start)),
     row("proxy-html", "proxy_html_module", RESOURCE, Kind::Missing),
     row("xml2enc", "xml2enc_module", RESOURCE, Kind::Missing),
@@ -57,12 +59,57 @@ pub(super) const OUTPUT: &[OutputFilter] = &[
     row("MOD_SESSION_OUT", "session_module", CONTENT_SET, Kind::Missing),
     row("REFLECTOR", "reflector_module", CONTENT_SET, Kind::Missing),
     row("DATA", "data_module", RESOURCE, Kind::Missing),
-    row("CaseFilter", "case_filter_module", RESOURCE, Kind::Missing),
+    row("CaseFilter", "case_filter_module", RESOURCE, Kind::Here(case_filter::start)),
     row("MOD_EXPIRES", "expires_module", CONTENT_SET - 2, Kind::Moot),
     row("FIXUP_HEADERS_OUT", "headers_module", CONTENT_SET, Kind::Moot),
 ];
 
+/// One input filter.
+pub(super) struct InputFilter {
+    /// Its name, as registered.
+    pub(super) name: &'static str,
+    /// The module that brings it.
+    pub(super) module: &'static str,
+    /// httpd's filter type as a number: filters of lower rank are nearer to the handler.
+    pub(super) rank: i16,
+    /// What starts it.
+    pub(super) kind: InputKind,
+}
+
+/// What there is behind the name of an input filter.
+#[derive(Clone, Copy)]
+pub(super) enum InputKind {
+    /// A filter.
+    Here(StartInput),
+    /// What it does is done anyway.
+    Moot,
+    /// httpd's only: a configuration that asks for it is not started.
+    Missing,
+}
+
+const fn input(name: &'static str, module: &'static str, rank: i16, kind: InputKind) -> InputFilter {
+    InputFilter { name, module, rank, kind }
+}
+
+/// All of them.
+pub(super) const INPUT: &[InputFilter] = &[
+    input("HTTP_IN", "http_module", PROTOCOL, InputKind::Moot),
+    input("DEFLATE", "deflate_module", CONTENT_SET, InputKind::Here(deflate::start_input)),
+    input("BUFFER", "buffer_module", CONTENT_SET, InputKind::Here(buffer::start_input)),
+    input("CaseFilterIn", "case_filter_in_module", RESOURCE, InputKind::Here(case_filter_in::start)),
+    input("Sed", "sed_module", RESOURCE, InputKind::Missing),
+    input("XLATEIN", "charset_lite_module", RESOURCE, InputKind::Missing),
+    input("KEEP_BODY", "request_module", RESOURCE, InputKind::Missing),
+    input("KEPT_BODY", "request_module", RESOURCE, InputKind::Missing),
+    input("reqtimeout", "reqtimeout_module", 58, InputKind::Moot),
+];
+
+/// The input filter of this name, in any case, if its module is loaded.
+pub(super) fn find_input(name: &[u8], loaded: &[&str]) -> Option<&'static InputFilter> {
+    INPUT.iter().find(|row| row.name.as_bytes().eq_ignore_ascii_case(name) && loaded.contains(&row.module))
+}
+
 /// The filter of this name, in any case, if its module is loaded.
-pub fn find(name: &[u8], loaded: &[&str]) -> Option<&'static OutputFilter> {
+pub(super) fn find(name: &[u8], loaded: &[&str]) -> Option<&'static OutputFilter> {
     OUTPUT.iter().find(|row| row.name.as_bytes().eq_ignore_ascii_case(name) && loaded.contains(&row.module))
 }

@@ -139,7 +139,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("AddCharset", Places::FILEINFO, Shape::Iterate2, add_charset, "a charset (e.g., iso-2022-jp), followed by one or more file extensions"),
     row("AddEncoding", Places::FILEINFO, Shape::Iterate2, add_encoding, "an encoding (e.g., gzip), followed by one or more file extensions"),
     row("AddHandler", Places::FILEINFO, Shape::Iterate2, add_handler, "a handler name followed by one or more file extensions"),
-    row("AddInputFilter", Places::FILEINFO, Shape::Iterate2, add_input_filter, "input filter name (or ; delimited names) followed by one or more file extensions").refused(),
+    row("AddInputFilter", Places::FILEINFO, Shape::Iterate2, add_input_filter, "input filter name (or ; delimited names) followed by one or more file extensions"),
     row("AddLanguage", Places::FILEINFO, Shape::Iterate2, add_language, "a language (e.g., fr), followed by one or more file extensions"),
     row("AddOutputFilter", Places::FILEINFO, Shape::Iterate2, add_output_filter, "output filter name (or ; delimited names) followed by one or more file extensions"),
     row("AddType", Places::FILEINFO, Shape::Iterate2, add_type, "a mime type followed by one or more file extensions"),
@@ -186,6 +186,7 @@ fn add_handler(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
 }
 
 fn add_input_filter(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    crate::modules::filter::check_input_names(cmd, args.word(0));
     set(cmd, args, |extension, value| extension.input_filters = Some(value))
 }
 
@@ -384,6 +385,9 @@ fn apply_extensions(ex: &mut Exchange, name: &[u8], dir: Option<&MimeDir>, types
         }
         if let Some(handler) = own.handler.as_ref().filter(|_| ex.proxyreq == ProxyKind::None) {
             handler.clone_into(&mut ex.handler);
+        }
+        if let Some(names) = own.input_filters.as_ref().filter(|_| ex.proxyreq == ProxyKind::None) {
+            crate::modules::filter::plan_input_names(ex, names);
         }
         if let Some(names) = own.output_filters.as_ref().filter(|_| ex.proxyreq == ProxyKind::None) {
             crate::modules::filter::plan_names(ex, names);

@@ -38,6 +38,8 @@ pub(super) async fn exchange(
             Err(outcome) => return outcome,
         },
     };
+    // httpd forgets the length of a body that came in chunks and was inflated; an application would take it for none.
+    wire.settle(&mut ex.headers_in);
     let Some(length) = outgoing.length() else { return Outcome::Status(503) };
     if let Some(length) = length {
         ex.headers_in.set(b"Content-Length", length.to_string().as_bytes());

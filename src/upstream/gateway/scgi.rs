@@ -9,7 +9,7 @@ use crate::pipe::{self, Outcome};
 use crate::upstream::http1::Outgoing;
 use crate::upstream::pool::Link;
 use crate::upstream::{Attempt, respond};
-use crate::web::{Exchange, Wire};
+use crate::web::{BodyFault, Exchange, Wire};
 
 const NAMES: Names = Names { scheme: "SCGI", module: "proxy_scgi" };
 
@@ -34,6 +34,10 @@ pub(super) async fn exchange(
     let request = encode(ex);
     *outgoing = Some(Outgoing::spent());
     if let Err(fault) = send_all(wire, &mut link, request).await {
+        if let BodyFault::Refused { .. } = fault {
+            logs::error!(ex, Level::Error, NAMES.module, "AH00859: receiving request body failed");
+            return Outcome::Status(500);
+        }
         return respond::answer_to(ex, fault);
     }
     let decided = match read_head(ex, attempt, &mut link).await {

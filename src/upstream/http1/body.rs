@@ -115,7 +115,12 @@ impl Outgoing {
             this.place = Place::Awaited;
             return Ok(this);
         }
-        let most = if known_length && kind == BodyKind::Stream { SPOOL_MAX } else { PREFETCH };
+        // A length that was announced does not hold behind filters: unless chunks are asked for, it is counted.
+        let counted = match kind {
+            BodyKind::Length(_) => wire.is_filtered() && !chunks_asked(ex),
+            _ => known_length,
+        };
+        let most = if counted { SPOOL_MAX } else { PREFETCH };
         if let Err(fault) = this.read(wire, kind, most).await {
             let errno = respond::errno_of(fault);
             let (peer, host) = (Shown(attempt), &attempt.worker.spec.host);
@@ -124,8 +129,11 @@ impl Outgoing {
                 "AH01095: prefetch request body failed to {peer} ({host}) from {client} ()");
             return Err(respond::answer_to(ex, fault));
         }
-        if this.place == Place::Streaming && known_length && kind == BodyKind::Stream {
+        if this.place == Place::Streaming && counted {
             return Err(Outcome::Status(413));
+        }
+        if this.place == Place::Streaming && wire.is_filtered() {
+            this.announced = Announced::Chunked;
         }
         Ok(this)
     }
@@ -136,6 +144,7 @@ impl Outgoing {
             pipe::fill(wire).await?;
         }
         if let BodyKind::Length(n) = kind
+            && !wire.is_filtered()
             && let Ok(n) = usize::try_from(n)
             && wire.body().len() >= n
         {
@@ -306,6 +315,12 @@ impl Outgoing {
             self.place = Place::Nowhere;
         }
     }
+}
+
+/// Whether bodies whose length changes go to HTTP/1.1 backends in chunks (`proxy-sendchunked`).
+fn chunks_asked(ex: &Exchange) -> bool {
+    let chunked = ex.env.contains(b"proxy-sendchunked") || ex.env.contains(b"proxy-sendchunks");
+    chunked && !ex.env.contains(b"proxy-sendcl") && !ex.env.contains(b"force-proxy-request-1.0")
 }
 
 /// Writes all parts; stops, and says `false`, when the backend does not take more but has answered (or closed).

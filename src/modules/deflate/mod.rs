@@ -12,6 +12,10 @@ use crate::modules::{check, coding, slot};
 use crate::pipe::Module;
 use crate::web::{BodyFilter, Exchange, Table};
 
+mod input;
+
+pub use input::start as start_input;
+
 /// The module.
 pub const MODULE: Module = Module {
     row: ModuleRow {
@@ -48,13 +52,15 @@ impl Conf for Deflate {
 pub struct DeflateDir {
     ratio_limit: Option<u64>,
     ratio_burst: Option<u32>,
+    /// DeflateInflateLimitRequestBody in bytes; 0 is no limit.
+    body_limit: Option<u64>,
 }
 
 impl Conf for DeflateDir {
     const SLOT: usize = slot::DEFLATE + 1;
 
     fn merge(base: &Self, add: &Self) -> Self {
-        inner_or_outer!(base, add; ratio_limit, ratio_burst)
+        inner_or_outer!(base, add; ratio_limit, ratio_burst, body_limit)
     }
 }
 
@@ -66,7 +72,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("DeflateBufferSize", Places::SERVER, Shape::Take1, |_, a| check::at_least(a, 1, "DeflateBufferSize should be positive"), "Set the Deflate Buffer Size").moot(),
     row("DeflateMemLevel", Places::SERVER, Shape::Take1, |_, a| check::between(a, 1..=9, "DeflateMemLevel must be between 1 and 9"), "Set the Deflate Memory Level (1-9)").moot(),
     row("DeflateCompressionLevel", Places::SERVER, Shape::Take1, level, "Set the Deflate Compression Level (1-9)"),
-    row("DeflateInflateLimitRequestBody", Places::ALL, Shape::Take1, |_, a| check::whole_between(a, 0..=i64::MAX, "DeflateInflateLimitRequestBody requires a non-negative integer."), "Set a limit on size of inflated input").refused(),
+    row("DeflateInflateLimitRequestBody", Places::ALL, Shape::Take1, body_limit, "Set a limit on size of inflated input"),
     row("DeflateInflateRatioLimit", Places::ALL, Shape::Take1, ratio_limit, "Set the inflate ratio limit above which inflation is aborted (default: 200)"),
     row("DeflateInflateRatioBurst", Places::ALL, Shape::Take1, ratio_burst, "Set the maximum number of following inflate ratios above limit (default: 3)"),
     row("DeflateAlterEtag", Places::SERVER, Shape::Take1, etag, "Set how mod_deflate should modify ETAG response headers: 'AddSuffix' (default), 'NoChange' (2.2.x behavior), 'Remove'"),
@@ -120,6 +126,13 @@ fn ratio_limit(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
 fn ratio_burst(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     check::at_least(args, 1, "DeflateInflateRatioBurst must be positive")?;
     cmd.dir_conf::<DeflateDir>().ratio_burst = u32::try_from(check::number(args.word(0))).ok();
+    Ok(())
+}
+
+fn body_limit(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    let wrong = "DeflateInflateLimitRequestBody requires a non-negative integer.";
+    check::whole_between(args, 0..=i64::MAX, wrong)?;
+    cmd.dir_conf::<DeflateDir>().body_limit = check::whole(args.word(0)).and_then(|n| u64::try_from(n).ok());
     Ok(())
 }
 
@@ -276,9 +289,7 @@ pub fn start_inflate(ex: &mut Exchange, _: usize, length: Option<u64>) -> Option
         stream: Decompress::new(false),
         head: Vec::new(),
         state: Part::Head,
-        limit: conf.and_then(|conf| conf.ratio_limit).unwrap_or(200),
-        burst: conf.and_then(|conf| conf.ratio_burst).unwrap_or(3),
-        above: 0,
+        ratio: Ratio::of(conf),
     }))
 }
 
@@ -295,9 +306,31 @@ struct Gunzip {
     stream: Decompress,
     head: Vec<u8>,
     state: Part,
+    ratio: Ratio,
+}
+
+/// How much a body may grow, and how often in a row it may grow more.
+struct Ratio {
     limit: u64,
     burst: u32,
     above: u32,
+}
+
+impl Ratio {
+    fn of(conf: Option<&DeflateDir>) -> Self {
+        let limit = conf.and_then(|conf| conf.ratio_limit).unwrap_or(200);
+        Self { limit, burst: conf.and_then(|conf| conf.ratio_burst).unwrap_or(3), above: 0 }
+    }
+
+    /// Whether it may go on.
+    fn allows(&mut self, stream: &Decompress) -> bool {
+        if stream.total_in() > 0 && stream.total_out() / stream.total_in() > self.limit {
+            self.above += 1;
+            return self.above <= self.burst;
+        }
+        self.above = 0;
+        true
+    }
 }
 
 /// A gzip header with everything in it that it may have is longer than nobody makes it.
@@ -341,13 +374,8 @@ impl Gunzip {
                 Ok(_) => {}
                 Err(_) => self.state = Part::Bad,
             }
-            if self.stream.total_in() > 0 && self.stream.total_out() / self.stream.total_in() > self.limit {
-                self.above += 1;
-                if self.above > self.burst {
-                    self.state = Part::Bad;
-                }
-            } else {
-                self.above = 0;
+            if !self.ratio.allows(&self.stream) {
+                self.state = Part::Bad;
             }
         }
     }
@@ -397,7 +425,7 @@ mod tests {
     }
 
     fn gunzip() -> Gunzip {
-        Gunzip { stream: Decompress::new(false), head: Vec::new(), state: Part::Head, limit: 200, burst: 3, above: 0 }
+        Gunzip { stream: Decompress::new(false), head: Vec::new(), state: Part::Head, ratio: Ratio::of(None) }
     }
 
     #[test]
