@@ -80,9 +80,7 @@ fn advance(stages: &mut [Stage], wire: &mut dyn Wire, cx: &mut Context<'_>) -> P
                 }
             },
             None => false,
-            Some(source) => {
-                source.ready().is_empty() && !source.ended && advance(before, &mut *wire, cx)?.is_pending()
-            }
+            Some(source) => source.ready().is_empty() && !source.ended && advance(before, &mut *wire, cx)?.is_pending(),
         };
         let (input, last) = match before.last() {
             None => (wire.body(), over),

@@ -4,8 +4,20 @@ use std::io::Read as _;
 
 use super::support::{Message, Origin, Server, Site};
 
-const MODULES: &[&str] =
-    &["filter", "deflate", "brotli", "substitute", "headers", "setenvif", "env", "proxy", "proxy_http", "ratelimit", "case_filter_in", "buffer"];
+const MODULES: &[&str] = &[
+    "filter",
+    "deflate",
+    "brotli",
+    "substitute",
+    "headers",
+    "setenvif",
+    "env",
+    "proxy",
+    "proxy_http",
+    "ratelimit",
+    "case_filter_in",
+    "buffer",
+];
 
 fn site(name: &str, body: &str) -> Site {
     let site = Site::new(name);

@@ -115,9 +115,8 @@ impl Inflate {
         let total = self.stream.total_out();
         if total > self.limit {
             let limit = self.limit;
-            let text = format!(
-                "AH02648: Inflated content length of {total} is larger than the configured limit of {limit}"
-            );
+            let text =
+                format!("AH02648: Inflated content length of {total} is larger than the configured limit of {limit}");
             return self.refuse(Level::Warn, &text, LONG);
         }
         if !self.ratio.allows(&self.stream) {
@@ -144,8 +143,7 @@ impl Inflate {
         }
         if said != self.crc.amount() {
             let length = self.stream.total_out();
-            let text =
-                format!("AH01395: Zlib: Length {length} of inflated data does not match expected value {said}");
+            let text = format!("AH01395: Zlib: Length {length} of inflated data does not match expected value {said}");
             return self.refuse(Level::Warn, &text, BAD);
         }
         Ok(taken)

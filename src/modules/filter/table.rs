@@ -1,8 +1,6 @@
 //! The filters by name: all of httpd's, with those that are here.
 
-use crate::modules::{
-    brotli, buffer, case_filter, case_filter_in, deflate, include, ratelimit, substitute,
-};
+use crate::modules::{brotli, buffer, case_filter, case_filter_in, deflate, include, ratelimit, substitute};
 use crate::web::{Start, StartInput};
 
 /// One output filter.
