@@ -3,6 +3,7 @@
 //! - [`listen`]: which addresses to listen on, and what is kept of those that are open.
 //! - [`opener`]: what needs privileges, behind one trait.
 //! - [`daemon`]: pid file, account.
+//! - [`dbm`]: files of keys and values.
 //! - [`scoreboard`]: who is doing what.
 //! - [`tls`]: certificates and what a TLS endpoint is; [`ciphers`]: OpenSSL's lists; [`secured`]: a session over a socket.
 //! - [`client`]: TLS towards backends.
@@ -19,6 +20,7 @@
 pub mod ciphers;
 pub mod client;
 pub mod daemon;
+pub mod dbm;
 pub mod files;
 pub mod link;
 pub mod listen;
