@@ -1,8 +1,13 @@
-//! `mod_proxy_express.c`.
+//! `mod_proxy_express.c`: a file says for each host where its requests go.
 
-use crate::config::{Directive, ModuleRow, Places, Shape, row};
-use crate::modules::rows::{accept, nothing};
-use crate::pipe::Module;
+use crate::config::{
+    Args, Cmd, Conf, Directive, Fatal, ModuleRow, Places, PostConfig, Server, Shape, Slots, Warning, latin1, row,
+};
+use crate::logs::{self, Bytes, Level};
+use crate::modules::slot;
+use crate::net::dbm::{self, Named};
+use crate::pipe::{Hook, Module, Outcome, Phase, Run, names};
+use crate::web::{Exchange, ProxyKind};
 
 /// The module.
 pub const MODULE: Module = Module {
@@ -11,15 +16,123 @@ pub const MODULE: Module = Module {
         file: "mod_proxy_express.c",
         builtin: false,
         directives: DIRECTIVES,
-        post_config: nothing,
+        post_config,
     },
-    hooks: &[],
+    hooks: HOOKS,
 };
+
+/// Values per server, wherever they are written.
+#[derive(Clone, Default)]
+struct Express {
+    /// `ProxyExpressEnable`.
+    enabled: Option<bool>,
+    /// `ProxyExpressDBMFile`, in full.
+    file: Option<Vec<u8>>,
+    /// `ProxyExpressDBMType`.
+    kind: Option<Vec<u8>>,
+}
+
+impl Conf for Express {
+    const SLOT: usize = slot::PROXY_EXPRESS;
+
+    fn merge(base: &Self, add: &Self) -> Self {
+        Self {
+            enabled: add.enabled.or(base.enabled),
+            file: add.file.clone().or_else(|| base.file.clone()),
+            // As in httpd, a server that says anything of this has the type that it says, or the default.
+            kind: add.kind.clone(),
+        }
+    }
+}
+
+impl Express {
+    fn kind(&self) -> &[u8] {
+        self.kind.as_deref().unwrap_or(b"default")
+    }
+
+    fn takes_part(&self) -> bool {
+        self.enabled == Some(true) && self.file.is_some()
+    }
+}
 
 /// The directives.
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
-    row("ProxyExpressEnable", Places::FILEINFO, Shape::Flag, accept, "Enable the ProxyExpress functionality").refused(),
-    row("ProxyExpressDBMFile", Places::FILEINFO, Shape::Take1, accept, "Location of ProxyExpressDBMFile file").missing(),
-    row("ProxyExpressDBMType", Places::FILEINFO, Shape::Take1, accept, "Type of ProxyExpressDBMFile file").missing(),
+    row("ProxyExpressEnable", Places::FILEINFO, Shape::Flag, enable, "Enable the ProxyExpress functionality"),
+    row("ProxyExpressDBMFile", Places::FILEINFO, Shape::Take1, file, "Location of ProxyExpressDBMFile file"),
+    row("ProxyExpressDBMType", Places::FILEINFO, Shape::Take1, kind, "Type of ProxyExpressDBMFile file"),
 ];
+
+/// The hooks: behind the rules of mod_proxy.
+const HOOKS: &[Hook] = &[Hook { phase: Phase::Translate, order: -8, wants, run: Run::Now(translate) }];
+
+fn wants(server: &Server, _: &Slots) -> bool {
+    server.get::<Express>().is_some_and(Express::takes_part)
+}
+
+/// `ProxyExpressEnable On|Off`.
+fn enable(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    cmd.server_conf::<Express>().enabled = Some(args.on());
+    Ok(())
+}
+
+/// `ProxyExpressDBMFile path`.
+fn file(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    let path = cmd.rooted(args.word(0));
+    cmd.server_conf::<Express>().file = Some(path);
+    Ok(())
+}
+
+/// `ProxyExpressDBMType type`.
+fn kind(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    cmd.server_conf::<Express>().kind = Some(args.word(0).to_vec());
+    Ok(())
+}
+
+/// Files of a kind that httpd reads and we do not keep the server from starting.
+fn post_config(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
+    let unread = |server: &Server| {
+        let conf = server.get::<Express>().filter(|conf| conf.takes_part() && Named::parse(conf.kind()) == Named::Unread);
+        conf.map(|conf| latin1(conf.kind()))
+    };
+    let Some(kind) = post.servers.iter().find_map(unread) else { return Ok(()) };
+    if !post.check_only {
+        let text = format!("tandem: not built in yet: ProxyExpressDBMType {kind}");
+        return Err(Fatal { text, quiet: false });
+    }
+    let text = format!(
+        "tandem: warning: not built in yet, and the server does not start with it: ProxyExpressDBMType {kind}"
+    );
+    post.warnings.push(Warning { module: "proxy_express", level: "warn", text, bare: true });
+    Ok(())
+}
+
+/// Sends the request where the file says for its host; others are for whoever comes next.
+fn translate(ex: &mut Exchange) -> Outcome {
+    let live = ex.live.clone();
+    let conf = live.generation.servers.get(ex.server).and_then(|server| server.get::<Express>());
+    let Some((conf, file)) = conf.and_then(|conf| Some((conf, conf.file.as_deref()?))) else {
+        return Outcome::Declined;
+    };
+    logs::error!(ex, Level::Debug, "proxy_express", "AH01001: proxy_express: Enabled");
+    if ex.filename.starts_with(b"proxy:") {
+        return Outcome::Declined;
+    }
+    let (path, kind) = (Bytes(file), Bytes(conf.kind()));
+    logs::error!(ex, Level::Debug, "proxy_express", "AH01002: proxy_express: Opening DBM file: {path} ({kind})");
+    let Named::Kind(kind) = Named::parse(conf.kind()) else { return Outcome::Declined };
+    let host = names::server_name(ex).to_vec();
+    let found = dbm::fetch(kind, file, &host);
+    if found.is_ok() {
+        logs::error!(ex, Level::Debug, "proxy_express", "AH01003: proxy_express: looking for {}", Bytes(&host));
+    }
+    let Ok(Some(backend)) = found else { return Outcome::Declined };
+    let text = Bytes(&backend);
+    logs::error!(ex, Level::Debug, "proxy_express", "AH01004: proxy_express: found {} -> {text}", Bytes(&host));
+    ex.filename = [b"proxy:", backend.as_slice(), &ex.uri].concat();
+    ex.handler = b"proxy-server".to_vec();
+    ex.proxyreq = ProxyKind::Reverse;
+    let url = Bytes(&ex.filename);
+    logs::error!(ex, Level::Debug, "proxy_express", "AH01005: proxy_express: rewritten as: {url}");
+    Outcome::Ok
+}
