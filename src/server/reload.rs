@@ -14,11 +14,12 @@ use super::threads::{Order, Serving, Shared, Threads};
 use crate::config::Generation;
 use crate::logs::{self, Errno, Level, Process, Targets};
 use crate::modules::ssl::{StaplingWatch, watch_stapling};
-use crate::modules::{mpm, proxy_hcheck};
+use crate::modules::{heartbeat, heartmonitor, mpm, proxy_hcheck};
 use crate::net::files;
 use crate::net::listen::{self, Listener};
 use crate::net::opener::Opener;
 use crate::upstream::health::Watch;
+use crate::upstream::heartbeat::{Listening, Sending};
 use crate::web::Live;
 
 /// Who says what is to be done.
@@ -74,6 +75,8 @@ pub(super) struct State {
     pub(super) driver: Driver,
     /// Checks of the generation that is served.
     pub(super) health: Option<Watch>,
+    /// Who hears of other servers, and tells them of this one.
+    pub(super) heartbeats: (Option<Listening>, Option<Sending>),
     /// Those who ask what is stapled to certificates.
     pub(super) staplers: Option<StaplingWatch>,
 }
@@ -297,7 +300,9 @@ impl State {
 
     fn watch_health(&mut self) {
         let serving = self.shared.current.load();
-        self.health = proxy_hcheck::watch(Live::new(serving.generation.clone(), serving.opened.sinks.clone()));
+        let live = || Live::new(serving.generation.clone(), serving.opened.sinks.clone());
+        self.health = proxy_hcheck::watch(live());
+        self.heartbeats = (heartmonitor::watch(live()), heartbeat::watch(live()));
     }
 
     /// Ends when the last connection does. No connection is closed for that: each is told with its next response.
@@ -305,6 +310,7 @@ impl State {
         self.threads.tell(|| Order::Retire);
         self.listeners.clear();
         self.health = None;
+        self.heartbeats = (None, None);
         // Orders are on their way.
         sleep(LOOK).await;
         while self.shared.connections() > 0 {

@@ -317,6 +317,7 @@ fn serve(
         sockets: count,
         driver,
         health: None,
+        heartbeats: (None, None),
         staplers: None,
     };
     let ended = runtime.block_on(obey(state)).map_err(alert);

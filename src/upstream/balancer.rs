@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::elect::{account, elect, members, usable_or_retried};
 use super::forward::Text;
-use super::spec::{BalancerSpec, status};
+use super::heartbeat;
+use super::spec::{BalancerSpec, LbMethod, status};
 use super::sticky::session;
 use super::worker::{Backends, Balancer, Worker};
 use crate::base::clock::{Clock, SystemClock};
@@ -88,7 +89,7 @@ pub(super) async fn choose<'a>(
                 );
                 return None;
             }
-            let Some(worker) = elect_in_time(backends, spec, now).await else {
+            let Some(worker) = elect_in_time(ex, backends, spec, now).await else {
                 let name = &spec.name;
                 if spec.members.is_empty() {
                     logs::error!(ex, Level::Error, "proxy_balancer", "AH01171: {name}: No workers in balancer");
@@ -164,18 +165,30 @@ fn by_route<'a>(
 }
 
 /// Elects, and waits for a usable member as long as `timeout` says.
-async fn elect_in_time<'a>(backends: &'a Backends, spec: &'a BalancerSpec, now: i64) -> Option<&'a Worker> {
-    if let Some(worker) = elect(backends, spec, now) {
+async fn elect_in_time<'a>(
+    ex: &Exchange,
+    backends: &'a Backends,
+    spec: &'a BalancerSpec,
+    now: i64,
+) -> Option<&'a Worker> {
+    if let Some(worker) = elect_by(ex, backends, spec, now) {
         return Some(worker);
     }
     let step = spec.timeout.filter(|timeout| *timeout > Duration::ZERO)? / POLLS;
     for _ in 0..POLLS {
         tokio::time::sleep(step).await;
-        if let Some(worker) = elect(backends, spec, SystemClock.wall()) {
+        if let Some(worker) = elect_by(ex, backends, spec, SystemClock.wall()) {
             return Some(worker);
         }
     }
     None
+}
+
+fn elect_by<'a>(ex: &Exchange, backends: &'a Backends, spec: &'a BalancerSpec, now: i64) -> Option<&'a Worker> {
+    match spec.method {
+        LbMethod::Heartbeat => heartbeat::elect(ex, backends, spec, now),
+        _ => elect(backends, spec, now),
+    }
 }
 
 /// What the answer makes of the member: `failonstatus`, `failontimeout`. `answered` is the backend's own status.

@@ -45,7 +45,7 @@ impl<'a> Race<'a> {
                 let factor = u64::from(worker.spec.load_factor).max(1);
                 (state.transferred.load(Relaxed) / factor + state.read.load(Relaxed) / factor, 0)
             }
-            // Without heartbeat data nobody is ready.
+            // That is not for those who count: see [`super::heartbeat`].
             LbMethod::Heartbeat => return,
         };
         if self.best.is_none() || mark < self.mark {

@@ -20,6 +20,7 @@ mod elect;
 mod forward;
 mod gateway;
 pub mod health;
+pub mod heartbeat;
 mod hop;
 mod http1;
 mod http2;

@@ -27,6 +27,7 @@ use tokio::sync::Notify;
 
 use super::canon::canonical_site;
 use super::edits::{Edited, Written, keep_added};
+use super::heartbeat::Source;
 use super::pool::Pool;
 use super::spec::{BalancerSpec, CheckMethod, WorkerSpec, status};
 
@@ -37,6 +38,8 @@ pub struct Backends {
     pub workers: Vec<Arc<Worker>>,
     /// Balancers.
     pub balancers: Vec<Arc<Balancer>>,
+    /// Where `lbmethod=heartbeat` finds what hosts say.
+    pub heartbeats: Option<Arc<Source>>,
 }
 
 /// A worker: what was configured, and its state.
@@ -330,7 +333,7 @@ impl Backends {
             worker.state.retired.store(false, Ordering::Relaxed);
         }
         old_workers.values().for_each(|gone| gone.state.retire());
-        Self { workers, balancers }
+        Self { workers, balancers, heartbeats: None }
     }
 }
 

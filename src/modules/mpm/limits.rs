@@ -54,6 +54,17 @@ pub fn shape(globals: &Globals) -> (usize, usize, usize) {
     (servers, most, number(limits.threads_per_child, 25, 1024).min(most))
 }
 
+/// Processes that httpd would have for this many requests at once.
+pub fn in_use(globals: &Globals, busy: usize) -> usize {
+    let (servers, _, threads) = shape(globals);
+    busy.div_ceil(threads.max(1)).clamp(1, servers.max(1))
+}
+
+/// Threads of theirs that would have nothing to do.
+pub fn idle(globals: &Globals, busy: usize) -> usize {
+    (in_use(globals, busy) * shape(globals).2).saturating_sub(busy)
+}
+
 /// The most processes with threads, and without, that httpd has been built for.
 const MOST: i64 = 20_000;
 const MOST_PROCESSES: i64 = 200_000;

@@ -56,11 +56,6 @@ impl BalancerSet {
         Ok(Self { name: latin1(&name), ..Self::default() })
     }
 
-    /// `lbmethod`, if it was set.
-    pub(super) fn method(&self) -> Option<LbMethod> {
-        self.method
-    }
-
     /// This balancer laid over the one of the same name in the main server: one balancer, our values first.
     pub(super) fn over(&self, base: &Self) -> Self {
         macro_rules! or {

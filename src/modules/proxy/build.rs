@@ -9,7 +9,8 @@ use super::serve::Handlers;
 use super::table::Table;
 use super::worker::WorkerSet;
 use crate::config::{Fatal, Globals, PostConfig, Server, Warning, latin1};
-use crate::upstream::spec::{BalancerSpec, LbMethod, Scheme, WorkerSpec, status};
+use crate::modules::lbmethod_heartbeat;
+use crate::upstream::spec::{BalancerSpec, Scheme, WorkerSpec, status};
 use crate::upstream::{Backends, Current};
 
 /// What is collected of all servers before it gets its state.
@@ -122,11 +123,12 @@ pub(super) fn post_config(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
         kinds.push(Some(inherits));
     }
     let previous = post.previous.and_then(|previous| previous.globals.conf.get::<ProxyProcess>());
-    let backends = if post.check_only {
+    let mut backends = if post.check_only {
         Backends::default()
     } else {
         Backends::adopt(all.workers, all.balancers, previous.map(|previous| previous.backends.load()).as_deref())
     };
+    backends.heartbeats = lbmethod_heartbeat::source(post);
     let mut sealed: Vec<Arc<Table>> = Vec::with_capacity(tables.len());
     for (mut table, kind) in tables.into_iter().zip(kinds) {
         let main = sealed.first();
@@ -157,9 +159,6 @@ fn unsupported(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
     let mut refused = BTreeSet::new();
     for server in post.servers.iter() {
         let Some(conf) = server.get::<ProxyServer>().filter(|conf| conf.owner == server.index) else { continue };
-        if conf.balancers.iter().any(|balancer| balancer.method() == Some(LbMethod::Heartbeat)) {
-            refused.insert("lbmethod=heartbeat".to_owned());
-        }
         for worker in conf.workers.iter().chain(conf.balancers.iter().flat_map(|balancer| &balancer.members)) {
             let scheme = worker.spec.scheme_text.as_str();
             let known = SCHEMES.iter().find(|(name, _)| *name == scheme);

@@ -24,6 +24,9 @@ pub(super) struct Figures {
     kilobytes: u64,
     millis: u64,
     busy: usize,
+    /// Processes that httpd would have for them, and threads of those with nothing to do.
+    processes: usize,
+    idle: usize,
     open: u64,
     closing: u64,
     rows: Vec<Seen>,
@@ -72,19 +75,22 @@ impl Figures {
     pub(super) fn take(ex: &Exchange) -> Self {
         let places = scoreboard::places();
         let sum = |of: &dyn Fn(&scoreboard::Place) -> u64| places.iter().map(|place| of(place)).sum::<u64>();
+        let busy = usize::try_from(sum(&|place| u64::from(place.busy.load(Relaxed)))).unwrap_or(0);
         Self {
             now: SystemClock.wall(),
             started: scoreboard::started(),
             accesses: sum(&|place| place.accesses.load(Relaxed)),
             kilobytes: sum(&|place| place.bytes.load(Relaxed)) >> 10,
             millis: sum(&|place| place.micros.load(Relaxed)) / 1000,
-            busy: usize::try_from(sum(&|place| u64::from(place.busy.load(Relaxed)))).unwrap_or(0),
+            busy,
             open: sum(&|place| u64::from(place.open.load(Relaxed))),
             closing: sum(&|place| u64::from(place.closing.load(Relaxed))),
             rows: places.iter().flat_map(|place| place.rows()).collect(),
             cpu: cpu(),
             load: load(),
             shape: mpm::limits::shape(&ex.live.generation.globals),
+            processes: mpm::limits::in_use(&ex.live.generation.globals, busy),
+            idle: mpm::limits::idle(&ex.live.generation.globals, busy),
             mpm: mpm::kind(&ex.live.generation.globals).name,
         }
     }
@@ -93,16 +99,6 @@ impl Figures {
         // httpd counts in whole seconds of both moments.
         let whole = |wall: i64| wall.div_euclid(1_000_000);
         u64::try_from(whole(self.now) - whole(self.started)).unwrap_or(0)
-    }
-
-    /// Processes that httpd would have for this many requests at once.
-    fn processes(&self) -> usize {
-        let (servers, _, threads) = self.shape;
-        self.busy.div_ceil(threads.max(1)).clamp(1, servers.max(1))
-    }
-
-    fn idle(&self) -> usize {
-        (self.processes() * self.shape.2).saturating_sub(self.busy)
     }
 
     /// Connections that wait for a request.
@@ -117,7 +113,7 @@ impl Figures {
         for process in 0..servers {
             for thread in 0..most {
                 out.push(match () {
-                    () if process >= self.processes() || thread >= threads => '.',
+                    () if process >= self.processes || thread >= threads => '.',
                     () if busy > 0 => {
                         busy -= 1;
                         'W'
@@ -180,7 +176,7 @@ impl Figures {
             "BusyWorkers: {}\nGracefulWorkers: 0\nIdleWorkers: {}\nProcesses: 1\nStopping: 0\nConnsTotal: {}\n\
              ConnsAsyncWaitIO: 0\nConnsAsyncWriting: 0\nConnsAsyncKeepAlive: {}\nConnsAsyncClosing: {}\nScoreboard: {}\n",
             self.busy,
-            self.idle(),
+            self.idle,
             self.open,
             self.waiting(),
             self.closing,
@@ -214,7 +210,7 @@ impl Figures {
         if extended {
             self.push_totals(up, out);
         }
-        let (busy, idle) = (self.busy, self.idle());
+        let (busy, idle) = (self.busy, self.idle);
         let _ = write!(
             out,
             "<dt>{busy} requests currently being processed, 0 workers gracefully restarting, {idle} idle workers</dt>\n\
