@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use crate::base::addr::HostPort;
 use crate::base::clock::{Clock, SystemClock, leading_integer};
-use crate::config::{
-    Args, Cmd, Conf, Directive, Fatal, ModuleRow, Places, PostConfig, Shape, latin1, row,
-};
+use crate::config::{Args, Cmd, Conf, Directive, Fatal, ModuleRow, Places, PostConfig, Shape, latin1, row};
 use crate::logs::{self, Bytes, Errno, Level};
 use crate::modules::{lbmethod_heartbeat, slot};
 use crate::pipe::{self, Hook, Module, Outcome, Phase, Run, Waiting};
@@ -108,9 +106,9 @@ pub(super) fn address(word: &[u8]) -> Result<SocketAddrV4, Wrong> {
 fn max_servers(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     cmd.global_only()?;
     let number = leading_integer(args.word(0)).0.filter(|number| *number == 0 || *number >= 10);
-    let number = number.and_then(|number| usize::try_from(number).ok()).ok_or(
-        "HeartbeatMaxServers: Should be 0 for file storage, or greater or equal than 10 for slotmem",
-    )?;
+    let number = number
+        .and_then(|number| usize::try_from(number).ok())
+        .ok_or("HeartbeatMaxServers: Should be 0 for file storage, or greater or equal than 10 for slotmem")?;
     cmd.globals.conf.get_mut::<HeartProcess>().most = Some(number);
     Ok(())
 }
@@ -125,7 +123,8 @@ fn prepare(post: &mut PostConfig<'_>) {
     let before = post.previous.and_then(|previous| previous.globals.conf.get::<HeartProcess>()?.monitor.clone());
     let conf = post.globals.conf.get_mut::<HeartProcess>();
     let new = Monitor::new(conf.most());
-    conf.monitor.get_or_insert_with(|| before.filter(|before| before.most() == new.most()).unwrap_or_else(|| Arc::new(new)));
+    conf.monitor
+        .get_or_insert_with(|| before.filter(|before| before.most() == new.most()).unwrap_or_else(|| Arc::new(new)));
 }
 
 /// What balancers choose by, if it is not in a file.

@@ -92,7 +92,8 @@ fn kind(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
 /// Files of a kind that httpd reads and we do not keep the server from starting.
 fn post_config(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
     let unread = |server: &Server| {
-        let conf = server.get::<Express>().filter(|conf| conf.takes_part() && Named::parse(conf.kind()) == Named::Unread);
+        let conf =
+            server.get::<Express>().filter(|conf| conf.takes_part() && Named::parse(conf.kind()) == Named::Unread);
         conf.map(|conf| latin1(conf.kind()))
     };
     let Some(kind) = post.servers.iter().find_map(unread) else { return Ok(()) };
@@ -100,9 +101,8 @@ fn post_config(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
         let text = format!("tandem: not built in yet: ProxyExpressDBMType {kind}");
         return Err(Fatal { text, quiet: false });
     }
-    let text = format!(
-        "tandem: warning: not built in yet, and the server does not start with it: ProxyExpressDBMType {kind}"
-    );
+    let text =
+        format!("tandem: warning: not built in yet, and the server does not start with it: ProxyExpressDBMType {kind}");
     post.warnings.push(Warning { module: "proxy_express", level: "warn", text, bare: true });
     Ok(())
 }

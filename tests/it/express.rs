@@ -22,10 +22,17 @@ fn a_file_says_where_the_requests_of_a_host_go() {
     for (kind, name) in [("sdbm", "map"), ("db", "map.db"), ("default", "map.db")] {
         let origin = Origin::replying("HTTP/1.1 302 Found\r\nLocation: http://a.test/x\r\nContent-Length: 0\r\n\r\n");
         let site = Site::new(&format!("express-{kind}"));
-        databases(&site, &format!("one.test http://127.0.0.1:{0}/ctx\nTwo.test nothing\nthree.test http://127.0.0.1:{0}\n", origin.port));
+        databases(
+            &site,
+            &format!(
+                "one.test http://127.0.0.1:{0}/ctx\nTwo.test nothing\nthree.test http://127.0.0.1:{0}\n",
+                origin.port
+            ),
+        );
         let conf = format!(
             "ProxyExpressEnable on\nProxyExpressDBMFile {name}\nProxyExpressDBMType {kind}\n\
-             ProxyPass /own http://127.0.0.1:{}/own\nLogLevel proxy_express:debug", origin.port
+             ProxyPass /own http://127.0.0.1:{}/own\nLogLevel proxy_express:debug",
+            origin.port
         );
         site.httpd_conf(MODULES, &conf);
         let server = site.start();

@@ -54,9 +54,7 @@ fn heard(sender: &Path, listener: &Path, name: &str) -> String {
     let (there, here) = (sending(&format!("{name}-sends")), listening(&format!("{name}-hears")));
     let _listener = here.start_as(listener, &[]);
     let _sender = there.start_as(sender, &[]);
-    wait_for("a heartbeat in the file", PATIENCE, || {
-        here.read("heard/hb.dat").lines().next().map(ToOwned::to_owned)
-    })
+    wait_for("a heartbeat in the file", PATIENCE, || here.read("heard/hb.dat").lines().next().map(ToOwned::to_owned))
 }
 
 #[test]
@@ -68,9 +66,7 @@ fn heartbeats_of_either_program_are_heard_by_the_other() {
     if !alone() {
         return;
     }
-    for (sender, listener, name) in
-        [(httpd, program().as_path(), "theirs"), (program().as_path(), httpd, "ours")]
-    {
+    for (sender, listener, name) in [(httpd, program().as_path(), "theirs"), (program().as_path(), httpd, "ours")] {
         let line = heard(sender, listener, name);
         let (host, words) = line.split_once(' ').unwrap();
         assert_eq!(host, "127.0.0.1", "{name}: {line}");
@@ -112,7 +108,9 @@ fn balanced(site: &Site, file: &str, members: &str, more: &str) {
 fn post(server: &Server<'_>, text: &str) -> String {
     let mut client = server.connect();
     let length = text.len();
-    client.send(format!("POST /hb HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{text}"));
+    client.send(format!(
+        "POST /hb HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{text}"
+    ));
     let answer = client.response();
     format!("{} {}", answer.line(), answer.text())
 }
@@ -122,10 +120,8 @@ fn requests_go_to_hosts_that_say_they_are_ready() {
     let (first, second) = (Origin::replying("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na"), {
         Origin::replying("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nb")
     });
-    let members = format!(
-        "BalancerMember http://127.0.0.1:{}\nBalancerMember http://localhost:{}",
-        first.port, second.port
-    );
+    let members =
+        format!("BalancerMember http://127.0.0.1:{}\nBalancerMember http://localhost:{}", first.port, second.port);
     let site = Site::new("heartbeat-balances");
     balanced(&site, "127.0.0.1 &ready=30&busy=1&lastseen=10\nlocalhost &ready=10&busy=1&lastseen=9\n", &members, "");
     let server = site.start();
@@ -140,7 +136,10 @@ fn requests_go_to_hosts_that_say_they_are_ready() {
     assert!(server.get("/b/", "").line().contains(" 503 "));
     let log = server.log("logs/error_log", |log| log.contains("AH01213"));
     assert!(log.contains("(2)No such file or directory"), "{log}");
-    assert!(log.contains(&format!("AH01214: lb_heartbeat: No server for worker http://localhost:{}", second.port)), "{log}");
+    assert!(
+        log.contains(&format!("AH01214: lb_heartbeat: No server for worker http://localhost:{}", second.port)),
+        "{log}"
+    );
 }
 
 #[test]

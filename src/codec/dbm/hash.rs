@@ -74,12 +74,7 @@ pub fn find<E>(mut file: impl ReadAt<E>, key: &[u8]) -> Result<Option<Vec<u8>>, 
 }
 
 /// A value on pages of its own.
-fn long_value<E>(
-    file: &mut impl ReadAt<E>,
-    first: u32,
-    len: usize,
-    page: &mut [u8],
-) -> Result<Vec<u8>, DbmError<E>> {
+fn long_value<E>(file: &mut impl ReadAt<E>, first: u32, len: usize, page: &mut [u8]) -> Result<Vec<u8>, DbmError<E>> {
     if len > LONGEST_VALUE {
         return Err(DbmError::Broken);
     }

@@ -61,9 +61,8 @@ fn in_page(page: &[u8; PAGE], key: &[u8]) -> Result<Option<Vec<u8>>, Broken> {
 
 /// Bytes are signed, as they are where the files are made.
 fn hash(key: &[u8]) -> u64 {
-    key.iter().fold(0u64, |hash, byte| {
-        hash.wrapping_mul(65599).wrapping_add_signed(i64::from(i8::from_ne_bytes([*byte])))
-    })
+    key.iter()
+        .fold(0u64, |hash, byte| hash.wrapping_mul(65599).wrapping_add_signed(i64::from(i8::from_ne_bytes([*byte]))))
 }
 
 #[cfg(test)]

@@ -16,7 +16,12 @@ const SILENT: i64 = 10;
 
 /// Chooses at random, hosts that could take more requests more often. Sets, standbys, spares and load factors do not
 /// matter.
-pub(in crate::upstream) fn elect<'a>(ex: &Exchange, backends: &'a Backends, spec: &'a BalancerSpec, now: i64) -> Option<&'a Worker> {
+pub(in crate::upstream) fn elect<'a>(
+    ex: &Exchange,
+    backends: &'a Backends,
+    spec: &'a BalancerSpec,
+    now: i64,
+) -> Option<&'a Worker> {
     let records = match backends.heartbeats.as_deref() {
         None => Vec::new(),
         Some(Source::Memory(monitor)) => monitor.records(now),

@@ -64,9 +64,7 @@ fn open(at: SocketAddrV4) -> Result<UdpSocket, Failed> {
     socket
         .join_multicast_v4(at.ip(), &Ipv4Addr::UNSPECIFIED)
         .map_err(failed("AH02072: Failed to join multicast group"))?;
-    socket
-        .set_multicast_loop_v4(true)
-        .map_err(failed("AH02073: Failed to accept localhost mulitcast on socket."))?;
+    socket.set_multicast_loop_v4(true).map_err(failed("AH02073: Failed to accept localhost mulitcast on socket."))?;
     UdpSocket::from_std(socket.into()).map_err(failed("AH02068: Failed to create listening socket."))
 }
 

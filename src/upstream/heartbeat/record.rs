@@ -130,7 +130,11 @@ impl Monitor {
         let old = |heard: &Heard| (now - heard.at) / 1_000_000 > FORGOTTEN;
         if self.heard.load().values().any(old) {
             self.heard.rcu(|before| {
-                before.iter().filter(|(_, heard)| !old(heard)).map(|(host, heard)| (*host, *heard)).collect::<HashMap<_, _>>()
+                before
+                    .iter()
+                    .filter(|(_, heard)| !old(heard))
+                    .map(|(host, heard)| (*host, *heard))
+                    .collect::<HashMap<_, _>>()
             });
         }
     }

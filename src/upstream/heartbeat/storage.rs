@@ -30,7 +30,9 @@ impl StorageError {
     /// The system's error.
     pub fn errno(&self) -> &io::Error {
         match self {
-            Self::Open(_, error) | Self::Write(_, error) | Self::Permissions(_, error) | Self::Move(_, _, error) => error,
+            Self::Open(_, error) | Self::Write(_, error) | Self::Permissions(_, error) | Self::Move(_, _, error) => {
+                error
+            }
         }
     }
 }
@@ -144,7 +146,11 @@ fn replace(path: &Path, text: &[u8]) -> Result<(), StorageError> {
     let mut name = path.as_os_str().to_owned();
     name.push(std::ffi::OsStr::from_bytes(format!(".tmp.{suffix:016x}").as_bytes()));
     let new = PathBuf::from(name);
-    let mut file = File::options().write(true).create_new(true).open(&new).map_err(|error| StorageError::Open(new.clone(), error))?;
+    let mut file = File::options()
+        .write(true)
+        .create_new(true)
+        .open(&new)
+        .map_err(|error| StorageError::Open(new.clone(), error))?;
     let mut put = || {
         file.write_all(text).map_err(|error| StorageError::Write(new.clone(), error))?;
         let readable = Permissions::from_mode(0o444);
