@@ -22,6 +22,7 @@ use super::minutes::{self, Line, Weight};
 use super::ocsp::{self, Ocsp};
 use super::tls::certificates;
 use crate::codec::x509;
+use crate::web::PeerFault;
 
 /// How far revocation is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -198,7 +199,7 @@ impl Trust {
         self.walk(cert, came, UnixTime::now(), usage, (u32::MAX, Revocation::None), |_| ())
     }
 
-    /// Judges a certificate: it, who signed it, and so on to an authority's own certificate.
+    /// Judges a certificate within other bounds of length and revocation: it, who signed it, and so on to an authority's own certificate.
     ///
     /// # Errors
     /// The first thing that is wrong.
@@ -208,9 +209,10 @@ impl Trust {
         came: &[CertificateDer<'_>],
         now: UnixTime,
         usage: KeyUsage,
+        bounds: (u32, Revocation),
     ) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
         let mut chain = vec![cert.clone().into_owned()];
-        self.walk(cert, came, now, usage, (self.depth, self.revocation), |path| {
+        self.walk(cert, came, now, usage, bounds, |path| {
             chain.extend(path.intermediate_certificates().map(|link| link.der().into_owned()));
             let root = self.anchors.iter().zip(&self.roots).find(|(anchor, _)| *anchor == path.anchor());
             chain.extend(root.map(|(_, root)| root.clone()));
@@ -295,6 +297,9 @@ fn reason(error: webpki::Error) -> CertificateError {
     }
 }
 
+/// OpenSSL's number for chains that are too long.
+const TOO_LONG: u32 = 22;
+
 /// OpenSSL's number and words for what is wrong with a certificate.
 pub fn openssl_words(error: &CertificateError) -> (u32, String) {
     let (number, words) = match error {
@@ -310,7 +315,7 @@ pub fn openssl_words(error: &CertificateError) -> (u32, String) {
         CertificateError::Other(other) => {
             let long = other.0.downcast_ref::<webpki::Error>() == Some(&webpki::Error::MaximumPathDepthExceeded);
             if long {
-                (22, "certificate chain too long")
+                (TOO_LONG, "certificate chain too long")
             } else {
                 return (1, other.0.to_string());
             }
@@ -348,35 +353,59 @@ pub struct Clients {
     pub required: bool,
     /// Certificates of unknown authorities pass.
     pub generous: bool,
+    /// All pass: it is sections that ask for them, and they judge.
+    pub later: bool,
     /// Responders are asked about them; the handshake is then to be made [aside](super::ocsp::aside).
     pub ocsp: Option<Ocsp>,
 }
 
 impl Clients {
     /// Whether both believe the same: who passed the checks of one would pass those of the other. Lists of revoked
-    /// certificates are not compared: with any, the answer is no.
+    /// certificates and responders are not compared: with any, the answer is no.
     pub fn believe_as(&self, other: &Self) -> bool {
         let (own, others) = (&self.trust, &other.trust);
-        (self.required, self.generous, own.depth) == (other.required, other.generous, others.depth)
+        (self.required, self.generous, self.later, own.depth)
+            == (other.required, other.generous, other.later, others.depth)
+            && (self.ocsp.is_none(), other.ocsp.is_none()) == (true, true)
             && (own.revocation, others.revocation) == (Revocation::None, Revocation::None)
             && (&own.roots, &own.links) == (&others.roots, &others.links)
     }
 
-    /// What is wrong with a certificate that passed for want of strictness.
-    pub fn fault(&self, chain: &[CertificateDer<'_>]) -> Option<String> {
-        let (leaf, rest) = chain.split_first()?;
-        let judged = self.trust.judge(leaf, rest, UnixTime::now(), KeyUsage::client_auth());
-        judged.err().map(|error| openssl_words(&error).1)
+    /// Says why a client is sent away.
+    fn refused(&self, error: CertificateError, cert: &CertificateDer<'_>, came: &[CertificateDer<'_>]) -> Error {
+        let brought: Vec<Vec<u8>> = std::iter::once(cert).chain(came).map(|cert| cert.to_vec()).collect();
+        let (number, words, blamed) = openssl_error(&error, cert, came);
+        let blamed = brought.iter().position(|cert| cert == blamed).unwrap_or(0);
+        let fault = PeerFault { number, words: words.into(), stranger: false, blamed };
+        minutes::say(fault_line(&fault, &brought, self.trust.depth));
+        Error::InvalidCertificate(error)
+    }
+
+    /// What is wrong with certificates that passed for want of strictness, where a chain may be that long at most.
+    pub fn fault(&self, brought: &[Vec<u8>], depth: u32) -> Option<PeerFault> {
+        let chain: Vec<CertificateDer<'_>> = brought.iter().map(|cert| CertificateDer::from(cert.as_slice())).collect();
+        let (leaf, came) = chain.split_first()?;
+        let bounds = (depth, self.trust.revocation);
+        let error = self.trust.walk(leaf, came, UnixTime::now(), KeyUsage::client_auth(), bounds, |_| ()).err()?;
+        let (number, words, blamed) = openssl_error(&error, leaf, came);
+        let blamed = brought.iter().position(|cert| cert == blamed).unwrap_or(0);
+        Some(PeerFault { number, words: words.into(), stranger: error == CertificateError::UnknownIssuer, blamed })
     }
 }
 
-/// Says why a client is sent away.
-fn refused(error: CertificateError, cert: &CertificateDer<'_>, came: &[CertificateDer<'_>]) -> Error {
-    let (number, words, blamed) = openssl_error(&error, cert, came);
-    let blamed = x509::described(blamed);
-    let text = format!("AH02276: Certificate Verification: Error ({number}): {words}{blamed}");
-    minutes::say(Line::new(Weight::Info, text));
-    Error::InvalidCertificate(error)
+/// The entry about a fault of a client's certificates.
+pub fn fault_line(fault: &PeerFault, brought: &[Vec<u8>], most: u32) -> Line {
+    if fault.number == TOO_LONG {
+        let has = brought.len();
+        let text = format!(
+            "AH02040: Certificate Verification: Certificate Chain too long (chain has {has} certificates, but maximum \
+             allowed are only {most})"
+        );
+        return Line::new(Weight::Error, text);
+    }
+    let about = brought.get(fault.blamed).map(|cert| x509::described(cert)).unwrap_or_default();
+    let (number, words) = (fault.number, &fault.words);
+    Line::new(Weight::Info, format!("AH02276: Certificate Verification: Error ({number}): {words}{about}"))
 }
 
 impl ClientCertVerifier for Clients {
@@ -395,16 +424,25 @@ impl ClientCertVerifier for Clients {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let usage = KeyUsage::client_auth();
+        if self.later {
+            let bounds = (u32::MAX, self.trust.revocation);
+            let chain = self.trust.chain(cert, came, now, usage, bounds);
+            // Who is of no use to any section is asked nothing about.
+            if let (Some(ocsp), Ok(chain)) = (&self.ocsp, chain) {
+                ocsp.check(&chain, &self.trust)?;
+            }
+            return Ok(ClientCertVerified::assertion());
+        }
         let Some(ocsp) = &self.ocsp else {
             return match self.trust.judge(cert, came, now, usage) {
                 Err(CertificateError::UnknownIssuer) if self.generous => Ok(ClientCertVerified::assertion()),
-                Err(error) => Err(refused(error, cert, came)),
+                Err(error) => Err(self.refused(error, cert, came)),
                 Ok(()) => Ok(ClientCertVerified::assertion()),
             };
         };
-        match self.trust.chain(cert, came, now, usage) {
+        match self.trust.chain(cert, came, now, usage, (self.trust.depth, self.trust.revocation)) {
             Err(CertificateError::UnknownIssuer) if self.generous => Err(ocsp::unverified(cert)),
-            Err(error) => Err(refused(error, cert, came)),
+            Err(error) => Err(self.refused(error, cert, came)),
             Ok(chain) => ocsp.check(&chain, &self.trust).map(|()| ClientCertVerified::assertion()),
         }
     }

@@ -82,10 +82,14 @@ fn push(ex: &Exchange, tls: &Secure, name: &[u8], out: &mut Vec<u8>) -> bool {
 }
 
 fn push_verify(tls: &Secure, out: &mut Vec<u8>) -> bool {
-    match (&tls.peer_fault, tls.peer.is_empty()) {
-        (_, true) => out.extend_from_slice(b"NONE"),
-        (None, false) => out.extend_from_slice(b"SUCCESS"),
-        (Some(_), false) => out.extend_from_slice(b"GENEROUS"),
+    match tls.peer.fault() {
+        _ if tls.peer.certs().is_empty() => out.extend_from_slice(b"NONE"),
+        None => out.extend_from_slice(b"SUCCESS"),
+        Some(fault) if tls.peer.is_later() => {
+            out.extend_from_slice(b"FAILED:");
+            out.extend_from_slice(fault.words.as_bytes());
+        }
+        Some(_) => out.extend_from_slice(b"GENEROUS"),
     }
     true
 }
@@ -94,12 +98,12 @@ fn push_of_certificate(ex: &Exchange, tls: &Secure, name: &[u8], out: &mut Vec<u
     let style = ex.dir::<Names>().and_then(|names| names.style).unwrap_or_default();
     if let Some(rest) = name.strip_prefix(b"CLIENT_CERT_CHAIN_") {
         let nth = std::str::from_utf8(rest).ok().and_then(|nth| nth.parse::<usize>().ok());
-        let Some(cert) = nth.and_then(|nth| tls.peer.get(nth.checked_add(1)?)) else { return false };
+        let Some(cert) = nth.and_then(|nth| tls.peer.certs().get(nth.checked_add(1)?)) else { return false };
         x509::push_pem(cert, out);
         return true;
     }
     let (cert, what) = if let Some(what) = name.strip_prefix(b"CLIENT_") {
-        (tls.peer.first().map(Vec::as_slice), what)
+        (tls.peer.certs().first().map(Vec::as_slice), what)
     } else if let Some(what) = name.strip_prefix(b"SERVER_") {
         (tls.own.as_deref(), what)
     } else {
@@ -134,7 +138,7 @@ pub fn set_vars(ex: &mut Exchange, standard: bool, certificates: bool) {
     let conn = ex.conn.clone();
     let Some(tls) = conn.tls.get() else { return };
     let mut value = Vec::new();
-    let sides = [("SSL_CLIENT_", tls.peer.first().map(Vec::as_slice)), ("SSL_SERVER_", tls.own.as_deref())];
+    let sides = [("SSL_CLIENT_", tls.peer.certs().first().map(Vec::as_slice)), ("SSL_SERVER_", tls.own.as_deref())];
     if standard {
         for name in STANDARD {
             set(ex, name, &mut value);
@@ -152,7 +156,7 @@ pub fn set_vars(ex: &mut Exchange, standard: bool, certificates: bool) {
     if certificates {
         set(ex, "SSL_SERVER_CERT", &mut value);
         set(ex, "SSL_CLIENT_CERT", &mut value);
-        for nth in 1..tls.peer.len() {
+        for nth in 1..tls.peer.certs().len() {
             set(ex, &format!("SSL_CLIENT_CERT_CHAIN_{}", nth - 1), &mut value);
         }
     }

@@ -20,7 +20,7 @@ use crate::modules::ssl::{Run, SslServer, id_of, write_line};
 use crate::net::ciphers;
 use crate::net::secured::{Blocking, Secured};
 use crate::net::{minutes, ocsp};
-use crate::web::{Conn, Live, Secure};
+use crate::web::{Conn, Live, Peer, Secure};
 
 /// How a handshake ended.
 pub(super) enum Shaken {
@@ -288,6 +288,14 @@ fn report(failure: &Failure, live: &Live, conn: &Conn, name: &str) {
 /// What the session came to.
 fn seen(session: &ServerConnection, sni: Option<Box<[u8]>>, run: &Run) -> Secure {
     let (cipher, bits) = session.negotiated_cipher_suite().map(ciphers::name_of).unwrap_or_default();
+    let brought = session.peer_certificates().into_iter().flatten().map(|cert| cert.to_vec()).collect();
+    let later = run.clients.as_ref().is_some_and(|clients| clients.later);
+    let peer = Peer::new(brought, later);
+    if let Some(clients) = run.clients.as_ref().filter(|_| !later && !peer.brought().is_empty()) {
+        let depth = clients.trust.depth;
+        // Where none but good ones pass, these are.
+        peer.judged(depth, || if clients.generous { clients.fault(peer.brought(), depth) } else { None });
+    }
     Secure {
         sni,
         protocol: match session.protocol_version() {
@@ -299,13 +307,8 @@ fn seen(session: &ServerConnection, sni: Option<Box<[u8]>>, run: &Run) -> Secure
         bits,
         resumed: session.handshake_kind() == Some(HandshakeKind::Resumed),
         alpn: session.alpn_protocol().map(Box::from),
-        peer: session.peer_certificates().into_iter().flatten().map(|cert| cert.as_ref().to_vec()).collect(),
-        peer_fault: run
-            .clients
-            .as_ref()
-            .filter(|clients| clients.generous)
-            .and_then(|clients| clients.fault(session.peer_certificates()?))
-            .map(String::into_boxed_str),
+        peer,
+        judge: run.clients.as_ref().map(|clients| Arc::clone(clients) as _),
         session: session.export_keying_material([0; 32], b"EXPORTER-tandem-session", None).unwrap_or_default(),
         own: run.own.as_ref().map(Arc::clone),
         setup: None,

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::client_host::ClientHost;
+use super::peer::Peer;
 use crate::config::Generation;
 
 /// A place where complete lines go (a log); shared by all threads.
@@ -107,10 +108,10 @@ pub struct Secure {
     pub resumed: bool,
     /// The protocol above that was agreed on.
     pub alpn: Option<Box<[u8]>>,
-    /// Certificates of the client, its own first.
-    pub peer: Vec<Vec<u8>>,
-    /// What is wrong with the client's certificate, where any is taken.
-    pub peer_fault: Option<Box<str>>,
+    /// Certificates of the client.
+    pub peer: Peer,
+    /// Who judges them.
+    pub judge: Option<Arc<dyn Any + Send + Sync>>,
     /// Stands for the session in variables: httpd shows OpenSSL's number of it.
     pub session: [u8; 32],
     /// Our certificate.

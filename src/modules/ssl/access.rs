@@ -5,14 +5,16 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::conf::Verify;
+use super::conf::{SslServer, Verify};
 use super::dir::{SslDir, option};
+use super::ocsp::write_line;
 use crate::codec::x509::{self, NameStyle};
 use crate::config::{Cmd, Slots};
 use crate::logs::{self, Bytes, Level};
+use crate::net::verify::{Clients, fault_line};
 use crate::pipe::authz::{Need, Verdict};
 use crate::pipe::{self, Outcome};
-use crate::web::Exchange;
+use crate::web::{Exchange, Secure};
 
 /// Noted of a request that TLS forbids, for `SSLOptions StrictRequire`.
 const FORBIDDEN: &[u8] = b"ssl-access-forbidden";
@@ -30,6 +32,50 @@ fn forbid(ex: &mut Exchange, reason: &str) -> Outcome {
     Outcome::Status(403)
 }
 
+/// `SSLVerifyClient`, `SSLVerifyDepth` and `SSLCipherSuite` of sections. httpd shakes hands again for them; here it is
+/// judged what the one handshake has brought, which such sections have made to ask for certificates.
+fn ask_client(ex: &Exchange, tls: &Secure, conf: &SslDir) -> Result<(), u16> {
+    if conf.ciphers.as_ref().is_some_and(|list| tls.protocol == "TLSv1.2" && !list.contains(&tls.cipher)) {
+        logs::error!(ex, Level::Error, "ssl", "AH02261: Re-negotiation handshake failed");
+        return Err(403);
+    }
+    if conf.verify.is_none() && conf.depth.is_none() {
+        return Ok(());
+    }
+    let of_server = ex.server().get::<SslServer>().map(|server| &server.auth);
+    let verify = conf.verify.or(of_server.and_then(|auth| auth.verify)).unwrap_or_default();
+    if verify == Verify::None {
+        return Ok(());
+    }
+    let depth = conf.depth.or(of_server.and_then(|auth| auth.depth)).unwrap_or(1);
+    let brought = tls.peer.brought();
+    if brought.is_empty() {
+        if verify != Verify::Require {
+            return Ok(());
+        }
+        logs::error!(ex, Level::Error, "ssl", "AH02263: Re-negotiation handshake failed: Client certificate missing");
+        return Err(403);
+    }
+    let judge = tls.judge.as_deref().and_then(|judge| judge.downcast_ref::<Clients>());
+    let Some(judge) = judge else { return Err(403) };
+    match tls.peer.judged(depth, || judge.fault(brought, depth)) {
+        Some(fault) if !(fault.stranger && verify == Verify::OptionalNoCa) => {
+            write_line(ex, &fault_line(&fault, brought, depth));
+            logs::error!(
+                ex,
+                Level::Error,
+                "ssl",
+                "AH02262: Re-negotiation handshake failed: Client verification failed"
+            );
+            Err(403)
+        }
+        _ => {
+            tls.peer.show();
+            Ok(())
+        }
+    }
+}
+
 /// `SSLRequireSSL`, `SSLVerifyClient` of sections, `SSLRequire`, `SSLUserName`.
 pub(super) fn check(ex: &mut Exchange) -> Outcome {
     let chain = ex.chain.clone();
@@ -38,9 +84,8 @@ pub(super) fn check(ex: &mut Exchange) -> Outcome {
     let Some(tls) = conn.tls.get() else {
         return if conf.require_ssl { forbid(ex, "SSL connection required") } else { Outcome::Declined };
     };
-    if conf.verify == Some(Verify::Require) && (tls.peer.is_empty() || tls.peer_fault.is_some()) {
-        logs::error!(ex, Level::Error, "ssl", "AH02263: Re-negotiation handshake failed: Client certificate missing");
-        return Outcome::Status(403);
+    if let Err(status) = ask_client(ex, tls, conf) {
+        return Outcome::Status(status);
     }
     for (condition, text) in &conf.requires {
         match pipe::holds(ex, condition) {
@@ -113,7 +158,7 @@ pub(super) fn authenticate(ex: &mut Exchange) -> Outcome {
         return Outcome::Declined;
     }
     let conn = ex.conn.clone();
-    let Some(cert) = conn.tls.get().and_then(|tls| tls.peer.first()) else { return Outcome::Declined };
+    let Some(cert) = conn.tls.get().and_then(|tls| tls.peer.certs().first()) else { return Outcome::Declined };
     let mut name = Vec::new();
     x509::push_part(cert, b"S_DN", NameStyle::Legacy, 0, &mut name);
     name.extend_from_slice(b":password");
@@ -142,7 +187,7 @@ struct Verified;
 
 impl Need for Verified {
     fn check(&self, ex: &Exchange, _: &Slots) -> Verdict {
-        let good = ex.conn.tls.get().is_some_and(|tls| !tls.peer.is_empty() && tls.peer_fault.is_none());
+        let good = ex.conn.tls.get().is_some_and(|tls| !tls.peer.certs().is_empty() && tls.peer.fault().is_none());
         if good { Verdict::Granted } else { Verdict::Denied }
     }
 }

@@ -45,16 +45,6 @@ pub(super) fn post_config(checks: &mut PostConfig<'_>) -> Result<(), Fatal> {
     if enabled.is_empty() {
         return Ok(());
     }
-    let mut more: Vec<String> = enabled.iter().filter_map(|at| checks.servers.get(*at)).flat_map(unasked).collect();
-    more.dedup();
-    if !more.is_empty() {
-        let text = format!(
-            "tandem: the server does not start with: {}: a client is asked for its certificate in the handshake only; \
-             write SSLVerifyClient optional (and the depth) into the virtual host",
-            more.join("; ")
-        );
-        return Err(Fatal { text, quiet: true });
-    }
     if process.cache.is_none() {
         // For the log alone: httpd does not say it while it checks the configuration.
         let text = "AH01873: Init: Session Cache is not configured [hint: SSLSessionCache]".to_owned();
@@ -195,7 +185,7 @@ fn build(
             ),
         ));
     }
-    let clients = clients(conf, &id, notes)?;
+    let clients = clients(server, conf, &id, notes)?;
     let own = identities.first().and_then(|identity| identity.cert.first()).map(|cert| Arc::from(cert.as_ref()));
     let staples = stapling::staples(conf, &identities, &id, before.staples, notes);
     let stapled = staples.iter().flatten().cloned().collect();
@@ -360,10 +350,11 @@ pub(super) fn fill(trust: &mut Trust, files: &Files<'_>, id: &str) -> Result<(),
 }
 
 /// Who asks clients for certificates, if anybody does.
-fn clients(conf: &SslServer, id: &str, notes: &mut Lines) -> Result<Option<Arc<Clients>>, Lines> {
+fn clients(server: &Server, conf: &SslServer, id: &str, notes: &mut Lines) -> Result<Option<Arc<Clients>>, Lines> {
     let auth = &conf.auth;
     let verify = auth.verify.unwrap_or_default();
-    if verify == Verify::None {
+    let later = verify == Verify::None;
+    if later && !sections_ask(&server.sections) {
         return Ok(None);
     }
     let mut trust = Trust::new(auth.depth.unwrap_or(1), auth.revocation.unwrap_or_default());
@@ -397,35 +388,15 @@ fn clients(conf: &SslServer, id: &str, notes: &mut Lines) -> Result<Option<Arc<C
         notes.push(("error", "Unable to configure OCSP Trusted Certificates".to_owned()));
         notes.push(fatal());
     }
-    Ok(Some(Arc::new(Clients { trust, required, generous, ocsp })))
+    Ok(Some(Arc::new(Clients { trust, required, generous, later, ocsp })))
 }
 
-/// Sections that ask clients for more than the handshake did: it cannot be asked for again.
-fn unasked(server: &Server) -> Vec<String> {
-    fn walk(sections: &[Arc<Section>], conf: &SslServer, found: &mut Vec<String>) {
-        for section in sections {
-            if let Some(dir) = section.conf.get::<SslDir>() {
-                let asked = conf.auth.verify.unwrap_or_default();
-                let more = match dir.verify {
-                    None | Some(Verify::None) => false,
-                    Some(Verify::Require) => !matches!(asked, Verify::Require | Verify::Optional),
-                    Some(Verify::Optional) => !matches!(asked, Verify::Require | Verify::Optional),
-                    Some(Verify::OptionalNoCa) => asked == Verify::None,
-                };
-                let deeper = dir.depth.is_some_and(|depth| depth != conf.auth.depth.unwrap_or(1));
-                let what = if more { "SSLVerifyClient" } else { "SSLVerifyDepth" };
-                if more || deeper {
-                    found.push(format!("{what} in the section of {}:{}", section.at.file, section.at.line));
-                }
-            }
-            walk(&section.inner, conf, found);
-        }
-    }
-    let mut found = Vec::new();
-    if let Some(conf) = server.get::<SslServer>() {
-        walk(&server.sections, conf, &mut found);
-    }
-    found
+/// Whether a section asks clients for certificates.
+fn sections_ask(sections: &[Arc<Section>]) -> bool {
+    sections.iter().any(|section| {
+        let asks = section.conf.get::<SslDir>().and_then(|dir| dir.verify).is_some_and(|verify| verify != Verify::None);
+        asks || sections_ask(&section.inner)
+    })
 }
 
 pub(super) fn fatal() -> (&'static str, String) {

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 
 use super::check;
+use super::dir::SslDir;
 use super::ocsp::OcspSet;
 use super::phrase::Dialog;
 use super::stapling::StapleSet;
 use crate::config::{Args, Cmd, Conf, Place, get_words, inner_or_outer, latin1};
 use crate::modules::{check as words, slot};
+use crate::net::ciphers as suites;
 use crate::net::stapling::Staple;
 use crate::net::tickets::Sessions;
 use crate::net::tls::Versions;
@@ -217,6 +219,8 @@ pub(super) struct SslProcess {
     pub dialog: Option<Dialog>,
     /// SSLVHostSNIPolicy.
     pub policy: Option<SniPolicy>,
+    /// Directives of sections about which it has been said what they come to.
+    pub told: Vec<&'static str>,
     /// Uses that cannot be obeyed: the directive as written, and where.
     pub refused: Vec<String>,
 }
@@ -237,6 +241,18 @@ pub(super) fn setup_of(kept: &(dyn Any + Send + Sync)) -> Option<&Setup> {
 /// Whether a directive stands where the handshake is over.
 pub(super) fn in_section(cmd: &Cmd<'_>) -> bool {
     matches!(cmd.place, Place::Section(_) | Place::Htaccess)
+}
+
+/// Says once what a section's directive comes to on a connection that is open.
+pub(super) fn remark(cmd: &mut Cmd<'_>, what: &str) {
+    let name = cmd.directive.name;
+    let told = &mut cmd.globals.conf.get_mut::<SslProcess>().told;
+    if cmd.place == Place::Htaccess || told.contains(&name) {
+        return;
+    }
+    told.push(name);
+    let text = format!("{name} ({}:{}): {what}", cmd.at.file, cmd.at.line);
+    cmd.warn("ssl", "warn", text);
 }
 
 /// The server does not start with this use of a directive.
@@ -309,7 +325,7 @@ fn authority(cmd: &mut Cmd<'_>, args: &Args<'_>, dir: bool, field: fn(&mut Auth)
         words::file(cmd, args)?
     }
     if in_section(cmd) {
-        return refuse(cmd, args, "authorities cannot change on a connection that is open");
+        return Err("Your SSL library does not have support for per-directory CA".to_owned());
     }
     let path = words::rooted(cmd, args.word(0)).0;
     *field(&mut cmd.server_conf::<SslServer>().auth) = Some(path);
@@ -420,13 +436,19 @@ pub(super) fn versions(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<Versions, S
 /// `SSLCipherSuite`.
 pub(super) fn ciphers(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     check::ciphers(cmd, args)?;
-    if in_section(cmd) {
-        return refuse(cmd, args, "suites cannot change on a connection that is open");
-    }
     let (thirteen, list) = match args.opt(1) {
         Some(list) => (args.word(0).eq_ignore_ascii_case(b"TLSv1.3"), latin1(list)),
         None => (false, args.text(0)),
     };
+    if in_section(cmd) {
+        if thirteen {
+            return Err("TLSv1.3 ciphers cannot be set inside a directory context".to_owned());
+        }
+        remark(cmd, "the suite of a connection stays: in TLS 1.2 others are forbidden this section");
+        let chosen = suites::parse(&list).suites;
+        cmd.dir_conf::<SslDir>().ciphers = Some(chosen.into_iter().map(|suite| suites::name_of(suite).0).collect());
+        return Ok(());
+    }
     let auth = &mut cmd.server_conf::<SslServer>().auth;
     *(if thirteen { &mut auth.suites13 } else { &mut auth.ciphers }) = Some(list);
     Ok(())

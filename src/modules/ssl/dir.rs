@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::check;
-use super::conf::{Verify, in_section, refuse, verify_word};
+use super::conf::{Verify, in_section, remark, verify_word};
 use crate::codec::x509::NameStyle;
-use crate::config::{Args, Cmd, Conf, Place, get_words, latin1};
+use crate::config::{Args, Cmd, Conf, get_words, latin1};
 use crate::expr::Expr;
 use crate::modules::slot;
 use crate::pipe::tls::Names;
@@ -39,6 +39,8 @@ pub(super) struct SslDir {
     pub(super) verify: Option<Verify>,
     /// SSLVerifyDepth of a section.
     pub(super) depth: Option<u32>,
+    /// SSLCipherSuite of a section: OpenSSL's names.
+    pub(super) ciphers: Option<Arc<[&'static str]>>,
 }
 
 impl Conf for SslDir {
@@ -57,6 +59,7 @@ impl Conf for SslDir {
             user_name: add.user_name.clone().or_else(|| base.user_name.clone()),
             verify: add.verify.or(base.verify),
             depth: add.depth.or(base.depth),
+            ciphers: add.ciphers.clone().or_else(|| base.ciphers.clone()),
         }
     }
 }
@@ -131,11 +134,10 @@ pub(super) fn user_name(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
 pub(super) fn verify_client(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     check::verify(cmd, args)?;
     let verify = verify_word(args.word(0));
-    if cmd.place == Place::Htaccess {
-        return refuse(cmd, args, "cannot be told from .htaccess here");
-    }
     if in_section(cmd) {
-        // Whether the handshake has asked for as much is seen once all is read.
+        if verify != Verify::None {
+            remark(cmd, "clients are asked for certificates in the handshake, where this section judges them");
+        }
         cmd.dir_conf::<SslDir>().verify = Some(verify);
     } else {
         cmd.server_conf::<super::SslServer>().auth.verify = Some(verify);
@@ -147,9 +149,6 @@ pub(super) fn verify_client(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
 pub(super) fn verify_depth(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     check::depth(cmd, args)?;
     let depth = u32::try_from(crate::modules::check::number(args.word(0))).unwrap_or(u32::MAX);
-    if cmd.place == Place::Htaccess {
-        return refuse(cmd, args, "cannot be told from .htaccess here");
-    }
     if in_section(cmd) {
         cmd.dir_conf::<SslDir>().depth = Some(depth);
     } else {
