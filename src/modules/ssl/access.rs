@@ -43,11 +43,11 @@ fn ask_client(ex: &Exchange, tls: &Secure, conf: &SslDir) -> Result<(), u16> {
         return Ok(());
     }
     let of_server = ex.server().get::<SslServer>().map(|server| &server.auth);
-    let verify = conf.verify.or(of_server.and_then(|auth| auth.verify)).unwrap_or_default();
+    let verify = conf.verify.or_else(|| of_server?.verify).unwrap_or_default();
     if verify == Verify::None {
         return Ok(());
     }
-    let depth = conf.depth.or(of_server.and_then(|auth| auth.depth)).unwrap_or(1);
+    let depth = conf.depth.or_else(|| of_server?.depth).unwrap_or(1);
     let brought = tls.peer.brought();
     if brought.is_empty() {
         if verify != Verify::Require {
