@@ -314,7 +314,7 @@ fn clients(element: &Component, dir: &Path) -> Result<Option<Asking>, Fault> {
         );
         return Err(wrong(text));
     }
-    Ok(Some((Arc::new(Clients { trust, required, generous: false, ocsp: None }), shown)))
+    Ok(Some((Arc::new(Clients { trust, required, generous: false, later: false, ocsp: None }), shown)))
 }
 
 /// A certificate with its key, and from where it comes.
