@@ -15,7 +15,7 @@ pub fn body_fault(ex: &mut Exchange, fault: BodyFault) -> Outcome {
     ex.close = true;
     match fault {
         // A client that has ended its side may still read the answer.
-        BodyFault::Malformed | BodyFault::Gone => Outcome::Status(400),
+        BodyFault::Malformed | BodyFault::Trailer | BodyFault::Gone => Outcome::Status(400),
         BodyFault::Timeout => Outcome::Status(408),
         BodyFault::TooLarge => Outcome::Status(413),
         BodyFault::Refused { status, .. } => Outcome::Status(status),

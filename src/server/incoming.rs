@@ -197,7 +197,11 @@ impl Http1<'_> {
                     let rest = self.input.buf.get(from..self.input.end).unwrap_or_default();
                     let line = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
                     self.bytes_in += line as u64;
-                    if error == BodyError::TooLarge { BodyFault::TooLarge } else { BodyFault::Malformed }
+                    match error {
+                        BodyError::TooLarge => BodyFault::TooLarge,
+                        BodyError::Trailer => BodyFault::Trailer,
+                        BodyError::Malformed => BodyFault::Malformed,
+                    }
                 })?;
                 self.input.start += step.consumed;
                 self.bytes_in += step.consumed as u64;

@@ -11,6 +11,7 @@ use crate::base::diag::Sources;
 use crate::config::{Generation, Globals, PostConfig, Use, Walk, WalkFault, Warning, compile, latin1, merge_path};
 use crate::lang::{Define, Fault, Node, Notice, Reader, escape_message};
 use crate::logs::{Level, LogLevels, level_of};
+use crate::modules::core::logs::error_log_file;
 
 /// Where configuration is when nobody says.
 pub const SERVER_ROOT: &str = "/etc/apache2";
@@ -44,6 +45,9 @@ pub struct Failure {
     pub text: String,
     /// The line with the wrong part marked and advice, for people at a terminal.
     pub remark: String,
+    /// The main server's error log, when the configuration was whole and could not be made ready: httpd has its logs
+    /// open by then, and says it there alone.
+    pub log: Option<Vec<u8>>,
 }
 
 /// Loads the configuration; `previous` is the generation it will replace.
@@ -53,7 +57,7 @@ pub fn load(options: &Invocation, previous: Option<&Generation>) -> Result<Loade
     let (read, tree) = read(options, &mut modules, server_root(options))?;
     let mut warnings: Vec<Warning> = read.notices.into_iter().map(warning).collect();
     let fail = |warnings: Vec<Warning>, text: String, remark: String| {
-        Box::new(Failure { stdout: read.includes.clone(), warnings, text, remark })
+        Box::new(Failure { stdout: read.includes.clone(), warnings, text, remark, log: None })
     };
     let mpms = modules.ids.iter().filter(|id| id.starts_with("mpm_")).count();
     if mpms != 1 {
@@ -110,7 +114,11 @@ pub fn load(options: &Invocation, previous: Option<&Generation>) -> Result<Loade
             if !fatal.quiet {
                 text.push_str("AH00014: Configuration check failed\n");
             }
-            return Err(fail(warnings, text, String::new()));
+            // Reloads say it themselves.
+            let late = !globals.reloading && text.ends_with("AH00016: Configuration Failed\n");
+            let mut failure = fail(warnings, text, String::new());
+            failure.log = servers.first().filter(|_| late).and_then(|main| error_log_file(main, &globals.server_root));
+            return Err(failure);
         }
     }
     let serial = previous.map_or(1, |previous| previous.serial + 1);
@@ -191,6 +199,7 @@ fn read(options: &Invocation, modules: &mut Modules, root: Vec<u8>) -> Result<(R
             warnings: read.notices.into_iter().map(warning).collect(),
             text: read_error(&fault, &options.program),
             remark: remark::of_read(&fault, &read.sources),
+            log: None,
         })),
     }
 }

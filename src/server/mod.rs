@@ -242,11 +242,29 @@ impl Messages {
 
     pub(crate) fn failure(&mut self, failure: &Failure) {
         put(&mut std::io::stdout(), &failure.stdout);
-        self.warnings(&failure.warnings);
-        self.put(&failure.text);
+        // People at a terminal need not look for it.
+        if !self.write_log(failure) || self.remarks {
+            self.warnings(&failure.warnings);
+            self.put(&failure.text);
+        }
         if self.remarks {
             self.put(&failure.remark);
         }
+    }
+
+    /// Says a failure in the error log that it belongs into; whether that is so, and could be done.
+    fn write_log(&mut self, failure: &Failure) -> bool {
+        use std::os::unix::ffi::OsStrExt as _;
+        let Some(path) = &failure.log else { return false };
+        let opened = std::fs::OpenOptions::new().append(true).create(true).open(std::ffi::OsStr::from_bytes(path));
+        let Ok(mut log) = opened else { return false };
+        let (early, late): (Vec<_>, Vec<_>) = failure.warnings.iter().cloned().partition(|warning| warning.bare);
+        if !self.remarks {
+            self.warnings(&early);
+        }
+        let lines = late.iter().map(|warning| warning_line(warning, Level::Notice));
+        put(&mut log, &(lines.collect::<String>() + &failure.text));
+        true
     }
 
     fn loaded(&mut self, loaded: &Loaded) {

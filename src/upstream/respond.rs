@@ -108,7 +108,7 @@ fn proxy_page(ex: &mut Exchange, status: u16, reason: &str) -> Outcome {
 pub(super) fn errno_of(fault: BodyFault) -> Errno {
     match fault {
         // httpd shows its own codes here: a filter has answered, the end came early.
-        BodyFault::Malformed | BodyFault::TooLarge => Errno(-102),
+        BodyFault::Malformed | BodyFault::Trailer | BodyFault::TooLarge => Errno(-102),
         BodyFault::Timeout => Errno::TIMEUP,
         BodyFault::Gone => Errno::INCOMPLETE,
         BodyFault::Refused { errno, .. } => Errno(errno),
@@ -118,7 +118,9 @@ pub(super) fn errno_of(fault: BodyFault) -> Errno {
 /// The answer to a request whose body could not be read.
 pub(super) fn answer_to(ex: &mut Exchange, fault: BodyFault) -> Outcome {
     match fault {
-        BodyFault::Malformed | BodyFault::TooLarge | BodyFault::Refused { .. } => pipe::body_fault(ex, fault),
+        BodyFault::Malformed | BodyFault::Trailer | BodyFault::TooLarge | BodyFault::Refused { .. } => {
+            pipe::body_fault(ex, fault)
+        }
         BodyFault::Timeout => Outcome::Status(408),
         // A client that only ended its sending direction still reads.
         BodyFault::Gone => Outcome::Status(400),

@@ -21,6 +21,8 @@ pub enum BodyKind {
 pub enum BodyFault {
     /// Malformed chunk or length: 400.
     Malformed,
+    /// Malformed trailer section: 400, by a page whose length is known.
+    Trailer,
     /// Nothing came in time: 408.
     Timeout,
     /// The client went away.

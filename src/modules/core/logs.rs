@@ -38,6 +38,14 @@ pub(super) fn error_logs(pc: &mut PostConfig<'_>) -> Result<(), Fatal> {
     if faults.is_empty() { Ok(()) } else { Err(Fatal { text: faults, quiet: false }) }
 }
 
+/// The file that a server's ErrorLog names, if it is one.
+pub(crate) fn error_log_file(server: &Server, root: &[u8]) -> Option<Vec<u8>> {
+    match Target::errors(server.rec.error_log.as_deref().unwrap_or(DEFAULT), root) {
+        Target::File(path) => Some(path),
+        _ => None,
+    }
+}
+
 fn describe(server: &Server) -> String {
     match server.index {
         0 => "main error log".to_owned(),
