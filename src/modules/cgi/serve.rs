@@ -284,8 +284,34 @@ async fn respond(
         ex.internal_redirect = location;
         return Outcome::Redirect;
     }
-    pipe::head(ex, wire, None);
+    let whole = !ex.header_only && gather(ex, running, &mut out).await;
+    pipe::head(ex, wire, whole.then_some(out.len() as u64));
     copy(ex, wire, running, out).await
+}
+
+/// So often the end of a script is looked for behind its head: a body that is all here by then has a length that can
+/// be said, as httpd says it when it finds the end there.
+const LOOKS: usize = 4;
+
+/// The most of a body that is kept for its length.
+const WHOLE_MOST: usize = 65_536;
+
+/// Puts what is there behind `out`; whether that is all.
+async fn gather(ex: &Exchange, running: &mut Running, out: &mut Vec<u8>) -> bool {
+    let mut looks = 0;
+    while looks < LOOKS && out.len() < WHOLE_MOST {
+        match running.read(ex, out, false).await {
+            Ok(Some(0)) => return true,
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                looks += 1;
+                tokio::task::yield_now().await;
+            }
+            // What is wrong is found again by who reads on.
+            Err(_) => return false,
+        }
+    }
+    false
 }
 
 /// A head that cannot be used: 500, and all of it in the script's log.
