@@ -138,7 +138,7 @@ fn answer(server: &Server<'_>, site: &Site, request: &str, framing: Framing, log
     for field in text.trim_end().split("\r\n") {
         let name = field.split(':').next().unwrap();
         // How a script's body is framed depends on how fast it is.
-        let framing = name == "Transfer-Encoding" || (name == "Content-Length" && message.status < 300);
+        let framing = name == "Transfer-Encoding" || name == "Content-Length";
         let masked = ["Date", "Server", "Connection"].contains(&name) || (unframed && framing);
         if !masked {
             // Times that count from now, and lists without order.
