@@ -1,12 +1,16 @@
-//! The input of a log program, and the lines that wait for a program which does not read as fast as they come.
+//! A pipe that lines go into, and the lines that wait for a reader which does not read as fast as they come: the input
+//! of a log program, or a log file that is one by its kind (a FIFO, the standard output of a container).
 //!
 //! As long as there is room in the pipe a line goes there at once. When there is none, lines are kept in memory and a
 //! thread of their own writes them; who wrote them goes on. When too many are kept, whoever brings more waits: nothing
 //! is lost, and nothing grows without end. The error log is told once each time that happens.
 
 use std::collections::VecDeque;
-use std::io::{PipeWriter, Write};
+use std::fs::File;
+use std::io::Write;
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread;
@@ -29,9 +33,9 @@ const LAST: Duration = Duration::from_secs(5);
 
 /// See the module's doc.
 pub(super) struct Backlog {
-    /// The program, for messages.
-    command: Vec<u8>,
-    pipe: PipeWriter,
+    /// Who reads, for messages.
+    reader: Reader,
+    pipe: File,
     /// Lines longer than [`ATOMIC`] exclude all others; the kernel itself keeps shorter ones apart.
     long: RwLock<()>,
     /// There are lines that wait.
@@ -39,6 +43,14 @@ pub(super) struct Backlog {
     waiting: Mutex<Waiting>,
     /// Told when fewer lines wait.
     moved: Condvar,
+}
+
+/// Who reads.
+pub(super) enum Reader {
+    /// A log program, by its command line.
+    Program(Vec<u8>),
+    /// Whoever has opened this file.
+    Of(PathBuf),
 }
 
 #[derive(Default)]
@@ -52,9 +64,9 @@ struct Waiting {
 }
 
 impl Backlog {
-    pub(super) fn new(command: &[u8], pipe: PipeWriter) -> Arc<Self> {
+    pub(super) fn new(reader: Reader, pipe: File) -> Arc<Self> {
         Arc::new(Self {
-            command: command.to_vec(),
+            reader,
             pipe,
             long: RwLock::new(()),
             behind: AtomicBool::new(false),
@@ -63,7 +75,7 @@ impl Backlog {
         })
     }
 
-    pub(super) fn pipe(&self) -> &PipeWriter {
+    pub(super) fn pipe(&self) -> &File {
         &self.pipe
     }
 
@@ -156,12 +168,16 @@ impl Backlog {
             // It is the error log itself that does not move.
             return;
         }
+        let (what, name) = match &self.reader {
+            Reader::Program(command) => ("log program", command.as_slice()),
+            Reader::Of(path) => ("the reader of log file", path.as_os_str().as_bytes()),
+        };
         super::error!(
             Process,
             Level::Warn,
             "core",
-            "log program '{}' reads more slowly than lines come: requests wait for it",
-            Bytes(&self.command)
+            "{what} '{}' reads more slowly than lines come: requests wait for it",
+            Bytes(name)
         );
     }
 }
@@ -169,13 +185,14 @@ impl Backlog {
 #[cfg(test)]
 mod tests {
     use std::io::Read;
+    use std::os::fd::OwnedFd;
 
     use super::*;
 
     #[test]
     fn lines_wait_in_order_and_none_is_lost() {
         let (mut reader, writer) = std::io::pipe().expect("a pipe");
-        let backlog = Backlog::new(b"x", writer);
+        let backlog = Backlog::new(Reader::Program(b"x".to_vec()), OwnedFd::from(writer).into());
         // More than a pipe holds, less than may wait: nobody reads, and nobody waits.
         let lines: Vec<String> = (0..150).map(|at| format!("{at} {}\n", "x".repeat(4000 + at * 10))).collect();
         lines.iter().for_each(|line| backlog.line(line.as_bytes()));

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::backlog::Backlog;
+use super::backlog::{Backlog, Reader};
 use super::process_log;
 use super::sink::Held;
 use super::text::push_error_item;
@@ -52,12 +52,20 @@ impl Program {
         let child = shared.spawn()?;
         let watched = shared.clone();
         thread::Builder::new().name("log program".to_owned()).spawn(move || watched.watch(child))?;
-        Ok(Self { input: Backlog::new(command, pipe), shared: Some(shared), held: Held::default() })
+        Ok(Self {
+            input: Backlog::new(Reader::Program(command.to_vec()), OwnedFd::from(pipe).into()),
+            shared: Some(shared),
+            held: Held::default(),
+        })
     }
 
     /// The input of a program that another process runs.
     pub(super) fn over(command: &[u8], pipe: OwnedFd) -> Self {
-        Self { input: Backlog::new(command, pipe.into()), shared: None, held: Held::default() }
+        Self {
+            input: Backlog::new(Reader::Program(command.to_vec()), pipe.into()),
+            shared: None,
+            held: Held::default(),
+        }
     }
 }
 

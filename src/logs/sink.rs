@@ -3,9 +3,12 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixDatagram;
-use std::sync::{Mutex, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use super::backlog::{Backlog, Reader};
 use super::level::Level;
 use super::text::push_u64;
 use crate::base::clock::{Clock, SystemClock, push_strftime};
@@ -44,20 +47,34 @@ impl Held {
 
 /// Appends to a file; the kernel keeps lines of all threads and processes apart.
 pub(super) struct FileSink {
-    file: File,
+    kind: Kind,
     held: Held,
 }
 
+enum Kind {
+    Plain(File),
+    /// Somebody reads it, or does not.
+    Pipe(Arc<Backlog>),
+}
+
 impl FileSink {
-    pub(super) fn new(file: File) -> Self {
-        Self { file, held: Held::default() }
+    pub(super) fn new(path: &Path, file: File) -> Self {
+        let is_pipe = file.metadata().is_ok_and(|data| data.file_type().is_fifo());
+        let kind = match is_pipe {
+            true => Kind::Pipe(Backlog::new(Reader::Of(path.to_owned()), file)),
+            false => Kind::Plain(file),
+        };
+        Self { kind, held: Held::default() }
     }
 }
 
 impl LineSink for FileSink {
     fn line(&self, line: &[u8]) {
-        // A full disk must not stop the service.
-        let _ = (&self.file).write_all(line);
+        match &self.kind {
+            // A full disk must not stop the service.
+            Kind::Plain(file) => drop((&*file).write_all(line)),
+            Kind::Pipe(pipe) => pipe.line(line),
+        }
     }
 
     fn hold(&self, line: &[u8]) {
@@ -66,16 +83,23 @@ impl LineSink for FileSink {
 
     fn flush(&self) {
         self.held.flush(|text| self.line(text));
+        if let Kind::Pipe(pipe) = &self.kind {
+            pipe.wait();
+        }
     }
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {
-        super::target::lend(&self.file)
+        match &self.kind {
+            Kind::Plain(file) => super::target::lend(file),
+            Kind::Pipe(pipe) => super::target::lend(pipe.pipe()),
+        }
     }
 }
 
 impl Drop for FileSink {
     fn drop(&mut self) {
-        self.flush();
+        // What still waits is written by whoever writes it.
+        self.held.flush(|text| self.line(text));
     }
 }
 

@@ -225,8 +225,8 @@ impl Target {
     fn open(&self, opener: &dyn Opener) -> io::Result<Arc<dyn LineSink>> {
         match self {
             Self::File(path) => {
-                let file = opener.log_file(Path::new(OsStr::from_bytes(path)))?;
-                Ok(Arc::new(FileSink::new(file)))
+                let path = Path::new(OsStr::from_bytes(path));
+                Ok(Arc::new(FileSink::new(path, opener.log_file(path)?)))
             }
             Self::Program { command, shell } => Ok(Arc::new(match opener.log_program(command, *shell)? {
                 Some(input) => Program::over(command, input),

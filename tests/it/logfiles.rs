@@ -180,6 +180,42 @@ fn a_log_program_that_does_not_read_holds_up_only_who_brings_too_much() {
 }
 
 #[test]
+fn a_log_file_that_is_a_pipe_holds_up_only_who_brings_too_much() {
+    if real_httpd() {
+        return;
+    }
+    let site = Site::new("logfiles-fifo");
+    site.write("logs/.keep", "");
+    let path = site.path("logs/fifo");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::from_bits_truncate(0o666)).unwrap();
+    // Opened for both, it waits for nobody; that nobody reads is what it is about.
+    let mut reader = std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+    site.httpd_conf(&[], "MaxKeepAliveRequests 0\nTimeout 60\nCustomLog logs/fifo \"%{Referer}i\"\n");
+    let server = site.start();
+    let line = |number: usize| format!("{number}-{}", "x".repeat(7900));
+    let ask = |peer: &mut crate::support::Peer, number: usize| {
+        peer.send(format!("GET /index.html HTTP/1.1\r\nHost: a.test\r\nReferer: {}\r\n\r\n", line(number)));
+        assert_eq!(peer.response().status, 200);
+    };
+    let mut peer = server.connect();
+    (0..100).for_each(|number| ask(&mut peer, number));
+    let text = thread::scope(|scope| {
+        let rest = scope.spawn(move || (100..200).for_each(|number| ask(&mut peer, number)));
+        server
+            .log("logs/error_log", |text| text.contains("logs/fifo' reads more slowly than lines come: requests wait"));
+        assert!(!rest.is_finished());
+        let expected: usize = (0..200).map(|number| line(number).len() + 1).sum();
+        let mut text = vec![0; expected];
+        std::io::Read::read_exact(&mut reader, &mut text).unwrap();
+        String::from_utf8(text).unwrap()
+    });
+    // Nothing but what this asked, each line whole and in order.
+    assert!(text.lines().enumerate().all(|(number, found)| found == line(number)));
+    assert_eq!(site.read("logs/error_log").matches("reads more slowly").count(), 1);
+    server.stop();
+}
+
+#[test]
 fn lines_are_whole_whoever_writes_at_the_same_time() {
     const CLIENTS: usize = 8;
     const REQUESTS: usize = 40;
