@@ -44,12 +44,20 @@ fn read_request(ex: &mut Exchange) -> Outcome {
         return Outcome::Status(403);
     }
     let shaken = tls.sni.as_deref().and_then(|sni| names.and_then(|names| names.find(sni))).unwrap_or(default);
-    if shaken == ex.server {
-        return Outcome::Declined;
-    }
-    let policy = generation.globals.conf.get::<SslProcess>().and_then(|process| process.policy).unwrap_or_default();
     let ours = ex.server().get::<SslServer>().and_then(|conf| conf.setup.as_deref());
     let theirs = tls.setup.as_deref().and_then(setup_of);
+    if shaken == ex.server {
+        let both = ours.zip(theirs).filter(|(ours, theirs)| !std::ptr::eq(*ours, *theirs));
+        if both.is_none_or(|(ours, theirs)| ours.agrees(theirs, SniPolicy::AuthOnly)) {
+            return Outcome::Declined;
+        }
+        // A reload has come between: what is asked of clients now, this one was not asked.
+        let text = "clients are checked otherwise than when this connection was opened, it ends";
+        logs::error!(ex, Level::Info, "ssl", "{text}");
+        ex.conn.ending.set(true);
+        return Outcome::Status(421);
+    }
+    let policy = generation.globals.conf.get::<SslProcess>().and_then(|process| process.policy).unwrap_or_default();
     let agree = ours.zip(theirs).is_some_and(|(ours, theirs)| ours.agrees(theirs, policy));
     if policy == SniPolicy::Insecure || (agree && policy != SniPolicy::Strict) {
         return Outcome::Declined;

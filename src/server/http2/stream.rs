@@ -73,6 +73,9 @@ pub(super) async fn serve(session: Rc<Session>, request: Request<RecvStream>, re
     }
     let (trouble, limit) = (wire.trouble.take(), wire.limit);
     log_trouble(&ex, trouble, limit);
+    if ex.conn.ending.get() {
+        session.conn.ending.set(true);
+    }
     keep(session, ex);
     wire.linger().await;
 }

@@ -8,6 +8,7 @@ mod attacks;
 mod conformance;
 mod frames;
 mod proxied;
+mod reloads;
 
 const MODULES: &[&str] = &["dir", "http2", "ssl", "socache_shmcb", "headers", "setenvif", "rewrite"];
 
