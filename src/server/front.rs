@@ -1,4 +1,4 @@
-//! What the front needs of each server, looked up once a generation and thread.
+//! What the front needs of each server, looked up once a generation.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::codec::http1::head::is_known_method;
 use crate::codec::http1::{Limits, Rules};
 use crate::config::core::{CoreProcess, CoreServer};
-use crate::config::{Globals, Server};
+use crate::config::{Generation, Globals, Server};
 use crate::modules::http2::Settings;
 use crate::modules::remoteip;
 use crate::modules::reqtimeout::{self, Rate};
@@ -18,7 +18,7 @@ use crate::web::Live;
 /// One generation as the front of one thread sees it.
 pub(super) struct Fronts {
     pub(super) live: Rc<Live>,
-    servers: Vec<Front>,
+    servers: Arc<[Front]>,
     remoteip: bool,
 }
 
@@ -43,16 +43,19 @@ pub(super) struct Front {
     pub(super) handshake_timeout: Duration,
 }
 
+/// What the front needs of each server of a generation: made before that is served, so that threads only take it.
+pub(super) fn fronts(generation: &Generation) -> Arc<[Front]> {
+    let globals = &generation.globals;
+    let rated = globals.modules.contains(&"reqtimeout_module");
+    if generation.servers.is_empty() {
+        return Arc::from([Front::new(&Server::default(), globals, false)]);
+    }
+    generation.servers.iter().map(|server| Front::new(server, globals, rated)).collect()
+}
+
 impl Fronts {
-    pub(super) fn new(live: Rc<Live>) -> Self {
-        let globals = &live.generation.globals;
-        let rated = globals.modules.contains(&"reqtimeout_module");
-        let mut servers: Vec<_> =
-            live.generation.servers.iter().map(|server| Front::new(server, globals, rated)).collect();
-        if servers.is_empty() {
-            servers.push(Front::new(&Server::default(), globals, false));
-        }
-        let remoteip = globals.modules.contains(&"remoteip_module");
+    pub(super) fn new(live: Rc<Live>, servers: Arc<[Front]>) -> Self {
+        let remoteip = live.generation.globals.modules.contains(&"remoteip_module");
         Self { live, servers, remoteip }
     }
 

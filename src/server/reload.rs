@@ -87,6 +87,9 @@ const STUCK: Duration = Duration::from_secs(2);
 /// How often a draining server looks whether it is done.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// How often it is looked in the end whether a configuration of before is still used.
+const SELDOM: Duration = Duration::from_secs(1);
+
 /// How long requests in progress may take to end after SIGTERM; httpd kills its children after that time.
 const LAST_REQUESTS: Duration = Duration::from_secs(10);
 
@@ -202,6 +205,15 @@ async fn came(signal: &mut Signal, ours: &Option<PathBuf>) -> Option<()> {
     }
 }
 
+/// Keeps what was served before until nobody uses it, so that no thread that serves has to take a large one apart.
+async fn bury(before: Arc<Serving>) {
+    let mut pause = LOOK;
+    while !before.is_over() {
+        sleep(pause).await;
+        pause = (pause * 2).min(SELDOM);
+    }
+}
+
 /// Says that the pid file is gone.
 fn note_removed(path: Option<&Path>) {
     if let Some(path) = path {
@@ -254,7 +266,10 @@ impl State {
             logs::error!(Process, Level::Warn, "core", "User and Group change only with the next start");
         }
         match self.go_over(&before, generation).await {
-            Ok(()) => true,
+            Ok(()) => {
+                tokio::spawn(bury(before));
+                true
+            }
             Err(failure) => {
                 logs::error!(Process, Level::Error, "core", "{failure}; the configuration in force stays");
                 false
@@ -281,23 +296,28 @@ impl State {
             "AH00015: Unable to open logs".to_owned()
         })?;
         main_errors(&generation, &opened);
-        self.shared.go_over(Serving { generation: generation.clone(), opened });
+        let serving = Serving::new(generation.clone(), opened);
+        self.shared.take_pause();
+        self.shared.go_over(serving);
         self.threads.tell(|| Order::Refresh);
         self.listeners = listeners;
         self.listen().await;
         announce(&generation, &self.options);
+        let micros = self.shared.take_pause().as_micros();
+        logs::error!(Process, Level::Debug, "core", "no thread was held up for more than {micros} us by going over");
         self.watch_health();
         self.watch_staples();
         Ok(())
     }
 
-    /// Checks the health of the backends that are served now, and no longer of those before.
+    /// Asks what is stapled to certificates that are served now.
     fn watch_staples(&mut self) {
         let serving = self.shared.current.load();
         let live = Live::new(serving.generation.clone(), serving.opened.sinks.clone());
         self.staplers = Some(watch_stapling(live));
     }
 
+    /// Checks the health of the backends that are served now, and no longer of those before.
     fn watch_health(&mut self) {
         let serving = self.shared.current.load();
         let live = || Live::new(serving.generation.clone(), serving.opened.sinks.clone());

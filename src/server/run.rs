@@ -304,7 +304,7 @@ fn serve(
     raise_file_limit();
     scoreboard::start(SystemClock.wall());
     pipe::install(modules::ALL);
-    let shared = Arc::new(Shared::new(Serving { generation, opened }, count));
+    let shared = Arc::new(Shared::new(Serving::new(generation, opened), count));
     let threads = Threads::start(&shared).map_err(alert)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default());
     let runtime = runtime.map_err(alert)?;

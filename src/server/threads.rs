@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use mio::net::TcpListener;
@@ -17,7 +17,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
 use super::conn;
-use super::front::Fronts;
+use super::front::{Front, Fronts, fronts};
 use super::http1::Session;
 use super::socket::Socket;
 use crate::config::Generation;
@@ -30,6 +30,24 @@ use crate::web::Live;
 pub(super) struct Serving {
     pub(super) generation: Arc<Generation>,
     pub(super) opened: Opened,
+    fronts: Arc<[Front]>,
+}
+
+impl Serving {
+    pub(super) fn new(generation: Arc<Generation>, opened: Opened) -> Self {
+        let fronts = fronts(&generation);
+        Self { generation, opened, fronts }
+    }
+
+    fn fronts(&self) -> Rc<Fronts> {
+        let live = Live::new(self.generation.clone(), self.opened.sinks.clone());
+        Rc::new(Fronts::new(Rc::new(live), self.fronts.clone()))
+    }
+
+    /// Whether nobody else uses this generation.
+    pub(super) fn is_over(self: &Arc<Self>) -> bool {
+        Arc::strong_count(self) == 1 && Arc::strong_count(&self.generation) == 1
+    }
 }
 
 /// What all threads share.
@@ -48,6 +66,8 @@ pub(super) struct Shared {
     descriptors: usize,
     /// It was said that descriptors have run out, and they still have.
     out_said: AtomicBool,
+    /// The longest time that a thread served nobody for the sake of a reload, in nanoseconds.
+    pause: AtomicU64,
 }
 
 /// Connections of one thread, on a cache line of its own.
@@ -73,6 +93,7 @@ impl Shared {
             full_said: AtomicBool::new(false),
             descriptors: descriptors(),
             out_said: AtomicBool::new(false),
+            pause: AtomicU64::new(0),
         }
     }
 
@@ -82,6 +103,17 @@ impl Shared {
         self.most.0.store(busy, Ordering::Relaxed);
         self.most.1.store(open, Ordering::Relaxed);
         self.current.store(Arc::new(serving));
+    }
+
+    /// A thread has served nobody since then.
+    fn paused(&self, begun: Instant) {
+        let nanos = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.pause.fetch_max(nanos, Ordering::Relaxed);
+    }
+
+    /// The longest time that a thread served nobody for the sake of a reload since this was asked last.
+    pub(super) fn take_pause(&self) -> Duration {
+        Duration::from_nanos(self.pause.swap(0, Ordering::Relaxed))
     }
 
     /// Whether there are as many connections as there may be.
@@ -182,7 +214,7 @@ pub(super) struct Thread {
 
 impl Thread {
     fn new(index: usize, shared: Arc<Shared>, orders: Vec<UnboundedSender<Order>>) -> Self {
-        let fronts = Rc::new(Fronts::new(live(&shared.current.load())));
+        let fronts = shared.current.load().fronts();
         Self {
             index,
             shared,
@@ -201,7 +233,7 @@ impl Thread {
         let current = self.shared.current.load();
         let mut fronts = self.fronts.borrow_mut();
         if !Arc::ptr_eq(&current.generation, &fronts.live.generation) {
-            *fronts = Rc::new(Fronts::new(live(&current)));
+            *fronts = current.fronts();
             // They hold on to the old generation.
             self.sessions.borrow_mut().clear();
         }
@@ -293,23 +325,22 @@ impl Thread {
     }
 }
 
-fn live(serving: &Serving) -> Rc<Live> {
-    Rc::new(Live::new(serving.generation.clone(), serving.opened.sinks.clone()))
-}
-
 /// A thread's life: orders, and connections beside them.
 async fn work(thread: Rc<Thread>, mut orders: UnboundedReceiver<Order>) {
     let mut accepting: Vec<(Arc<Listener>, JoinHandle<()>)> = Vec::new();
     while let Some(order) = orders.recv().await {
         match order {
             Order::Listen(wanted, done) => {
+                let mut begun = Instant::now();
                 let keep = |listener: &Arc<Listener>| wanted.iter().any(|other| Arc::ptr_eq(other, listener));
                 let gone: Vec<_> = accepting.extract_if(.., |(listener, _)| !keep(listener)).collect();
                 for (listener, task) in gone {
                     retire(&thread, &listener);
                     task.abort();
+                    thread.shared.paused(begun);
                     // Its socket is closed when it has ended; the address may be wanted again at once.
                     let _ = task.await;
+                    begun = Instant::now();
                 }
                 for listener in wanted {
                     if accepting.iter().any(|(other, _)| Arc::ptr_eq(other, &listener)) {
@@ -323,10 +354,13 @@ async fn work(thread: Rc<Thread>, mut orders: UnboundedReceiver<Order>) {
                     let task = tokio::task::spawn_local(accept(thread.clone(), socket, listener.clone()));
                     accepting.push((listener, task));
                 }
+                thread.shared.paused(begun);
                 drop(done);
             }
             Order::Refresh => {
+                let begun = Instant::now();
                 thread.fronts();
+                thread.shared.paused(begun);
             }
             Order::Adopt(stream, peer, listener) => {
                 admit(&thread, stream, peer, &listener);
