@@ -17,6 +17,7 @@ mod clients;
 mod cluster;
 mod conf;
 mod config;
+mod debian;
 mod demo;
 mod explain;
 mod express;
