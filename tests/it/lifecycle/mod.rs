@@ -42,11 +42,11 @@ fn serving(server: &Server<'_>) -> u32 {
     })
 }
 
-fn is_there(pid: u32) -> bool {
+pub(crate) fn is_there(pid: u32) -> bool {
     kill(Pid::from_raw(i32::try_from(pid).unwrap()), None).is_ok() && !status(pid, "State").starts_with('Z')
 }
 
-fn send(pid: u32, signal: Signal) {
+pub(crate) fn send(pid: u32, signal: Signal) {
     kill(Pid::from_raw(i32::try_from(pid).unwrap()), signal).unwrap();
 }
 
@@ -116,27 +116,25 @@ fn a_server_that_dies_is_started_again() {
     if real_httpd() {
         return;
     }
-    // How long until it serves again, the best of three.
-    let best = (0..3).map(|_| {
+    // How fast that is, the `reload` benchmark measures; here nobody is refused, however often.
+    for _ in 0..3 {
+        // One that dies soon after its start, again and again, is started again only after a pause.
         std::thread::sleep(Duration::from_millis(1100));
         let dying = serving(&server);
         send(dying, Signal::SIGKILL);
         let killed = Instant::now();
         // What was in the dead one's hands is lost; what comes now is not.
-        wait_for("its end", PATIENCE, || (!children(server.pid()).contains(&dying)).then_some(()));
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let mut client = server.connect();
-            client.send("GET /index.html HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
-            if client.rest().starts_with(b"HTTP/1.1 200") {
-                return killed.elapsed();
-            }
-            assert!(Instant::now() < until);
+        wait_for("its end", PATIENCE, || {
+            TcpStream::connect((Ipv4Addr::LOCALHOST, site.port)).expect("a connection");
+            (!children(server.pid()).contains(&dying)).then_some(())
+        });
+        let mut clients: Vec<Peer> = (0..40).map(|_| server.connect()).collect();
+        for client in &mut clients {
+            client.send("GET /index.html HTTP/1.1\r\nHost: h\r\n\r\n");
+            assert_eq!(client.response().status, 200);
         }
-    });
-    let best = best.min().unwrap();
-    assert!(best < Duration::from_millis(400), "{best:?}");
-    eprintln!("served again after {best:?}");
+        eprintln!("40 clients served {:?} after the end of another server", killed.elapsed());
+    }
 }
 
 #[test]
@@ -330,4 +328,52 @@ fn who_came_to_a_listener_that_goes_is_told() {
     let last = goes.response();
     assert_eq!((last.status, last.header("connection").as_deref()), (200, Some("close")));
     assert_eq!(goes.rest(), b"");
+}
+
+#[test]
+fn a_host_and_a_listener_that_go_leave_tunnels_and_connections_alone() {
+    if real_httpd() {
+        return;
+    }
+    let site = Site::new("life-gone");
+    let echo = Origin::serving(|peer, _| {
+        if peer.request().is_some() {
+            peer.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
+            while let Some(byte) = peer.next_byte() {
+                peer.try_send([byte]);
+            }
+        }
+    });
+    site.write("gone/index.html", "gone\n");
+    let (second, modules) = (free_port(), ["proxy", "proxy_http", "proxy_wstunnel"]);
+    site.httpd_conf(
+        &modules,
+        &format!(
+            "Listen 127.0.0.1:{second}\nKeepAliveTimeout 60\n<VirtualHost *:*>\nServerName first.test\n</VirtualHost>\n\
+             <VirtualHost *:*>\nServerName gone.test\nDocumentRoot gone\nProxyPass /ws ws://127.0.0.1:{}/\n</VirtualHost>\n",
+            echo.port
+        ),
+    );
+    let server = site.start();
+    serving(&server);
+    let request = "GET /index.html HTTP/1.1\r\nHost: gone.test\r\n\r\n";
+    let mut kept = server.connect();
+    kept.send(request);
+    assert_eq!(kept.response().text(), "gone\n");
+    let mut tunnels = [Peer::to(site.port), Peer::to(second)];
+    for tunnel in &mut tunnels {
+        tunnel.send("GET /ws HTTP/1.1\r\nHost: gone.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
+        assert!(tunnel.read_until("\r\n\r\n").starts_with(b"HTTP/1.1 101 "));
+    }
+    site.httpd_conf(&modules, "KeepAliveTimeout 60\n<VirtualHost *:*>\nServerName first.test\n</VirtualHost>\n");
+    server.signal(Signal::SIGUSR1);
+    server.log("logs/error_log", |log| log.matches("AH00489").count() == 2);
+    // The next request is the first host's, on the same connection.
+    kept.send(request);
+    let next = kept.response();
+    assert_eq!((next.text().as_str(), next.header("connection")), ("it works\n", None));
+    for tunnel in &mut tunnels {
+        tunnel.send("on");
+        assert_eq!(tunnel.read_exactly(2), b"on");
+    }
 }

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::lifecycle::{serving, status};
-use crate::support::{PATIENCE, Peer, Site, program, real_httpd, wait_for};
+use crate::support::{PATIENCE, Peer, Site, program, real_httpd, skip, wait_for, which};
 
 #[test]
 fn who_finds_no_descriptor_left_waits() {
@@ -83,4 +84,53 @@ fn slow_clients_cost_no_thread_and_hold_up_nobody() {
     drop(slow);
     wait_for("their end", PATIENCE, || (server.get("/index.html", "").status == 200).then_some(()));
     eprintln!("{beside:?} beside {SLOW} slow clients, {before:?} without");
+}
+
+/// What an attack on a server looks like: `slowhttptest`'s options.
+const ATTACKS: [(&str, &[&str]); 4] = [
+    ("heads that never end", &["-H", "-i", "1"]),
+    ("bodies that never end", &["-B", "-i", "1", "-s", "8192"]),
+    ("ranges that overlap", &["-R", "-a", "5", "-b", "3000"]),
+    ("answers that nobody reads", &["-X", "-w", "1", "-y", "8", "-n", "1", "-z", "8", "-k", "2"]),
+];
+
+#[test]
+fn slow_attacks_take_the_service_from_nobody() {
+    let Some(attacker) = which("slowhttptest").filter(|_| !real_httpd()) else {
+        return skip("lifecycle", "slowhttptest, or it is httpd");
+    };
+    let site = Site::new("life-attacks");
+    site.httpd_conf(&["reqtimeout", "dir"], "DirectoryIndex index.html\nCustomLog logs/access_log \"%U\"\n");
+    site.write("htdocs/large", vec![b'x'; 1 << 20]);
+    let server = site.start();
+    serving(&server);
+    for (what, options) in ATTACKS {
+        let file = if what.starts_with("answers") || what.starts_with("ranges") { "large" } else { "index.html" };
+        let mut attack = Command::new(&attacker)
+            .args(options)
+            .args(["-c", "400", "-r", "200", "-l", "6", "-p", "5", "-u"])
+            .arg(format!("http://127.0.0.1:{}/{file}", site.port))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Others are served all the while.
+        let mut served = 0;
+        let until = Instant::now() + Duration::from_secs(20);
+        while attack.try_wait().unwrap().is_none() {
+            assert_eq!(server.get("/index.html", "").status, 200, "{what}");
+            served += 1;
+            if Instant::now() > until {
+                attack.kill().unwrap();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let said = attack.wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&said.stdout).into_owned();
+        assert!(text.contains("service available:") && !text.contains("service available:   NO"), "{what}: {text}");
+        assert!(served > 50, "{what}: {served} served");
+        eprintln!("{what}: {served} others served");
+    }
+    assert_eq!(server.get("/index.html", "").status, 200);
 }
