@@ -14,8 +14,11 @@ use crate::logs::{self, Bytes, Level};
 use crate::pipe::Outcome;
 use crate::web::{Exchange, Wire};
 
-/// URL texts kept by a thread.
-const SPARE_TEXTS: usize = 64;
+/// Texts kept by a thread, and how many of them may be long.
+const SPARE_TEXTS: (usize, usize) = (512, 64);
+
+/// A text of more is long.
+const LONG: usize = 4096;
 
 thread_local! {
     static TEXTS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
@@ -40,7 +43,8 @@ impl Drop for Text {
         text.clear();
         let _ = TEXTS.try_with(|texts| {
             let mut texts = texts.borrow_mut();
-            if texts.len() < SPARE_TEXTS {
+            let most = if text.capacity() > LONG { SPARE_TEXTS.1 } else { SPARE_TEXTS.0 };
+            if texts.len() < most {
                 texts.push(text);
             }
         });

@@ -1,6 +1,5 @@
 //! A connection to a backend while a request uses it.
 
-use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -11,98 +10,13 @@ use std::time::{Duration, Instant};
 
 use tokio::time::Sleep;
 
+use super::lane::Lane;
 use super::stream::{Idle, Stream};
 use super::worker::WorkerState;
-use crate::codec::http1::ResponseHead;
 use crate::net::client::ClientSide;
-
-/// What one read takes at most, unless a head needs more room.
-const ROOM: usize = 64 * 1024;
 
 /// The longest head or packet that is waited for.
 pub(super) const HEAD_MAX: usize = 1024 * 1024;
-
-/// Buffers kept by a thread.
-const SPARE_LANES: usize = 64;
-
-/// Bytes that came from a backend and are not used yet.
-pub struct Input {
-    room: Vec<u8>,
-    start: usize,
-    end: usize,
-}
-
-impl Input {
-    fn new() -> Self {
-        Self { room: vec![0; ROOM], start: 0, end: 0 }
-    }
-
-    /// The bytes.
-    #[inline]
-    pub fn bytes(&self) -> &[u8] {
-        self.room.get(self.start..self.end).unwrap_or_default()
-    }
-
-    /// Marks the first `n` as used.
-    #[inline]
-    pub fn consume(&mut self, n: usize) {
-        self.start = self.end.min(self.start + n);
-        if self.start == self.end {
-            (self.start, self.end) = (0, 0);
-        }
-    }
-
-    /// Free room behind the bytes; they move to the front when little is left, and the room grows when all is taken.
-    fn spare(&mut self) -> &mut [u8] {
-        if self.start > 0 && self.room.len() - self.end < ROOM / 2 {
-            self.room.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, self.end - self.start);
-        }
-        if self.room.len() == self.end {
-            self.room.resize(self.room.len() * 2, 0);
-        }
-        self.room.get_mut(self.end..).unwrap_or_default()
-    }
-}
-
-/// Memory that a request on a backend connection needs, reused by the thread.
-pub struct Lane {
-    /// What came.
-    pub input: Input,
-    /// What is to be sent.
-    pub output: Vec<u8>,
-    /// The head of an HTTP response.
-    pub(super) head: ResponseHead,
-}
-
-thread_local! {
-    // Boxed, so that lending one moves a pointer.
-    #[allow(clippy::vec_box)]
-    static LANES: RefCell<Vec<Box<Lane>>> = const { RefCell::new(Vec::new()) };
-}
-
-impl Lane {
-    fn take() -> Box<Self> {
-        LANES.with(|lanes| lanes.borrow_mut().pop()).unwrap_or_else(|| {
-            Box::new(Self { input: Input::new(), output: Vec::new(), head: ResponseHead::default() })
-        })
-    }
-
-    fn give(mut self: Box<Self>) {
-        (self.input.start, self.input.end) = (0, 0);
-        self.output.clear();
-        self.head.clear();
-        if self.input.room.len() > ROOM || self.output.capacity() > 2 * ROOM {
-            return;
-        }
-        LANES.with(|lanes| {
-            let mut lanes = lanes.borrow_mut();
-            if lanes.len() < SPARE_LANES {
-                lanes.push(self);
-            }
-        });
-    }
-}
 
 /// A place among the worker's open connections; given up when dropped.
 pub(super) struct Slot(Arc<WorkerState>);
@@ -253,18 +167,21 @@ impl Link {
     /// Reads more into the input; `Ok(0)` is the end.
     pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let Self { stream, lane, .. } = self;
-        let lane = lane.get_or_insert_with(Lane::take);
-        if lane.input.end - lane.input.start > HEAD_MAX {
+        let input = &mut lane.get_or_insert_with(Lane::take).input;
+        if input.bytes().len() > HEAD_MAX {
             return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
         }
-        match stream.poll_read(cx, lane.input.spare()) {
+        match stream.poll_read(cx, input.spare()) {
             Poll::Ready(Ok(n)) => {
-                lane.input.end += n;
+                input.came(n);
                 self.deadline = None;
                 Poll::Ready(Ok(n))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => self.poll_timer(cx).map(Err),
+            Poll::Pending => {
+                input.lend_room();
+                self.poll_timer(cx).map(Err)
+            }
         }
     }
 
@@ -368,10 +285,13 @@ impl Link {
         }
         match stream.try_read(input.spare()) {
             Ok(n) => {
-                input.end += n;
+                input.came(n);
                 n > 0
             }
-            Err(_) => false,
+            Err(_) => {
+                input.lend_room();
+                false
+            }
         }
     }
 

@@ -24,6 +24,7 @@ pub mod heartbeat;
 mod hop;
 mod http1;
 mod http2;
+mod lane;
 mod link;
 pub mod pool;
 pub mod respond;

@@ -19,8 +19,9 @@ use std::time::{Duration, Instant};
 
 use super::dial::{self, DialError, Setup, Tried};
 use super::hop;
+pub use super::lane::{Input, Lane};
+pub use super::link::Link;
 use super::link::Slot;
-pub use super::link::{Input, Lane, Link};
 use super::spec::{Endpoint, Policy, Scheme, status};
 use super::stream::{Idle, Stream};
 use super::tls::{self, NoTls, Wish};
