@@ -4,7 +4,7 @@
 //! idle connection asks its socket, not the session, whether anything has come.
 
 use std::future::poll_fn;
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, BufRead, IoSlice, Read, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -155,12 +155,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Secured<S> {
 
     /// Reads into `into`; zero is the end.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut into = ReadBuf::new(into);
+        ready!(self.poll_read_buf(cx, &mut into))?;
+        Poll::Ready(Ok(into.filled().len()))
+    }
+
+    /// Reads into `into`, which must have room; nothing is the end.
+    pub fn poll_read_buf(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
-            match self.session.reader().read(into) {
-                Ok(n) => return Poll::Ready(Ok(n)),
+            match take_plaintext(&mut self.session, into) {
+                Ok(()) => return Poll::Ready(Ok(())),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 // The socket ended without the session: the end of what is read, as httpd takes it.
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Poll::Ready(Ok(0)),
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Poll::Ready(Ok(())),
                 Err(error) => return Poll::Ready(Err(error)),
             }
             let read = self.poll_records(cx);
@@ -202,4 +209,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Secured<S> {
         ready!(self.poll_flush(cx))?;
         Pin::new(&mut self.socket).poll_shutdown(cx)
     }
+}
+
+/// Moves what is deciphered, as much as there is room for; an error only where there is nothing.
+fn take_plaintext(session: &mut Connection, into: &mut ReadBuf<'_>) -> io::Result<()> {
+    let mut reader = session.reader();
+    let before = into.filled().len();
+    while into.remaining() > 0 {
+        let n = match reader.fill_buf() {
+            Ok(chunk) => {
+                let n = chunk.len().min(into.remaining());
+                into.put_slice(chunk.get(..n).unwrap_or_default());
+                n
+            }
+            Err(_) if into.filled().len() > before => break,
+            Err(error) => return Err(error),
+        };
+        if n == 0 {
+            break;
+        }
+        reader.consume(n);
+    }
+    Ok(())
 }

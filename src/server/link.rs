@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -39,7 +40,7 @@ pub(super) struct Link {
 
 impl Link {
     pub(super) fn new(stream: Stream) -> Self {
-        Self { stream, heard: false, timer: Timer { sleep: None, deadline: None }, ahead: None }
+        Self { stream, heard: false, timer: Timer::default(), ahead: None }
     }
 
     /// The bare socket, where there is one.
@@ -79,6 +80,17 @@ impl Link {
             Stream::Tls(tls) => tls.poll_read(cx, buf),
         };
         self.heard |= matches!(read, Poll::Ready(Ok(1..)));
+        read
+    }
+
+    /// Reads into `buf`, which must have room; nothing is the end.
+    pub(super) fn poll_read_buf(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = match &mut self.stream {
+            Stream::Tcp(tcp) => tcp.poll_read_buf(cx, buf),
+            Stream::Tls(tls) => tls.poll_read_buf(cx, buf),
+        };
+        self.heard |= buf.filled().len() > before;
         read
     }
 
@@ -128,7 +140,7 @@ impl Link {
 
     /// From now on [`Link::poll_timer`] is about this deadline.
     pub(super) fn wait_until(&mut self, deadline: Instant) {
-        self.timer.deadline = Some(deadline);
+        self.timer.set(deadline);
     }
 
     /// From now on [`Link::poll_timer`] is about this much time.
@@ -150,13 +162,20 @@ pub(super) fn far(now: Instant, time: Duration) -> Instant {
 /// A deadline that costs nothing to move further away: the runtime's timer stays at the earliest moment it was set to
 /// and is set again when it fires too early. A kept-alive connection touches it once a KeepAliveTimeout, not once a
 /// request.
-struct Timer {
+#[derive(Default)]
+pub(super) struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
     deadline: Option<Instant>,
 }
 
 impl Timer {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// From now on it is about this deadline.
+    pub(super) fn set(&mut self, deadline: Instant) {
+        self.deadline = Some(deadline);
+    }
+
+    /// Ready when the deadline has passed, which there is none after that.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(deadline) = self.deadline else { return Poll::Pending };
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         if sleep.deadline() > deadline {

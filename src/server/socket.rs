@@ -67,16 +67,21 @@ impl Socket {
     }
 
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buf = ReadBuf::new(buf);
+        self.poll_read_buf(cx, &mut buf).map_ok(|()| buf.filled().len())
+    }
+
+    /// Reads into `buf`, which must have room; nothing is the end.
+    pub(super) fn poll_read_buf(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if let Self::Fresh(stream, reads) = self
             && *reads < READS
         {
             *reads += 1;
-            if let Some(read) = at_once(stream.read(buf)) {
-                return Poll::Ready(read);
+            if let Some(read) = at_once(stream.read(buf.initialize_unfilled())) {
+                return Poll::Ready(read.map(|n| buf.advance(n)));
             }
         }
-        let mut buf = ReadBuf::new(buf);
-        Pin::new(self.watch()?).poll_read(cx, &mut buf).map_ok(|()| buf.filled().len())
+        Pin::new(self.watch()?).poll_read(cx, buf)
     }
 
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {

@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use super::conn;
 use super::front::{Front, Fronts, fronts};
 use super::http1::Session;
+use super::http2::Attendant;
 use super::socket::Socket;
 use crate::config::Generation;
 use crate::logs::{self, Errno, Level, Opened, Process};
@@ -198,6 +199,9 @@ impl Threads {
 /// How many sessions a thread keeps for the next requests.
 const KEPT: usize = 64;
 
+/// How many attendants a thread keeps for the next streams: a few clients may have a hundred each.
+const KEPT_ATTENDANTS: usize = 256;
+
 /// One worker thread.
 pub(super) struct Thread {
     index: usize,
@@ -205,6 +209,7 @@ pub(super) struct Thread {
     orders: Vec<UnboundedSender<Order>>,
     fronts: RefCell<Rc<Fronts>>,
     sessions: RefCell<Vec<Session>>,
+    attendants: RefCell<Vec<Attendant>>,
     draining: Cell<bool>,
     retiring: Cell<bool>,
     /// Idle connections' wakers, by the connection's place.
@@ -221,6 +226,7 @@ impl Thread {
             orders,
             fronts: RefCell::new(fronts),
             sessions: RefCell::default(),
+            attendants: RefCell::default(),
             draining: Cell::new(false),
             retiring: Cell::new(false),
             idle: RefCell::default(),
@@ -236,6 +242,7 @@ impl Thread {
             *fronts = current.fronts();
             // They hold on to the old generation.
             self.sessions.borrow_mut().clear();
+            self.attendants.borrow_mut().clear();
         }
         fronts.clone()
     }
@@ -260,6 +267,19 @@ impl Thread {
         let mut kept = self.sessions.borrow_mut();
         if kept.len() < KEPT {
             kept.push(session);
+        }
+    }
+
+    /// An attendant for a stream.
+    pub(super) fn take_attendant(&self) -> Attendant {
+        self.attendants.borrow_mut().pop().unwrap_or_else(Attendant::new)
+    }
+
+    /// Gives an attendant back.
+    pub(super) fn give_attendant(&self, attendant: Attendant) {
+        let mut kept = self.attendants.borrow_mut();
+        if kept.len() < KEPT_ATTENDANTS {
+            kept.push(attendant);
         }
     }
 

@@ -29,6 +29,7 @@ use h2::{Reason, server};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use self::tap::Tap;
+pub(super) use self::stream::Attendant;
 pub(super) use self::upgrade::{Upgrade, asked};
 use super::conn::Place;
 use super::front::Front;
@@ -37,16 +38,13 @@ use super::link::{Link, far};
 use super::threads::Thread;
 use crate::logs::{self, Level, OfConn};
 use crate::modules::http2::Settings;
-use crate::web::{Conn, Exchange};
+use crate::web::Conn;
 
 /// What the connection's window is opened to: the streams' own windows bound what a client may send.
 const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 
 /// How long a client may take to hear that the connection ends.
 const FAREWELL: Duration = Duration::from_secs(2);
-
-/// Exchanges kept for the next streams.
-const KEPT: usize = 16;
 
 /// What the streams of a connection share.
 struct Session {
@@ -60,8 +58,6 @@ struct Session {
     stalls: Cell<u32>,
     /// The task that drives the connection.
     driver: RefCell<Option<Waker>>,
-    #[expect(clippy::vec_box, reason = "they come and go as they are, and are large")]
-    spare: RefCell<Vec<Box<Exchange>>>,
 }
 
 impl Session {
@@ -114,7 +110,6 @@ pub(super) async fn serve(thread: &Rc<Thread>, mut link: Link, conn: &Rc<Conn>, 
         live: Cell::new(0),
         stalls: Cell::new(0),
         driver: RefCell::default(),
-        spare: RefCell::default(),
     });
     let shaken = tokio::time::timeout(first_wait(front), builder(front).handshake(session.tap.clone())).await;
     drop(fronts);
@@ -287,7 +282,7 @@ fn poll_protocol(
                 *served = true;
                 session.live.set(session.live.get() + 1);
                 session.tap.open(respond.stream_id().as_u32());
-                tokio::task::spawn_local(stream::serve(session.clone(), request, respond));
+                stream::start(session.clone(), request, respond);
             }
             Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(error)),
             Poll::Ready(None) => return Poll::Ready(None),

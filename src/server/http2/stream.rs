@@ -1,6 +1,13 @@
 //! One stream: from its head to its line in the log.
+//!
+//! What serves a stream is large, as all that a request may come to lies in it, and a client may open a hundred at once.
+//! So it is made once, lent to a stream and kept by the thread for the next one ([`Attendant`]).
 
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -14,8 +21,8 @@ use super::super::http1::log_trouble;
 use super::super::incoming::Expect;
 use super::super::rates::Stage;
 use super::head::{self, Refusal};
-use super::wire::Http2;
-use super::{KEPT, Session, web_socket};
+use super::wire::{Http2, Lent};
+use super::{Session, web_socket};
 use crate::base::clock::{Clock as _, SystemClock};
 use crate::modules::http2::Stream;
 use crate::modules::proxy::Held;
@@ -36,25 +43,102 @@ impl Drop for Share {
     }
 }
 
+/// A stream as the protocol brings it.
+struct Asked {
+    session: Rc<Session>,
+    request: Request<RecvStream>,
+    respond: SendResponse<Bytes>,
+}
+
+/// What a stream lends an attendant.
+enum Desk {
+    Free,
+    Asked(Asked),
+    Busy,
+}
+
+/// Serves one stream after the other.
+pub(in super::super) struct Attendant {
+    desk: Rc<RefCell<Desk>>,
+    future: Pin<Box<dyn Future<Output = ()>>>,
+}
+
+impl Attendant {
+    pub(in super::super) fn new() -> Self {
+        let desk = Rc::new(RefCell::new(Desk::Free));
+        Self { desk: desk.clone(), future: Box::pin(attend(desk)) }
+    }
+
+    async fn work(&mut self) {
+        poll_fn(|cx| {
+            // It never ends.
+            let _ = self.future.as_mut().poll(cx);
+            if matches!(*self.desk.borrow(), Desk::Free) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+}
+
+/// Has the request of a stream served.
+pub(super) fn start(session: Rc<Session>, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
+    let thread = session.thread.clone();
+    let mut attendant = thread.take_attendant();
+    attendant.desk.replace(Desk::Asked(Asked { session, request, respond }));
+    tokio::task::spawn_local(async move {
+        attendant.work().await;
+        thread.give_attendant(attendant);
+    });
+}
+
+/// What an attendant keeps from one stream to the next.
+#[derive(Default)]
+struct Kept {
+    exchange: Option<Box<Exchange>>,
+    lent: Lent,
+}
+
+/// The life of an attendant.
+async fn attend(desk: Rc<RefCell<Desk>>) {
+    let mut kept = Kept::default();
+    loop {
+        let asked = poll_fn(|_| {
+            let mut desk = desk.borrow_mut();
+            match std::mem::replace(&mut *desk, Desk::Busy) {
+                Desk::Asked(asked) => Poll::Ready(asked),
+                other => {
+                    *desk = other;
+                    Poll::Pending
+                }
+            }
+        });
+        let asked = asked.await;
+        let thread = asked.session.thread.clone();
+        serve(asked, &mut kept).await;
+        kept.exchange = kept.exchange.filter(|ex| Rc::ptr_eq(&ex.live, &thread.fronts().live));
+        desk.replace(Desk::Free);
+    }
+}
+
 /// Serves the request of a stream.
-pub(super) async fn serve(session: Rc<Session>, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
+async fn serve(Asked { session, request, respond }: Asked, kept: &mut Kept) {
     let share = Share { session, id: respond.stream_id().as_u32() };
     let session = &share.session;
     let fronts = session.thread.fronts();
-    let mut ex = exchange(session, &fronts);
+    let lent = std::mem::take(&mut kept.lent);
+    let ex = exchange(session, &fronts, &mut kept.exchange);
     let front = fronts.of(ex.server);
-    let filled = head::fill(&mut ex, &request, front, share.id);
+    let filled = head::fill(ex, &request, front, share.id);
     let asks = request.extensions().get::<Protocol>().map(|name| name.as_str() == "websocket");
     // What follows CONNECT is no body of a request.
     let kind = if asks.is_some() { BodyKind::None } else { head::body_kind(&request) };
     let (_, body) = request.into_parts();
-    let mut wire = Http2::new(session.clone(), body, respond, kind);
+    let mut wire = Http2::new(session.clone(), body, respond, kind, lent);
     wire.timeout = session.settings.stream_timeout.unwrap_or(front.timeout);
     match filled {
-        Ok(()) if asks == Some(false) => pipe::refuse(&mut ex, &mut wire, 501).await,
+        Ok(()) if asks == Some(false) => pipe::refuse(ex, &mut wire, 501).await,
         Ok(()) => {
             if asks == Some(true) {
-                wire.open_web_socket(web_socket::ask(&mut ex));
+                wire.open_web_socket(web_socket::ask(ex));
             }
             if kind != BodyKind::None {
                 wire.stage = front.rates.and_then(|(_, body)| Stage::new(body));
@@ -63,25 +147,28 @@ pub(super) async fn serve(session: Rc<Session>, request: Request<RecvStream>, re
                 wire.expect = Expect::Waiting;
             }
             *ex.ext.get_mut::<Stream>() = Stream { id: share.id, early_hints: session.settings.early_hints };
-            pipe::run_with::<Held>(&mut ex, &mut wire).await;
+            pipe::run_with::<Held>(ex, &mut wire).await;
             if wire.misunderstood() {
-                web_socket::complain(&ex, share.id);
+                web_socket::complain(ex, share.id);
             }
         }
         Err(Refusal::Malformed) => wire.reset(Reason::PROTOCOL_ERROR),
-        Err(Refusal::Status(status)) => pipe::refuse(&mut ex, &mut wire, status).await,
+        Err(Refusal::Status(status)) => pipe::refuse(ex, &mut wire, status).await,
     }
     let (trouble, limit) = (wire.trouble.take(), wire.limit);
-    log_trouble(&ex, trouble, limit);
+    log_trouble(ex, trouble, limit);
     if ex.conn.ending.get() {
         session.conn.ending.set(true);
     }
-    keep(session, ex);
+    // What modules noted holds files and backends.
+    ex.ext.clear();
+    ex.drop_filters();
     wire.linger().await;
+    kept.lent = wire.into_lent();
 }
 
-/// An exchange for a stream.
-fn exchange(session: &Session, fronts: &Fronts) -> Box<Exchange> {
+/// The exchange for a stream.
+fn exchange<'a>(session: &Session, fronts: &Fronts, kept: &'a mut Option<Box<Exchange>>) -> &'a mut Exchange {
     let conn = session.conn.stream();
     let generation = &fronts.live.generation;
     if conn.generation.get() != generation.serial {
@@ -90,29 +177,18 @@ fn exchange(session: &Session, fronts: &Fronts) -> Box<Exchange> {
     }
     let chain = pipe::idle_chain(&fronts.live, conn.default_server.get());
     let conn = Rc::new(conn);
-    let spare = session.spare.borrow_mut().pop().filter(|ex| Rc::ptr_eq(&ex.live, &fronts.live));
-    let mut ex = match spare {
+    let ex = match kept.take().filter(|ex| Rc::ptr_eq(&ex.live, &fronts.live)) {
         Some(mut ex) => {
             ex.conn = conn;
             ex.reset(chain);
-            ex
+            kept.insert(ex)
         }
-        None => Box::new(Exchange::new(fronts.live.clone(), conn, chain)),
+        None => kept.insert(Box::new(Exchange::new(fronts.live.clone(), conn, chain))),
     };
     ex.started_micros = SystemClock.wall();
     ex.started = Instant::now();
-    let ip = ex.conn.peer_ip.clone();
-    ex.client_ip.extend_from_slice(&ip);
-    ex.client_port = ex.conn.peer.port();
+    let conn = ex.conn.clone();
+    ex.client_ip.extend_from_slice(&conn.peer_ip);
+    ex.client_port = conn.peer.port();
     ex
-}
-
-fn keep(session: &Session, mut ex: Box<Exchange>) {
-    let mut spare = session.spare.borrow_mut();
-    if spare.len() < KEPT {
-        // What modules noted holds files and backends.
-        ex.ext.clear();
-        ex.drop_filters();
-        spare.push(ex);
-    }
 }

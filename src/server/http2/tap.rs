@@ -79,6 +79,15 @@ impl Frames {
                     look(&self.head(), &self.start);
                 }
             }
+            if self.have == 0
+                && let Some((head, rest)) = bytes.split_first_chunk()
+            {
+                // All of the header is here, as nearly always.
+                bytes = rest;
+                self.head = *head;
+                self.begin(&mut each);
+                continue;
+            }
             let Some((first, rest)) = bytes.split_first() else { return };
             if let Some(place) = self.head.get_mut(self.have) {
                 *place = *first;
@@ -87,12 +96,17 @@ impl Frames {
             bytes = rest;
             if self.have == self.head.len() {
                 self.have = 0;
-                let head = self.head();
-                self.skip = head.len;
-                self.start.clear();
-                self.wanted = if each(&head) { head.len.min(LOOK) } else { 0 };
+                self.begin(&mut each);
             }
         }
+    }
+
+    /// The header is whole.
+    fn begin(&mut self, each: &mut impl FnMut(&Head) -> bool) {
+        let head = self.head();
+        self.skip = head.len;
+        self.start.clear();
+        self.wanted = if each(&head) { head.len.min(LOOK) } else { 0 };
     }
 
     fn head(&self) -> Head {
@@ -375,14 +389,8 @@ impl AsyncRead for Tap {
             buf.put_slice(&bytes);
             return Poll::Ready(Ok(()));
         }
-        let read = state.link.poll_read(cx, buf.initialize_unfilled());
-        let n = match read {
-            Poll::Ready(Ok(n)) => n,
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-            Poll::Pending => return Poll::Pending,
-        };
         let before = buf.filled().len();
-        buf.advance(n);
+        ready!(state.link.poll_read_buf(cx, buf))?;
         state.received(buf.filled().get(before..).unwrap_or_default());
         Poll::Ready(Ok(()))
     }

@@ -1,8 +1,7 @@
 //! One request's view of its stream: body in, response out.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -11,16 +10,19 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
 use super::super::incoming::{Expect, Trouble};
-use super::super::link::far;
+use super::super::link::{Timer, far};
 use super::super::rates::Stage;
 use super::Session;
 use crate::web::{BodyFault, BodyKind, Framing, HeadOut, Table, Tunnel, Wire};
 
 /// What is gathered of a response before it goes on to the protocol.
 const OUT_MAX: usize = 16 * 1024;
+
+/// A body of no more is copied, and the memory it was gathered in used again.
+const SMALL: usize = 2048;
 
 /// How long a response's end waits for that of its request: what breaks the rules there is told as long as the stream
 /// is open. httpd reads all of a body before it answers.
@@ -67,7 +69,7 @@ pub(super) struct Http2 {
     framing: Framing,
     pub(super) timeout: Duration,
     waits: Wait,
-    timer: Option<Pin<Box<Sleep>>>,
+    timer: Timer,
     pub(super) trouble: Option<Trouble>,
     /// Rate the body must come at.
     pub(super) stage: Option<Stage>,
@@ -77,6 +79,13 @@ pub(super) struct Http2 {
     web_socket: WebSocket,
     /// The end of the request was waited for.
     rested: bool,
+}
+
+/// What streams use one after the other.
+#[derive(Default)]
+pub(super) struct Lent {
+    held: BytesMut,
+    timer: Timer,
 }
 
 /// Whether a stream is to become a tunnel.
@@ -90,7 +99,15 @@ enum WebSocket {
 }
 
 impl Http2 {
-    pub(super) fn new(session: Rc<Session>, recv: RecvStream, respond: SendResponse<Bytes>, kind: BodyKind) -> Self {
+    /// `lent` is memory of a stream before this one; [`Http2::into_lent`] gives it back.
+    pub(super) fn new(
+        session: Rc<Session>,
+        recv: RecvStream,
+        respond: SendResponse<Bytes>,
+        kind: BodyKind,
+        lent: Lent,
+    ) -> Self {
+        let Lent { held, timer } = lent;
         Self {
             id: respond.stream_id().as_u32(),
             session,
@@ -103,11 +120,11 @@ impl Http2 {
             limit: 0,
             expect: Expect::Nothing,
             trailers: Table::default(),
-            held: BytesMut::new(),
+            held,
             framing: Framing::None,
             timeout: Duration::from_secs(60),
             waits: Wait::Nothing,
-            timer: None,
+            timer,
             trouble: None,
             stage: None,
             gone: false,
@@ -115,6 +132,13 @@ impl Http2 {
             web_socket: WebSocket::No,
             rested: false,
         }
+    }
+
+    /// What the next stream can use.
+    pub(super) fn into_lent(self) -> Lent {
+        let Self { mut held, timer, .. } = self;
+        held.clear();
+        Lent { held, timer }
     }
 
     /// The request is for a WebSocket, which the backend accepts with this word.
@@ -171,13 +195,9 @@ impl Http2 {
             self.waits = wait;
             let own = far(Instant::now(), self.timeout);
             let late = until.map_or(own, |until| until.min(own));
-            match &mut self.timer {
-                Some(timer) => timer.as_mut().reset(late),
-                None => self.timer = Some(Box::pin(sleep_until(late))),
-            }
+            self.timer.set(late);
         }
-        let Some(timer) = &mut self.timer else { return Poll::Pending };
-        ready!(timer.as_mut().poll(cx));
+        ready!(self.timer.poll(cx));
         self.waits = Wait::Nothing;
         Poll::Ready(())
     }
@@ -234,7 +254,13 @@ impl Http2 {
                 room => room,
             };
             let n = room.min(self.held.len()).min(most);
-            let part = self.held.split_to(n).freeze();
+            let part = if n == self.held.len() && n <= SMALL {
+                let part = Bytes::copy_from_slice(&self.held);
+                self.held.clear();
+                part
+            } else {
+                self.held.split_to(n).freeze()
+            };
             let end = last && self.held.is_empty();
             if body.send_data(part, end).is_err() {
                 return self.lost();
@@ -427,6 +453,7 @@ impl Wire for Http2 {
         let Ok(status) = StatusCode::from_u16(head.status) else { return };
         let Out::Respond(mut respond) = std::mem::replace(&mut self.out, Out::Over) else { return };
         let mut made = head_of(status);
+        made.headers_mut().reserve(head.fields.len());
         // As mod_http2 orders them: the server's own behind the others.
         let own = |(name, _): &(&[u8], &[u8])| {
             matches!(name.len(), 4 | 6) && (name.eq_ignore_ascii_case(b"date") || name.eq_ignore_ascii_case(b"server"))
