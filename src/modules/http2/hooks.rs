@@ -1,10 +1,16 @@
 //! What requests may know of the stream they came on, and hints in front of their responses.
 
+use std::sync::LazyLock;
+
+use crate::codec::http1::write::push_decimal;
 use crate::config::core::CoreServer;
 use crate::config::{Server, Slots};
 use crate::modules::http2::Http2Dir;
 use crate::pipe::{Hook, Outcome, Phase, Run, Waiting, declined, interim};
 use crate::web::{Exchange, Table, Wire};
+
+/// The number of this process, which asking for costs a system call.
+static PROCESS: LazyLock<u32> = LazyLock::new(std::process::id);
 
 /// The stream of a request; the front puts it into [`Exchange::ext`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,18 +40,23 @@ fn hints(server: &Server, dir: &Slots) -> bool {
 /// The variables of mod_http2. Nothing is pushed here, so those about that say so.
 fn describe(ex: &mut Exchange) -> Outcome {
     let Some(stream) = ex.ext.get::<Stream>().copied() else { return Outcome::Declined };
-    let id = stream.id.to_string();
-    let tag = format!("{}-{}-{id}", std::process::id(), ex.conn.id);
+    let mut tag = Vec::with_capacity(48);
+    for number in [u64::from(*PROCESS), ex.conn.id, u64::from(stream.id)] {
+        push_decimal(&mut tag, number);
+        tag.push(b'-');
+    }
+    tag.pop();
+    let id = tag.rsplit(|byte| *byte == b'-').next().unwrap_or_default();
     for (name, value) in [
-        ("HTTP2", "on"),
-        ("H2_PUSH", "off"),
-        ("H2_PUSHED", ""),
-        ("H2_PUSHED_ON", ""),
-        ("H2_STREAM_ID", &id),
-        ("H2_STREAM_TAG", &tag),
-        ("H2PUSH", "off"),
+        (&b"HTTP2"[..], &b"on"[..]),
+        (b"H2_PUSH", b"off"),
+        (b"H2_PUSHED", b""),
+        (b"H2_PUSHED_ON", b""),
+        (b"H2_STREAM_ID", id),
+        (b"H2_STREAM_TAG", &tag),
+        (b"H2PUSH", b"off"),
     ] {
-        ex.env.set(name.as_bytes(), value.as_bytes());
+        ex.env.set(name, value);
     }
     Outcome::Ok
 }
