@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use smallvec::SmallVec;
+
 /// Addresses under one mask, as `Require ip` and its like take them: `10.1.2.3`, `10.1`,
 /// `10.0.0.0/8`, `10.0.0.0/255.0.255.0`, `fe80::/10`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,9 +190,40 @@ pub fn split_unix(text: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((rest.get(..bar)?, rest.get(bar + 1..)?))
 }
 
+/// An IP address as text, an IPv4 one that came as IPv6 in its own form. Every connection has two of them.
+pub fn ip_text(ip: IpAddr) -> SmallVec<[u8; 16]> {
+    let mut text = SmallVec::new();
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            for (at, byte) in ip.octets().into_iter().enumerate() {
+                if at > 0 {
+                    text.push(b'.');
+                }
+                if byte >= 100 {
+                    text.push(b'0' + byte / 100);
+                }
+                if byte >= 10 {
+                    text.push(b'0' + byte / 10 % 10);
+                }
+                text.push(b'0' + byte % 10);
+            }
+        }
+        IpAddr::V6(ip) => text.extend_from_slice(ip.to_string().as_bytes()),
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_are_texts_of_their_family() {
+        for text in ["0.0.0.0", "9.10.99.100", "255.250.205.1", "::1", "fe80::1:2"] {
+            assert_eq!(ip_text(text.parse().unwrap()).as_slice(), text.as_bytes());
+        }
+        assert_eq!(ip_text("::ffff:10.0.0.200".parse().unwrap()).as_slice(), b"10.0.0.200");
+    }
 
     fn inside(subnet: &str, address: &str) -> bool {
         Subnet::parse(subnet.as_bytes()).unwrap().contains(address.parse().unwrap())

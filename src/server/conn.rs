@@ -74,10 +74,6 @@ impl Drop for Place {
     }
 }
 
-pub(super) fn text_of(addr: SocketAddr) -> Box<[u8]> {
-    addr.ip().to_canonical().to_string().into_bytes().into()
-}
-
 /// Has a connection served, from what comes in front of requests to its end.
 pub(super) fn start(thread: Rc<Thread>, socket: Socket, local: SocketAddr, peer: SocketAddr) {
     let (index, id) = thread.enter();

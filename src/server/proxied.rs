@@ -4,8 +4,8 @@ use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
 
-use super::conn::text_of;
 use super::link::Link;
+use crate::base::addr::ip_text;
 use crate::codec::proxy_header::{LONGEST, ProxyHeaderError, parse_proxy_header};
 use crate::logs::{self, Bytes, Errno, Level, OfConn};
 use crate::web::{Conn, Live};
@@ -58,7 +58,7 @@ pub(super) async fn read_header(live: &Live, link: &mut Link, conn: &Conn) -> Re
         }
     };
     let (ip, port) = match header.client {
-        Some(client) => (text_of(client), client.port()),
+        Some(client) => (ip_text(client.ip()), client.port()),
         None => (conn.peer_ip.clone(), conn.peer.port()),
     };
     let text = "AH03511: RemoteIPProxyProtocol: received valid PROXY header:";

@@ -7,8 +7,11 @@ use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::client_host::ClientHost;
 use super::peer::Peer;
+use crate::base::addr::ip_text;
 use crate::config::Generation;
 
 /// A place where complete lines go (a log); shared by all threads.
@@ -129,11 +132,11 @@ pub struct Conn {
     /// The peer's address.
     pub peer: SocketAddr,
     /// The peer's IP as text.
-    pub peer_ip: Box<[u8]>,
+    pub peer_ip: SmallVec<[u8; 16]>,
     /// Our IP as text.
-    pub local_ip: Box<[u8]>,
+    pub local_ip: SmallVec<[u8; 16]>,
     /// The client that a PROXY header names: its IP as text, and its port.
-    pub forwarded: OnceCell<(Box<[u8]>, u16)>,
+    pub forwarded: OnceCell<(SmallVec<[u8; 16]>, u16)>,
     /// The name behind the peer's address; all streams of a connection share it.
     pub host: Rc<ClientHost>,
     /// The user that the peer's machine says the connection belongs to (RFC 1413), once it was asked.
@@ -159,13 +162,12 @@ pub struct Conn {
 impl Conn {
     /// Connection number `id` between these addresses, nothing served on it yet, for the servers of `generation`.
     pub fn new(id: u64, local: SocketAddr, peer: SocketAddr, generation: &Generation) -> Self {
-        let text = |address: SocketAddr| address.ip().to_canonical().to_string().into_bytes().into_boxed_slice();
         Self {
             id,
             local,
             peer,
-            peer_ip: text(peer),
-            local_ip: text(local),
+            peer_ip: ip_text(peer.ip()),
+            local_ip: ip_text(local.ip()),
             forwarded: OnceCell::new(),
             host: Rc::default(),
             ident: Rc::default(),
