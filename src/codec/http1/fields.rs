@@ -112,7 +112,7 @@ impl Cursor {
     pub(crate) fn line(&mut self, buf: &[u8], most: usize, crlf: bool) -> Line {
         let start = self.pos;
         let unseen = buf.get(self.searched..).unwrap_or_default();
-        let Some(lf) = memchr(b'\n', unseen).map(|at| self.searched + at) else {
+        let Some(lf) = line_feed(unseen).map(|at| self.searched + at) else {
             let rest = buf.get(start..).unwrap_or_default();
             self.searched = buf.len().max(self.searched);
             let content = rest.strip_suffix(b"\r").unwrap_or(rest).len();
@@ -127,10 +127,12 @@ impl Cursor {
         }
         if self.clean <= lf {
             let from = self.clean.max(start);
-            self.clean = match memchr(0, buf.get(from..).unwrap_or_default()) {
+            // Of what lies behind, a body perhaps, no more than most heads need.
+            let to = buf.len().min(lf + 1 + AHEAD);
+            self.clean = match memchr(0, buf.get(from..to).unwrap_or_default()) {
                 Some(at) if from + at < lf => return Line::Bad(until_nul(buf, start, lf)),
                 Some(at) => from + at,
-                None => buf.len(),
+                None => to,
             };
         }
         if crlf && !cr {
@@ -138,6 +140,27 @@ impl Cursor {
         }
         Line::Whole(Span::new(start, end))
     }
+}
+
+/// How far behind a line NULs are looked for.
+const AHEAD: usize = 2048;
+
+/// The first line feed. Most lines are short: they are looked through here, eight bytes at a time, which costs less than
+/// to begin a search that is fast on long ones.
+#[inline]
+fn line_feed(text: &[u8]) -> Option<usize> {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    const SHORT: usize = 64;
+    let (words, _) = text.get(..SHORT).unwrap_or(text).as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let other = u64::from_le_bytes(*word) ^ (LOW * b'\n' as u64);
+        let same = other.wrapping_sub(LOW) & !other & (0x80 * LOW);
+        if same != 0 {
+            return Some(8 * at + same.trailing_zeros() as usize / 8);
+        }
+    }
+    let seen = 8 * words.len();
+    memchr(b'\n', text.get(seen..).unwrap_or_default()).map(|at| seen + at)
 }
 
 fn until_nul(buf: &[u8], start: usize, end: usize) -> Span {
@@ -262,5 +285,29 @@ impl Block {
         self.lengths.note(colon);
         self.fields.push(Field { name: line.part(0, colon), value });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_feeds_are_found_wherever_they_are() {
+        for len in 0..200 {
+            for at in 0..=len {
+                // What differs from a line feed by its lowest or its highest bit is none.
+                for other in [b'x', 0x0b, 0x8a, 0x09, 0xff, 0] {
+                    let mut text = vec![other; len];
+                    assert_eq!(line_feed(&text), None);
+                    if let Some(byte) = text.get_mut(at) {
+                        *byte = b'\n';
+                        assert_eq!(line_feed(&text), Some(at), "{len} {at} {other}");
+                        text[at..].fill(b'\n');
+                        assert_eq!(line_feed(&text), Some(at), "{len} {at} {other}");
+                    }
+                }
+            }
+        }
     }
 }
