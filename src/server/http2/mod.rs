@@ -28,8 +28,8 @@ use bytes::Bytes;
 use h2::{Reason, server};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use self::tap::Tap;
 pub(super) use self::stream::Attendant;
+use self::tap::Tap;
 pub(super) use self::upgrade::{Upgrade, asked};
 use super::conn::Place;
 use super::front::Front;
