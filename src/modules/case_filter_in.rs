@@ -54,7 +54,7 @@ fn wants(server: &Server, _: &crate::config::Slots) -> bool {
 }
 
 fn insert(ex: &mut Exchange) -> Outcome {
-    ex.plan_input(PlannedInput { rank: 10, which: 0, start });
+    ex.plan_input(PlannedInput { rank: 10, which: 0, start, environment: false });
     Outcome::Declined
 }
 

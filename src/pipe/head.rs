@@ -363,6 +363,13 @@ fn sendable(ex: &Exchange) -> bool {
     true
 }
 
+/// A filter does not let the response through: a 500 goes out in its place.
+pub(super) fn refuse(ex: &mut Exchange, wire: &mut dyn Wire) {
+    replace(ex);
+    ex.response.waiting = false;
+    send_head(ex, wire, None, None);
+}
+
 /// Makes the response a 500 of our own; what the handler sends is dropped.
 fn replace(ex: &mut Exchange) {
     // What was being answered is named, if that was an error or a redirect already.

@@ -4,13 +4,17 @@ use std::io;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use super::{Boxed, Waiting, run};
+use super::{Boxed, Waiting, cgi, run};
 use crate::web::{BodyFault, BodyKind, Exchange, HeadOut, InputFilter, Table, Tunnel, Wire};
 
 /// Asks the handlers with the filters that were asked for in front of the body. Boxed: hardly any request has such.
 pub(super) fn handle<'a>(ex: &'a mut Exchange, wire: &'a mut dyn Wire) -> Waiting<'a> {
     Box::pin(async move {
         // The one next to the client has to be first: it gets the body as it comes.
+        if ex.planned_inputs.iter().any(|planned| planned.environment) {
+            cgi::add_common(ex);
+            cgi::add_cgi(ex).await;
+        }
         let mut stages = Vec::new();
         for planned in std::mem::take(&mut ex.planned_inputs).into_iter().rev() {
             stages.extend((planned.start)(ex, planned.which).map(Stage::new));

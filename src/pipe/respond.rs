@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::time::Duration;
 
-use super::head::{begin, head, release, send_head};
+use super::head::{begin, head, refuse, release, send_head};
 use super::parts;
 use crate::web::{Absent, BodyFault, Exchange, Framing, Table, Wire};
 
@@ -66,9 +66,8 @@ async fn filtered(ex: &mut Exchange, wire: &mut dyn Wire, bytes: &[u8], step: St
 const HELD_MOST: usize = 65_536;
 
 async fn onward(ex: &mut Exchange, wire: &mut dyn Wire, out: &mut Vec<u8>, step: Step) -> io::Result<()> {
-    if ex.filters.iter().any(|filter| filter.failed()) {
-        abort(ex, wire);
-        return Err(io::ErrorKind::InvalidData.into());
+    if failed(ex, wire)? {
+        return Ok(());
     }
     if !ex.response.stretches.is_empty() {
         ex.response.unmeasured = true;
@@ -93,6 +92,20 @@ async fn onward(ex: &mut Exchange, wire: &mut dyn Wire, out: &mut Vec<u8>, step:
         return Ok(());
     }
     stretches(ex, wire, out).await
+}
+
+/// Whether a filter has failed, and the response was replaced for that.
+///
+/// # Errors
+/// It was too late for that, and the response is cut.
+fn failed(ex: &mut Exchange, wire: &mut dyn Wire) -> io::Result<bool> {
+    let Some(filter) = ex.filters.iter().find(|filter| filter.failed()) else { return Ok(false) };
+    if filter.refuses() && !ex.head_sent {
+        refuse(ex, wire);
+        return Ok(true);
+    }
+    abort(ex, wire);
+    Err(io::ErrorKind::InvalidData.into())
 }
 
 /// As [`write`], each stretch that a filter passed on by itself.
@@ -270,20 +283,27 @@ pub async fn finish(ex: &mut Exchange, wire: &mut dyn Wire) -> io::Result<()> {
         }
     }
     ex.finished = true;
-    if ex.response.replaced {
-        let page = std::mem::take(&mut ex.response.buffers[1]);
-        let done = if ex.response.no_body { Ok(()) } else { write(ex, wire, &page).await };
-        ex.response.buffers[1] = page;
-        done?;
-    } else if !ex.filters.is_empty() && !ex.response.no_body {
+    if !ex.filters.is_empty() && !ex.response.no_body {
         filtered(ex, wire, b"", Step::End).await?;
     }
+    replacement(ex, wire).await?;
     if matches!(ex.response.framing, Framing::Length(_)) && ex.response.left > 0 {
         // Less than announced: the client must not wait for the rest on this connection.
         abort(ex, wire);
         return Ok(());
     }
     poll_fn(|cx| wire.poll_finish(cx)).await.map_err(|error| gone(ex, error))
+}
+
+/// The page of a response that was replaced.
+async fn replacement(ex: &mut Exchange, wire: &mut dyn Wire) -> io::Result<()> {
+    if !ex.response.replaced || ex.response.no_body {
+        return Ok(());
+    }
+    let page = std::mem::take(&mut ex.response.buffers[1]);
+    let done = write(ex, wire, &page).await;
+    ex.response.buffers[1] = page;
+    done
 }
 
 /// A whole small response: head with length, bytes, end.
@@ -306,9 +326,8 @@ pub async fn text(ex: &mut Exchange, wire: &mut dyn Wire, bytes: &[u8]) -> io::R
     if filter(ex, bytes, Step::End, &mut out).is_some() {
         return long(ex, wire, out).await;
     }
-    if ex.filters.iter().any(|filter| filter.failed()) {
-        abort(ex, wire);
-        return Err(io::ErrorKind::InvalidData.into());
+    if failed(ex, wire)? {
+        return finish(ex, wire).await;
     }
     ex.filters.clear();
     ex.response.unmeasured |= !ex.response.stretches.is_empty();
@@ -336,6 +355,7 @@ async fn long(ex: &mut Exchange, wire: &mut dyn Wire, out: Vec<u8>) -> io::Resul
         }
     }
     onward(ex, wire, &mut out, Step::End).await?;
+    replacement(ex, wire).await?;
     poll_fn(|cx| wire.poll_finish(cx)).await.map_err(|error| gone(ex, error))
 }
 

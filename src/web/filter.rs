@@ -27,6 +27,10 @@ pub trait BodyFilter {
     fn failed(&self) -> bool {
         false
     }
+    /// A response of which nothing was sent yet is replaced by a 500 when this filter fails.
+    fn refuses(&self) -> bool {
+        false
+    }
     /// What it took has to be waited for: [`Self::work`] is called until this says no, and what it pushes goes on its
     /// way in between.
     fn waits(&self) -> bool {
@@ -103,4 +107,6 @@ pub struct PlannedInput {
     pub which: usize,
     /// Starts it.
     pub start: StartInput,
+    /// The environment of programs is to be set before.
+    pub environment: bool,
 }

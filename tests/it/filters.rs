@@ -1,8 +1,10 @@
 //! Filters of bodies: by name, by type, by expression; what they do to fields, lengths and flushes.
 
 use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
-use super::support::{Message, Origin, Server, Site};
+use super::support::{Message, Origin, Server, Site, wait_for};
 
 const MODULES: &[&str] = &[
     "filter",
@@ -17,6 +19,8 @@ const MODULES: &[&str] = &[
     "ratelimit",
     "case_filter_in",
     "buffer",
+    "ext_filter",
+    "cgi",
 ];
 
 fn site(name: &str, body: &str) -> Site {
@@ -244,4 +248,53 @@ fn a_long_body_behind_an_input_filter_is_counted_or_sent_in_chunks() {
         assert_eq!(got.header("Content-Length").is_some(), counted, "{path} {chunked}");
         assert_eq!(got.header("Transfer-Encoding").is_some(), !counted, "{path} {chunked}");
     }
+}
+
+/// Whether a process with this argument runs.
+fn runs(argument: &str) -> bool {
+    let wanted = format!("\0{argument}\0");
+    let lines = std::fs::read_dir("/proc").unwrap().filter_map(|entry| std::fs::read(entry.ok()?.path().join("cmdline")).ok());
+    lines.into_iter().any(|line| memchr::memmem::find(&line, wanted.as_bytes()).is_some())
+}
+
+#[test]
+fn a_program_that_hangs_or_ends_early_harms_only_its_own_request() {
+    let port = super::support::free_port();
+    let conf = format!(
+        "Timeout 1\nExtFilterDefine hang mode=output cmd=\"/bin/sleep 7{port}\"\n\
+         ExtFilterDefine early mode=output cmd=\"/bin/sh -c 'exec <&-; exec sleep 8{port}'\"\n\
+         ExtFilterDefine cat mode=output cmd=/bin/cat\n\
+         ExtFilterDefine stuck mode=input cmd=\"/bin/sleep 9{port}\"\n\
+         <Location /hang>\nSetOutputFilter hang\n</Location>\n\
+         <Location /early>\nSetOutputFilter early\n</Location>\n\
+         <Location /cat>\nSetOutputFilter cat\n</Location>\n\
+         <Location /cgi>\nSetInputFilter stuck\nSetHandler cgi-script\nOptions +ExecCGI\n</Location>\n"
+    );
+    let site = site("filters-program", &conf);
+    for name in ["hang", "early", "cat"] {
+        site.write(&format!("htdocs/{name}/large.txt"), large());
+    }
+    site.write("htdocs/cgi/x.sh", "#!/bin/sh\ncat\n");
+    std::fs::set_permissions(site.path("htdocs/cgi/x.sh"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let server = site.start();
+    let mut hangs = server.connect();
+    hangs.send("GET /hang/large.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    wait_for("the program that hangs", Duration::from_secs(20), || runs(&format!("7{port}")).then_some(()));
+    // While that one waits, others are served, each through a program of its own.
+    for _ in 0..4 {
+        assert!(server.get("/cat/large.txt", "").body == large().as_bytes());
+    }
+    assert_eq!(hangs.response_to("GET").status, 500);
+    server.log("logs/error_log", |log| log.contains("AH01462: apr_pollset_poll()"));
+    assert_eq!(server.get("/early/large.txt", "").status, 500);
+    server.log("logs/error_log", |log| log.contains("AH01461: apr_file_write(child input), len 0"));
+    let mut stuck = server.connect();
+    stuck.send(format!(
+        "POST /cgi/x.sh HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 400000\r\n\r\n{}",
+        "x".repeat(400_000)
+    ));
+    assert_eq!(stuck.response_to("POST").status, 408);
+    wait_for("the end of all programs", Duration::from_secs(20), || {
+        (!["7", "8", "9"].iter().any(|digit| runs(&format!("{digit}{port}")))).then_some(())
+    });
 }

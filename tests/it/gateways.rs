@@ -395,6 +395,7 @@ macro_rules! scenarios {
 
 scenarios! {
     connect
+    ext_filter
     fcgi
     filter_protocol
     forward

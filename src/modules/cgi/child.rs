@@ -4,12 +4,14 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::pin::Pin;
 use std::process::Stdio;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
@@ -25,6 +27,10 @@ pub(in crate::modules) enum Errors {
     Raw,
     /// Each line becomes an entry (mod_cgi).
     Entries(&'static str),
+    /// It is written to the error log of the request's server as it is.
+    RawOfServer,
+    /// Nobody hears it.
+    Lost,
 }
 
 /// How long a program may go on behind its response before it is told to end.
@@ -81,7 +87,9 @@ pub(in crate::modules) fn start(
         command.env("TZ", zone);
     }
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(match errors {
-        Errors::Raw => error_log(ex).map_or_else(Stdio::inherit, Stdio::from),
+        Errors::Raw => error_log(ex, 0).map_or_else(Stdio::inherit, Stdio::from),
+        Errors::RawOfServer => error_log(ex, ex.server).map_or_else(Stdio::inherit, Stdio::from),
+        Errors::Lost => Stdio::null(),
         Errors::Entries(_) => Stdio::piped(),
     });
     let mut child = command.spawn()?;
@@ -90,10 +98,10 @@ pub(in crate::modules) fn start(
     Ok(Running { child: Some(child), pid, stdin, stdout, stderr, errors, line: Vec::new(), said: Vec::new(), patience })
 }
 
-/// The main server's error log.
-fn error_log(ex: &Exchange) -> Option<std::os::fd::OwnedFd> {
-    let main = ex.live.generation.servers.first()?;
-    let at = main.get::<logs::ErrorLog>().map_or(0, |log| log.sink);
+/// The error log of a server, by its number.
+fn error_log(ex: &Exchange, server: usize) -> Option<std::os::fd::OwnedFd> {
+    let server = ex.live.generation.servers.get(server)?;
+    let at = server.get::<logs::ErrorLog>().map_or(0, |log| log.sink);
     ex.live.sinks.get(at)?.fd()?.try_clone_to_owned().ok()
 }
 
@@ -124,6 +132,28 @@ impl Running {
                 }
             }
         }
+    }
+
+    /// Writes some of `bytes` to its input.
+    pub(in crate::modules) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.stdin {
+            Some(stdin) => Pin::new(stdin).poll_write(cx, bytes),
+            None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+        }
+    }
+
+    /// Puts some more of its output behind `out`; 0 at its end.
+    pub(in crate::modules) fn poll_read(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>) -> Poll<io::Result<usize>> {
+        let Some(stdout) = &mut self.stdout else { return Poll::Ready(Ok(0)) };
+        let mut buffer = [0; PIECE];
+        let mut buffer = ReadBuf::new(&mut buffer);
+        ready!(Pin::new(stdout).poll_read(cx, &mut buffer))?;
+        let got = buffer.filled();
+        if got.is_empty() {
+            self.stdout = None;
+        }
+        out.extend_from_slice(got);
+        Poll::Ready(Ok(got.len()))
     }
 
     /// No more input.

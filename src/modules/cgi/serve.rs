@@ -161,7 +161,7 @@ fn words(ex: &Exchange) -> Vec<Vec<u8>> {
 fn cannot_start(ex: &Exchange, kind: &Kind, error: &io::Error) {
     let (errno, name) = (Errno::from(error), Bytes(&ex.filename));
     match kind.errors {
-        Errors::Raw => {
+        Errors::Raw | Errors::RawOfServer | Errors::Lost => {
             let main = logs::OfServer(&ex.live, 0);
             logs::error!(main, Level::Error, kind.module, errno => "AH01241: exec of '{}' failed", name);
         }

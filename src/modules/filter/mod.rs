@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use crate::config::core::CoreDir;
-use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Server, Shape, Slots, latin1, row};
+use crate::config::{Args, Cmd, Conf, Directive, Globals, ModuleRow, Places, Server, Shape, Slots, latin1, row};
 use crate::expr::{Expr, Scratch};
 use crate::logs::{self, Bytes, Level};
 use crate::modules::rows::nothing;
-use crate::modules::slot;
+use crate::modules::{ext_filter, slot};
 use crate::pipe::{Hook, Module, Outcome, Phase, Run};
 use crate::web::{BodyFilter, Exchange, Planned, PlannedInput};
 
@@ -51,8 +51,34 @@ struct Smart {
 
 #[derive(Clone)]
 struct Provider {
-    filter: &'static OutputFilter,
+    filter: Named,
     matches: Match,
+}
+
+/// An output filter: one of a module, or one that ExtFilterDefine made.
+#[derive(Clone)]
+struct Named {
+    name: Arc<str>,
+    rank: i16,
+    /// Handed to what starts it.
+    which: usize,
+    kind: Kind,
+}
+
+impl From<&'static OutputFilter> for Named {
+    fn from(row: &'static OutputFilter) -> Self {
+        Self { name: row.name.into(), rank: row.rank, which: 0, kind: row.kind }
+    }
+}
+
+/// The output filter of this name, in any case, if its module is loaded.
+fn named(globals: &Globals, name: &[u8]) -> Option<Named> {
+    if let Some(row) = find(name, &globals.modules) {
+        return Some(row.into());
+    }
+    let external = ext_filter::find(globals, name, ext_filter::Mode::Output)?;
+    let kind = Kind::Here(ext_filter::start);
+    Some(Named { name: latin1(name).to_ascii_lowercase().into(), rank: external.rank, which: external.which, kind })
 }
 
 #[derive(Clone)]
@@ -100,7 +126,7 @@ struct Filters {
     /// Smart filters declared so far.
     declared: Vec<Vec<u8>>,
     /// What FilterProtocol says of providers, by name: of each in one place, as in httpd.
-    protocol: Vec<(&'static str, protocol::Flags)>,
+    protocol: Vec<(Arc<str>, protocol::Flags)>,
 }
 
 impl Conf for Filters {
@@ -112,17 +138,10 @@ impl Conf for Filters {
 }
 
 /// The provider of this name; what this server does not have is refused with it.
-fn known_provider(cmd: &mut Cmd<'_>, name: &[u8]) -> Result<Option<&'static OutputFilter>, String> {
-    if let Some(row) = find(name, &cmd.globals.modules) {
-        cmd.refused |= matches!(row.kind, Kind::Missing);
-        return Ok(Some(row));
-    }
-    // Filters that ExtFilterDefine made have names of their own.
-    if crate::modules::ext_filter::is_defined(cmd, name) {
-        cmd.refused = true;
-        return Ok(None);
-    }
-    Err(format!("Unknown filter provider {}", latin1(name)))
+fn known_provider(cmd: &mut Cmd<'_>, name: &[u8]) -> Result<Named, String> {
+    let found = named(cmd.globals, name).ok_or_else(|| format!("Unknown filter provider {}", latin1(name)))?;
+    cmd.refused |= matches!(found.kind, Kind::Missing);
+    Ok(found)
 }
 
 fn filters<'a>(cmd: &'a mut Cmd<'_>) -> &'a mut Vec<Vec<u8>> {
@@ -154,8 +173,7 @@ fn declare(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     Ok(())
 }
 
-fn provide(cmd: &mut Cmd<'_>, name: &[u8], filter: Option<&'static OutputFilter>, matches: Match) {
-    let Some(filter) = filter else { return };
+fn provide(cmd: &mut Cmd<'_>, name: &[u8], filter: Named, matches: Match) {
     if let Some(smart) = smart(cmd, name) {
         smart.rank.get_or_insert(filter.rank);
         smart.providers.insert(0, Provider { filter, matches });
@@ -245,10 +263,10 @@ pub fn check_input_names(cmd: &mut Cmd<'_>, names: &[u8]) {
 pub fn plan_names(ex: &mut Exchange, names: &[u8]) {
     let live = ex.live.clone();
     for name in names.split(|byte| *byte == b';').filter(|name| !name.is_empty()) {
-        match find(name, &live.generation.globals.modules) {
-            Some(row) => {
-                if let Kind::Here(start) = row.kind {
-                    ex.plan(Planned { rank: row.rank, which: 0, start });
+        match named(&live.generation.globals, name) {
+            Some(filter) => {
+                if let Kind::Here(start) = filter.kind {
+                    ex.plan(Planned { rank: filter.rank, which: filter.which, start });
                 }
             }
             None => unknown(ex, name),
@@ -263,10 +281,16 @@ pub fn plan_input_names(ex: &mut Exchange, names: &[u8]) {
         match find_input(name, &live.generation.globals.modules) {
             Some(row) => {
                 if let InputKind::Here(start) = row.kind {
-                    ex.plan_input(PlannedInput { rank: row.rank, which: 0, start });
+                    ex.plan_input(PlannedInput { rank: row.rank, which: 0, start, environment: false });
                 }
             }
-            None => unknown(ex, name),
+            None => match ext_filter::find(&live.generation.globals, name, ext_filter::Mode::Input) {
+                Some(found) => {
+                    let (rank, start) = (found.rank, ext_filter::start_input);
+                    ex.plan_input(PlannedInput { rank, which: found.which, start, environment: true });
+                }
+                None => unknown(ex, name),
+            },
         }
     }
 }
@@ -309,12 +333,12 @@ fn choose(ex: &mut Exchange, which: usize, length: Option<u64>) -> Option<Box<dy
     let name = conf.chain.get(which)?;
     let (_, smart) = conf.live.iter().find(|(known, _)| known == name)?;
     let fitting = |ex: &mut Exchange, provider: &Provider| {
-        let flags = protocol::of(&ex.live, provider.filter.name);
+        let flags = protocol::of(&ex.live, &provider.filter.name);
         fits(ex, &provider.matches) && protocol::apply(ex, flags)
     };
     let provider = smart.providers.iter().find(|provider| fitting(ex, provider))?;
     match provider.filter.kind {
-        Kind::Here(start) => start(ex, 0, length),
+        Kind::Here(start) => start(ex, provider.filter.which, length),
         Kind::Moot | Kind::Missing => None,
     }
 }

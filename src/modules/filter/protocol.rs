@@ -1,6 +1,8 @@
 //! `FilterProtocol`: what a filter does to the fields of a response, said in its place.
 
-use super::{FilterDir, Filters, Kind, Smart};
+use std::sync::Arc;
+
+use super::{FilterDir, Filters, Smart};
 use crate::config::{Args, Cmd};
 use crate::web::{Exchange, Live, ProxyKind};
 
@@ -54,20 +56,20 @@ pub(super) fn set(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
         return Err("FilterProtocol: No such provider for this filter".to_owned());
     };
     let said = &mut cmd.globals.conf.get_mut::<Filters>().protocol;
-    said.retain(|(known, _)| *known != provider);
+    said.retain(|(known, _)| **known != *provider);
     said.push((provider, Flags::parse(args.word(2))));
     Ok(())
 }
 
-fn provider_of(smart: &Smart, name: &[u8]) -> Option<&'static str> {
-    let known = smart.providers.iter().map(|provider| provider.filter).filter(|row| !matches!(row.kind, Kind::Missing));
-    known.map(|row| row.name).find(|known| known.as_bytes().eq_ignore_ascii_case(name))
+fn provider_of(smart: &Smart, name: &[u8]) -> Option<Arc<str>> {
+    let mut known = smart.providers.iter().map(|provider| &provider.filter.name);
+    known.find(|known| known.as_bytes().eq_ignore_ascii_case(name)).cloned()
 }
 
 /// What is said of a provider.
 pub(super) fn of(live: &Live, provider: &str) -> Flags {
     let said = live.generation.globals.conf.get::<Filters>().map(|filters| filters.protocol.as_slice());
-    said.unwrap_or_default().iter().find(|(known, _)| *known == provider).map_or_else(Flags::default, |said| said.1)
+    said.unwrap_or_default().iter().find(|(known, _)| **known == *provider).map_or_else(Flags::default, |said| said.1)
 }
 
 /// The field that asks for ranges, kept from the handler.
