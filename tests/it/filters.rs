@@ -253,7 +253,8 @@ fn a_long_body_behind_an_input_filter_is_counted_or_sent_in_chunks() {
 /// Whether a process with this argument runs.
 fn runs(argument: &str) -> bool {
     let wanted = format!("\0{argument}\0");
-    let lines = std::fs::read_dir("/proc").unwrap().filter_map(|entry| std::fs::read(entry.ok()?.path().join("cmdline")).ok());
+    let lines =
+        std::fs::read_dir("/proc").unwrap().filter_map(|entry| std::fs::read(entry.ok()?.path().join("cmdline")).ok());
     lines.into_iter().any(|line| memchr::memmem::find(&line, wanted.as_bytes()).is_some())
 }
 

@@ -9,7 +9,9 @@ mod run;
 
 use std::sync::Arc;
 
-use crate::config::{Args, Cmd, Conf, Directive, Globals, ModuleRow, Places, Shape, get_word, inner_or_outer, latin1, row};
+use crate::config::{
+    Args, Cmd, Conf, Directive, Globals, ModuleRow, Places, Shape, get_word, inner_or_outer, latin1, row,
+};
 use crate::modules::rows::nothing;
 use crate::modules::{check, slot};
 use crate::pipe::Module;
@@ -104,8 +106,7 @@ pub(super) struct Found {
 /// The filter of this name and mode.
 pub(super) fn find(globals: &Globals, name: &[u8], mode: Mode) -> Option<Found> {
     let defined = globals.conf.get::<Defined>()?;
-    let which =
-        defined.0.iter().position(|known| known.mode == mode && known.name.eq_ignore_ascii_case(name))?;
+    let which = defined.0.iter().position(|known| known.mode == mode && known.name.eq_ignore_ascii_case(name))?;
     defined.0.get(which).map(|known| Found { which, rank: known.rank })
 }
 
