@@ -6,6 +6,7 @@ pub mod dbm;
 pub mod fcgi;
 pub mod http1;
 pub mod http2;
+pub mod http2_head;
 pub mod java;
 pub mod ocsp;
 pub mod proxy_header;

@@ -49,6 +49,8 @@ impl Conf for Http2Server {
 pub struct Http2Dir {
     /// H2Upgrade.
     pub upgrade: Option<bool>,
+    /// H2ProxyRequests.
+    pub proxy_requests: Option<bool>,
     /// Fields of H2EarlyHint.
     pub hints: Vec<(Vec<u8>, Vec<u8>)>,
 }
@@ -57,7 +59,10 @@ impl Conf for Http2Dir {
     const SLOT: usize = slot::HTTP2 + 1;
 
     fn merge(base: &Self, add: &Self) -> Self {
-        Self { upgrade: add.upgrade.or(base.upgrade), hints: base.hints.iter().chain(&add.hints).cloned().collect() }
+        inner_or_outer!(
+            base, add; upgrade, proxy_requests;
+            hints: base.hints.iter().chain(&add.hints).cloned().collect(),
+        )
     }
 }
 
@@ -98,6 +103,12 @@ pub(super) fn stream_memory(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
 pub(super) fn upgrade(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     let on = on_off(args)?;
     cmd.dir_conf::<Http2Dir>().upgrade = Some(on);
+    Ok(())
+}
+
+pub(super) fn proxy_requests(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    let on = on_off(args)?;
+    cmd.dir_conf::<Http2Dir>().proxy_requests = Some(on);
     Ok(())
 }
 
@@ -176,6 +187,8 @@ pub struct Settings {
     pub web_sockets: bool,
     /// Requests in HTTP/1 may ask for HTTP/2.
     pub upgrade: bool,
+    /// Requests may be for a proxy, with scheme and host in the target.
+    pub proxy_requests: bool,
 }
 
 impl Settings {
@@ -183,6 +196,7 @@ impl Settings {
     pub fn of(server: &Server) -> Self {
         let none = Http2Server::default();
         let conf = server.get::<Http2Server>().unwrap_or(&none);
+        let dir = server.dir.get::<Http2Dir>();
         let limit = |bytes: Option<usize>| bytes.filter(|most| *most > 0).unwrap_or(usize::MAX);
         Self {
             most_streams: conf.most_streams.unwrap_or(100),
@@ -196,7 +210,8 @@ impl Settings {
             most_errors: conf.most_errors.unwrap_or(8),
             buffering: conf.buffering.unwrap_or(true),
             web_sockets: conf.web_sockets.unwrap_or(false),
-            upgrade: server.dir.get::<Http2Dir>().and_then(|dir| dir.upgrade).unwrap_or(true),
+            upgrade: dir.and_then(|dir| dir.upgrade).unwrap_or(true),
+            proxy_requests: dir.and_then(|dir| dir.proxy_requests).unwrap_or(false),
         }
     }
 }

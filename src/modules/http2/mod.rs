@@ -52,7 +52,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("H2MaxHeaderBlockLen", Places::SERVER, Shape::Take1, conf::most_head, "maximum number of bytes in a response header block"),
     row("H2MaxStreamErrors", Places::SERVER, Shape::Take1, conf::most_errors, "maximum number of flow control errors tolerated"),
     row("H2EarlyHint", Places::FILEINFO.or(Places::AUTHCFG), Shape::Take2, conf::early_hint, "add a a 'Link:' header for a 103 Early Hints response."),
-    row("H2ProxyRequests", Places::FILEINFO, Shape::Take1, |_, a| check::one_of(a, &["on", "off"], "value must be On or Off"), "Enables forward proxy requests via HTTP/2").missing(),
+    row("H2ProxyRequests", Places::FILEINFO, Shape::Take1, conf::proxy_requests, "Enables forward proxy requests via HTTP/2"),
     row("H2WebSockets", Places::SERVER, Shape::Take1, conf::web_sockets, "off to disable WebSockets over HTTP/2"),
 ];
 

@@ -1,13 +1,11 @@
 //! The head of a stream's request as an exchange has it.
 
-use std::fmt::Write as _;
-
 use h2::RecvStream;
-use http::{HeaderMap, Request, header};
+use http::{Request, header};
 
 use super::super::front::Front;
 use crate::codec::http1::Limits;
-use crate::codec::http1::write::push_cased;
+use crate::codec::http2_head::{self, HeadFault};
 use crate::logs::{self, Bytes, Level};
 use crate::web::{BodyKind, Exchange};
 
@@ -42,81 +40,51 @@ pub(super) fn body_kind(request: &Request<RecvStream>) -> BodyKind {
 
 /// Puts the head into the exchange.
 pub(super) fn fill(ex: &mut Exchange, request: &Request<RecvStream>, front: &Front, id: u32) -> Result<(), Refusal> {
-    let (method, uri) = (request.method(), request.uri());
+    let (method, uri, limits) = (request.method(), request.uri(), &front.limits);
     ex.method.extend_from_slice(method.as_str().as_bytes());
     ex.protocol.extend_from_slice(b"HTTP/2.0");
     (ex.proto_num, ex.header_only) = (2000, ex.method == b"HEAD");
     // There is no connection to keep, and none to close.
     ex.close = true;
-    let authority = uri.authority().map(|authority| authority.as_str().as_bytes());
-    match uri.path_and_query() {
-        Some(target) => ex.unparsed_uri.extend_from_slice(target.as_str().as_bytes()),
-        None => ex.unparsed_uri.extend_from_slice(authority.unwrap_or_default()),
-    }
     ex.the_request.extend_from_slice(&ex.method);
     ex.the_request.push(b' ');
-    let limits = &front.limits;
-    if limits.line > 0 && ex.unparsed_uri.len() > limits.line {
-        let text = "Request pseudo header exceeds LimitRequestFieldSize";
-        ex.the_request.extend_from_slice(b"(null) HTTP/2.0");
-        ex.unparsed_uri.clear();
-        logs::error!(ex, Level::Info, "http2", "AH10178: stream {id}: {text}: :path");
-        return Err(Refusal::Status(414));
+    let host = http2_head::host(method, uri, request.headers(), limits);
+    if host != Err(HeadFault::Target) {
+        http2_head::push_line_target(uri, front.settings.proxy_requests, &mut ex.unparsed_uri);
+        ex.the_request.extend_from_slice(&ex.unparsed_uri);
+    } else {
+        ex.the_request.extend_from_slice(b"(null)");
     }
-    ex.the_request.extend_from_slice(&ex.unparsed_uri);
     ex.the_request.extend_from_slice(b" HTTP/2.0");
-    let named = request.headers().get(header::HOST).map(|host| host.as_bytes().to_vec());
-    let Some(host) = authority.or(named.as_deref()) else { return Err(Refusal::Malformed) };
-    let path = request.method() == http::Method::CONNECT || matches!(ex.unparsed_uri.first(), Some(b'/' | b'*'));
-    if !path || (ex.unparsed_uri.starts_with(b"*") && ex.unparsed_uri != b"*") {
-        return Err(Refusal::Malformed);
-    }
-    ex.headers_in.add(b"Host", host);
-    fields(ex, request.headers(), limits, id)
+    let filled = host.and_then(|host| {
+        ex.headers_in.add(b"Host", host);
+        http2_head::fields(request.headers(), limits, |name, value| ex.headers_in.add(name, value))
+    });
+    filled.map_err(|fault| refuse(ex, fault, limits, id))
 }
 
-fn fields(ex: &mut Exchange, fields: &HeaderMap, limits: &Limits, id: u32) -> Result<(), Refusal> {
-    if limits.fields > 0 && fields.len() > limits.fields {
-        let text = "Number of request headers exceeds LimitRequestFields";
-        logs::error!(ex, Level::Info, "http2", "AH10181: stream {id}: {text}({})", limits.fields);
-        return Err(Refusal::Status(431));
-    }
-    let mut cookies = Vec::new();
-    let mut cased = Vec::new();
-    for (name, value) in fields {
-        let value = value.as_bytes();
-        if *name == header::HOST {
-            continue;
+/// Says why a head is too large.
+fn refuse(ex: &Exchange, fault: HeadFault<'_>, limits: &Limits, id: u32) -> Refusal {
+    let size = limits.field_size;
+    match fault {
+        HeadFault::Malformed => return Refusal::Malformed,
+        HeadFault::Target => {
+            let text = "Request pseudo header exceeds LimitRequestFieldSize";
+            logs::error!(ex, Level::Info, "http2", "AH10178: stream {id}: {text}: :path");
+            return Refusal::Status(414);
         }
-        if *name == header::COOKIE {
-            // Crumbs of one field (RFC 9113 section 8.2.3).
-            if !cookies.is_empty() {
-                cookies.extend_from_slice(b"; ");
-            }
-            cookies.extend_from_slice(value);
-            fits(ex, "cookie", cookies.len(), limits, id)?;
-            continue;
+        HeadFault::Fields => {
+            let text = "Number of request headers exceeds LimitRequestFields";
+            logs::error!(ex, Level::Info, "http2", "AH10181: stream {id}: {text}({})", limits.fields);
         }
-        fits(ex, name.as_str(), value.len(), limits, id)?;
-        cased.clear();
-        push_cased(name.as_str().as_bytes(), &mut cased);
-        ex.headers_in.add(&cased, value);
+        HeadFault::Field(name) => {
+            let name = name.as_bytes();
+            let name = Bytes(name.get(..64).unwrap_or(name));
+            let text = "Request header exceeds LimitRequestFieldSize";
+            logs::error!(ex, Level::Info, "http2", "AH10180: stream {id}: {text}({size}): {name}");
+        }
     }
-    if !cookies.is_empty() {
-        ex.headers_in.add(b"Cookie", &cookies);
-    }
-    Ok(())
-}
-
-fn fits(ex: &Exchange, name: &str, len: usize, limits: &Limits, id: u32) -> Result<(), Refusal> {
-    if limits.field_size == 0 || len <= limits.field_size {
-        return Ok(());
-    }
-    let mut text = String::from("Request header exceeds LimitRequestFieldSize");
-    let _ = write!(text, "({}): ", limits.field_size);
-    let name = name.as_bytes();
-    logs::error!(ex, Level::Info, "http2", "AH10180: stream {id}: {text}{}", Bytes(name.get(..64).unwrap_or(name)));
-    Err(Refusal::Status(431))
+    Refusal::Status(431)
 }
 
 #[cfg(test)]

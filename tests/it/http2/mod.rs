@@ -6,7 +6,9 @@ use super::support::{Server, Site, skip, which};
 
 mod attacks;
 mod conformance;
+mod ends;
 mod frames;
+mod programs;
 mod proxied;
 mod reloads;
 

@@ -112,7 +112,7 @@ fn sockets(honest: bool) -> Origin {
     })
 }
 
-fn accept_of(key: &str) -> String {
+pub(super) fn accept_of(key: &str) -> String {
     use base64::Engine as _;
     use sha1::Digest as _;
     let digest = sha1::Sha1::digest(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));

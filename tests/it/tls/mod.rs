@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 mod backends;
 mod clients;
+mod hellos;
 mod keys;
 mod ocsp;
 mod staples;
