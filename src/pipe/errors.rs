@@ -98,6 +98,7 @@ fn swap_original(ex: &mut Exchange) {
         std::mem::swap(&mut ex.env, &mut original.env);
         std::mem::swap(&mut ex.filename, &mut original.filename);
         std::mem::swap(&mut ex.path_info, &mut original.path_info);
+        std::mem::swap(&mut ex.status_line, &mut original.status_line);
     }
 }
 

@@ -459,6 +459,7 @@ fn redirect(ex: &mut Exchange) {
             uri: ex.uri.clone(),
             args: ex.args.clone(),
             status: ex.status,
+            status_line: ex.status_line.clone(),
             filename: ex.filename.clone(),
             path_info: ex.path_info.clone(),
             handler: ex.handler.clone(),

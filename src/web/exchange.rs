@@ -209,6 +209,8 @@ pub struct Snapshot {
     pub args: Option<Vec<u8>>,
     /// Status at the time of the redirect.
     pub status: u16,
+    /// Status and reason of a backend's or script's own, if they are.
+    pub status_line: Vec<u8>,
     /// File name.
     pub filename: Vec<u8>,
     /// Rest of the path behind the file.

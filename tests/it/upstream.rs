@@ -111,6 +111,53 @@ fn ranges_of_a_whole_body_are_answered() {
     assert_eq!(get(&mut client, "/").text(), "abcdef", "on the same connection");
 }
 
+/// What origins say that is hardly HTTP, as httpd passes it on.
+#[test]
+fn odd_heads_are_passed_on_as_httpd_does() {
+    let odd = Origin::serving(|peer, _| {
+        let Some(request) = peer.request() else { return };
+        let head = String::from_utf8_lossy(&request.head).into_owned();
+        peer.send(match head.split(' ').nth(1).unwrap() {
+            "/stray" => "200 OK\r\nbody",
+            "/low" => "HTTP/1.1 099 Odd\r\nContent-Length: 1\r\n\r\na",
+            "/coded" => "HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n\r\n",
+            "/twice" => "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            _ => "HTTP/1.1 404 Nix Da\r\nContent-Length: 1\r\n\r\na",
+        });
+    });
+    let conf = format!(
+        "ProxyErrorOverride On 404\nErrorDocument 404 /nowhere\nProxyPass /nowhere !\nProxyPass / http://127.0.0.1:{}/",
+        odd.port
+    );
+    let site = site("up-odd", &conf);
+    let server = site.start();
+    let ask = |method: &str, path: &str| {
+        let mut client = server.connect();
+        client.send(format!("{method} {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"));
+        String::from_utf8(client.rest()).unwrap()
+    };
+    let stray = ask("HEAD", "/stray");
+    assert!(stray.starts_with("HTTP/1.1 200 OK\r\n") && stray.contains("\r\nContent-Length: 6\r\n"), "{stray}");
+    let whole = ask("GET", "/stray");
+    assert!(whole.contains("\r\n\r\n") && whole.contains("200 OKbody"), "{whole}");
+    for method in ["GET", "HEAD"] {
+        let low = ask(method, "/low");
+        assert!(low.starts_with("HTTP/1.1 099 Odd\r\n"), "{low}");
+    }
+    let coded = ask("HEAD", "/coded");
+    assert!(coded.starts_with("HTTP/1.1 500 Internal Server Error\r\n") && !coded.contains("Transfer-Enc"), "{coded}");
+    // A head that may be read in two ways is the last on its connection.
+    let before = odd.connections();
+    assert!(ask("HEAD", "/twice").starts_with("HTTP/1.1 200 OK\r\n"));
+    let overridden = ask("GET", "/else");
+    assert_eq!(odd.connections(), before + 2);
+    assert!(overridden.starts_with("HTTP/1.1 404 Nix Da\r\n"), "{overridden}");
+    assert!(
+        overridden.contains("<title>404 Nix Da</title>") && overridden.contains("Additionally, a 404"),
+        "{overridden}"
+    );
+}
+
 /// The origin closes an idle connection in the moment in which a request arrives on it.
 #[test]
 fn a_request_that_meets_a_closing_connection_is_sent_again() {

@@ -106,7 +106,8 @@ fn strict_length(text: &[u8]) -> Option<u64> {
     if text.is_empty() { None } else { u64::try_from(n).ok() }
 }
 
-fn last_is_chunked(list: &[u8]) -> bool {
+/// Whether the last coding of a list is chunked.
+pub fn last_is_chunked(list: &[u8]) -> bool {
     list.rsplit(|c| *c == b',').next().is_some_and(|last| same(last.trim_ascii(), b"chunked"))
 }
 

@@ -12,7 +12,10 @@ pub mod head;
 pub mod response;
 pub mod write;
 
-pub use body::{BodyError, Chunked, FramingError, Part, RequestBody, ResponseBody, Step, request_body, response_body};
+pub use body::{
+    BodyError, Chunked, FramingError, Part, RequestBody, ResponseBody, Step, last_is_chunked, request_body,
+    response_body,
+};
 pub use fields::{Field, Span};
 pub use head::{RequestError, RequestHead, Rules, Severity, parse_request};
 pub use response::{BadHeader, ResponseError, ResponseHead, parse_response};

@@ -35,10 +35,17 @@ pub fn push_request_line(out: &mut Vec<u8>, method: &[u8], target: &[u8], minor:
 /// Pushes `HTTP/1.1 status reason`; without a reason the blank stays, as httpd leaves it.
 pub fn push_status_line(out: &mut Vec<u8>, status: u16, reason: &[u8]) {
     out.extend_from_slice(b"HTTP/1.1 ");
-    push_decimal(out, u64::from(status));
+    push_status(out, status);
     out.push(b' ');
     out.extend_from_slice(reason);
     out.extend_from_slice(b"\r\n");
+}
+
+/// Pushes a status in its three digits, which a backend may make start with zeros.
+pub fn push_status(out: &mut Vec<u8>, status: u16) {
+    let zeros = usize::from(status < 100) + usize::from(status < 10);
+    out.extend(std::iter::repeat_n(b'0', zeros));
+    push_decimal(out, u64::from(status));
 }
 
 /// Pushes one field line.

@@ -12,8 +12,8 @@ use super::Answered;
 use super::request::{connection_tokens, push_via};
 use super::upgrade;
 use crate::base::fold::same;
-use crate::codec::http1::write::push_decimal;
-use crate::codec::http1::{Chunked, Limits, Part, ResponseBody, ResponseHead, Rules, response_body};
+use crate::codec::http1::write::{push_decimal, push_status};
+use crate::codec::http1::{Chunked, Limits, Part, ResponseBody, ResponseHead, Rules, last_is_chunked, response_body};
 use crate::logs::{self, Bytes, Errno, Level};
 use crate::pipe::parts::{self, Selection};
 use crate::pipe::{self, Outcome};
@@ -144,6 +144,8 @@ struct Taken {
     counted: usize,
     /// Without a status line: the first line, which belongs to the body.
     stray: Option<Vec<u8>>,
+    /// The head goes to the client with a coding that it cannot have.
+    coded: bool,
 }
 
 /// Puts the head into the exchange.
@@ -156,16 +158,18 @@ fn take_head(ex: &mut Exchange, attempt: &Attempt<'_>, head: &ResponseHead, buf:
     ex.status = head.status;
     ex.status_line.clear();
     if head.stray.is_none() {
-        push_decimal(&mut ex.status_line, u64::from(head.status));
+        push_status(&mut ex.status_line, head.status);
         ex.status_line.push(b' ');
         ex.status_line.extend_from_slice(head.bytes(buf, head.reason));
     }
     ex.headers_out.clear();
     let measured = matches!(body, Some(ResponseBody::Empty | ResponseBody::Length(_)));
     copy_fields(head, buf, &mut ex.headers_out, measured);
+    let mut coded = false;
     if ex.header_only
         && let Some(coding) = field(head, buf, b"Transfer-Encoding")
     {
+        coded = !last_is_chunked(coding);
         // As httpd: what is not unframed keeps its framing in the head.
         ex.headers_out.unset(b"Content-Length");
         ex.headers_out.add(b"Transfer-Encoding", coding);
@@ -185,12 +189,17 @@ fn take_head(ex: &mut Exchange, attempt: &Attempt<'_>, head: &ResponseHead, buf:
         upgrade::offer(&attempt.worker.spec, offered, &mut ex.headers_out);
     }
     let closes = closes(head, buf);
-    let ends = matches!(body, None | Some(ResponseBody::Close | ResponseBody::Chunked { length_too: true }));
+    // Also where no body is to come: what does come might be taken for the next response.
+    let twice = |name: &[u8]| ex.header_only && field(head, buf, name).is_some();
+    let ends = matches!(body, None | Some(ResponseBody::Close | ResponseBody::Chunked { length_too: true }))
+        || head.stray.is_some()
+        || (twice(b"Transfer-Encoding") && twice(b"Content-Length"));
     Taken {
         body,
         keep: head.version.minor >= 1 && !ends && !closes,
         counted: if head.stray.is_some() { 0 } else { b"HTTP/1.1 200 ".len() + head.reason.len() },
         stray: head.stray.map(|line| head.bytes(buf, line).to_vec()),
+        coded,
     }
 }
 
@@ -205,7 +214,16 @@ pub(super) async fn relay(
 ) -> Outcome {
     let lane = link.lane();
     let cookies = answered.cookies;
-    let Taken { body, keep: may_keep, counted, stray } = take_head(ex, attempt, &lane.head, lane.input.bytes());
+    let Taken { body, keep: may_keep, counted, stray, coded } = take_head(ex, attempt, &lane.head, lane.input.bytes());
+    if coded {
+        ex.headers_out.clear();
+        ex.content_type.clear();
+        ex.status_line.clear();
+        ex.status = 200;
+        ex.close = true;
+        ex.response.unmeasured = true;
+        return Outcome::Status(500);
+    }
     let keep = keep && may_keep;
     for value in cookies.iter().flat_map(|cookies| cookies.get_all(b"Set-Cookie")) {
         ex.headers_out.add(b"Set-Cookie", value);
@@ -214,6 +232,13 @@ pub(super) async fn relay(
         Some(ResponseBody::Length(n)) => Some(n),
         _ => None,
     };
+    if let Some(line) = stray.as_ref().filter(|_| ex.header_only) {
+        // The body of which nothing is sent is that line.
+        let mut length = Vec::new();
+        push_decimal(&mut length, line.len() as u64);
+        ex.headers_out.add(b"Content-Length", &length);
+        ex.bytes_sent += line.len() as u64;
+    }
     link.account(0, counted);
     link.consume(answered.head);
 
