@@ -279,8 +279,13 @@ impl Outgoing {
             if wire.body().is_empty() && pipe::fill(wire).await.map_err(SendFault::Client)? == 0 {
                 break;
             }
-            let data = wire.body();
-            let n = if chunked { data.len().min(CHUNKS * CHUNK_MAX) } else { data.len() };
+            let gathered = chunked && self.gather(wire).await.map_err(SendFault::Client)?;
+            let data = if gathered { self.held.0.as_slice() } else { wire.body() };
+            let n = match data.len() {
+                // Whole chunks only, as long as there are any: the rest waits for what comes behind it.
+                n if chunked && n >= CHUNK_MAX => (n - n % CHUNK_MAX).min(CHUNKS * CHUNK_MAX),
+                n => n,
+            };
             let data = data.get(..n).unwrap_or_default();
             frame.clear();
             let mut parts: SmallVec<[IoSlice<'_>; 3 * CHUNKS]> = SmallVec::new();
@@ -298,7 +303,9 @@ impl Outgoing {
                 return Ok(());
             }
             drop(parts);
-            wire.consume(n);
+            if !gathered {
+                wire.consume(n);
+            }
         }
         if chunked {
             link.account(LAST_CHUNK.len(), 0);
@@ -306,6 +313,30 @@ impl Outgoing {
         }
         self.complete = true;
         Ok(())
+    }
+
+    /// Makes a whole chunk of what has come of the body, where it has come in smaller pieces; whether it is held now. As
+    /// in httpd, nothing is waited for.
+    async fn gather(&mut self, wire: &mut dyn Wire) -> Result<bool, BodyFault> {
+        if wire.body().len() >= CHUNK_MAX || wire.body_done() {
+            return Ok(false);
+        }
+        let held = &mut self.held.0;
+        held.clear();
+        loop {
+            let here = wire.body();
+            let n = here.len().min(CHUNK_MAX - held.len());
+            held.extend_from_slice(here.get(..n).unwrap_or_default());
+            wire.consume(n);
+            if held.len() == CHUNK_MAX || wire.body_done() {
+                return Ok(true);
+            }
+            match poll_fn(|cx| Poll::Ready(wire.poll_fill(cx))).await {
+                Poll::Ready(Ok(1..)) => {}
+                Poll::Ready(Err(fault)) => return Err(fault),
+                _ => return Ok(true),
+            }
+        }
     }
 
     /// The response begins: the body will not be sent again.
@@ -359,5 +390,25 @@ impl std::fmt::Display for Shown<'_> {
             (Endpoint::Tcp(host, port), None) => write!(f, "{host}:{port}"),
             (Endpoint::Unix(path), _) => write!(f, "{}", path.display()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::testing::{FakeWire, now};
+
+    #[test]
+    fn pieces_become_whole_chunks() {
+        let mut wire = FakeWire { input: vec![b'x'; 10_000], chunked: true, shown: 100, ..FakeWire::default() };
+        let mut outgoing = Outgoing::spent();
+        let mut gather = |wire: &mut FakeWire| (now(outgoing.gather(wire)).unwrap(), outgoing.held.0.len());
+        assert_eq!(gather(&mut wire), (true, CHUNK_MAX));
+        assert_eq!(gather(&mut wire), (true, 10_000 - CHUNK_MAX));
+        assert!(wire.body_done());
+        // What is whole already stays where it is.
+        let mut wire = FakeWire { input: vec![b'x'; CHUNK_MAX], chunked: true, shown: CHUNK_MAX, ..FakeWire::default() };
+        assert!(!gather(&mut wire).0);
+        assert_eq!(wire.body().len(), CHUNK_MAX);
     }
 }
