@@ -198,13 +198,13 @@ async fn relay_rest(ex: &mut Exchange, wire: &mut dyn Wire, link: &mut Link, mos
 }
 
 /// Queues the head and passes the body on. A body that is here already, to its end, has a length.
-async fn relay(ex: &mut Exchange, wire: &mut dyn Wire, link: &mut Link, known: Option<u64>) -> Outcome {
+async fn relay(ex: &mut Exchange, wire: &mut dyn Wire, link: &mut Link) -> Outcome {
     let ended = match poll_fn(|cx| Poll::Ready(link.poll_fill(cx))).await {
         Poll::Ready(Ok(0)) => true,
         Poll::Ready(Ok(_)) => matches!(poll_fn(|cx| Poll::Ready(link.poll_fill(cx))).await, Poll::Ready(Ok(0))),
         _ => false,
     };
-    let length = known.or_else(|| ended.then_some(link.input().len() as u64));
+    let length = ended.then_some(link.input().len() as u64);
     pipe::head(ex, wire, length);
     relay_rest(ex, wire, link, length).await
 }

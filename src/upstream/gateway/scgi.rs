@@ -54,7 +54,7 @@ pub(super) async fn exchange(
         ex.headers_out.unset(b"Content-Length");
     }
     ex.headers_out.unset(b"Transfer-Encoding");
-    relay(ex, wire, &mut link, None).await
+    relay(ex, wire, &mut link).await
 }
 
 fn encode(ex: &Exchange) -> Vec<u8> {

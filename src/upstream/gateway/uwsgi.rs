@@ -1,9 +1,12 @@
 //! uwsgi: the variables in one packet, then the body; an HTTP response comes back.
 
-use super::{Names, connect, env, refuse_chunked, relay, send_all};
+use std::future::poll_fn;
+use std::task::Poll;
+
+use super::{Names, connect, env, refuse_chunked, relay_rest, send_all};
 use crate::base::path::{EncodedSlashes, unescape_url};
 use crate::logs::{self, Level};
-use crate::pipe::Outcome;
+use crate::pipe::{self, Outcome};
 use crate::upstream::http1::Outgoing;
 use crate::upstream::pool::Link;
 use crate::upstream::{Attempt, respond};
@@ -75,7 +78,12 @@ pub(super) async fn exchange(
     if length.is_none() {
         ex.headers_out.unset(b"Content-Length");
     }
-    relay(ex, wire, &mut link, length).await
+    // As in httpd, only a body of nothing has a length that nobody told.
+    let empty = link.input().is_empty()
+        && matches!(poll_fn(|cx| Poll::Ready(link.poll_fill(cx))).await, Poll::Ready(Ok(0)));
+    let length = length.or(empty.then_some(0));
+    pipe::head(ex, wire, length);
+    relay_rest(ex, wire, &mut link, length).await
 }
 
 /// The packet; or its size, which is too large.
