@@ -45,13 +45,14 @@ pub fn map(ex: &mut Exchange, attempt: &Attempt<'_>) -> Verdict {
 /// `ProxyErrorOverride`: what is answered in place of the backend's response, if anything is.
 pub(super) fn replaced(ex: &mut Exchange, policy: &Policy) -> Option<Outcome> {
     let codes = policy.error_override.as_ref()?;
-    let replaced = |status| if codes.is_empty() { status >= 400 } else { codes.contains(&status) };
+    let replaced = |status| if codes.is_empty() { (400..600).contains(&status) } else { codes.contains(&status) };
     if replaced(ex.status) {
         let status = std::mem::replace(&mut ex.status, 200);
         let challenge = (status == 401).then(|| std::mem::take(&mut ex.headers_out));
         ex.headers_out.clear();
-        for value in challenge.iter().flat_map(|fields| fields.get_all(b"WWW-Authenticate")) {
-            ex.err_headers_out.add(b"WWW-Authenticate", value);
+        // As httpd, only the first of several.
+        if let Some(value) = challenge.as_ref().and_then(|fields| fields.get(b"WWW-Authenticate")) {
+            ex.err_headers_out.set(b"WWW-Authenticate", value);
         }
         ex.content_type.clear();
         // The member is not at fault, whatever the status.
