@@ -3,11 +3,14 @@
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering::Relaxed;
 
+use md5::{Digest as _, Md5};
+
 use super::super::conf::ProxyServer;
 use super::super::status::{escaped, method_name, size};
 use super::super::table::Table;
 use super::{Backends, Chosen, members};
-use crate::config::latin1;
+use crate::base::addr::HostPort;
+use crate::config::{Server, latin1};
 use crate::modules::{mpm, proxy_hcheck};
 use crate::net::daemon;
 use crate::pipe::names;
@@ -206,7 +209,8 @@ impl View<'_> {
     fn push_balancer(&self, balancer: &Balancer, out: &mut String) {
         let spec = &balancer.spec;
         let (uri, name, nonce) = (escaped(&self.ex.uri), short(&spec.name), escaped(balancer.nonce()));
-        let id = crc(spec.key.split('\n').next().unwrap_or_default());
+        let owner = members(self.backends, balancer).next().map_or(self.ex.server, |member| member.spec.server);
+        let id = self.ex.live.generation.servers.get(owner).map_or(0, identity);
         let _ = write!(
             out,
             "<hr />\n<h3>LoadBalancer Status for <a href=\"{uri}?b={name}&amp;nonce={nonce}\">{}</a> [p{id:x}_{name}]</h3>\
@@ -400,9 +404,24 @@ fn push_radio(name: &str, on: bool, out: &mut String) {
     );
 }
 
-/// A number that stands for a server's identity.
-fn crc(text: &str) -> u32 {
-    text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+/// The number that stands for a server, made as httpd makes it of the server's first address and its name, so that
+/// pages and what is made of them show the same.
+fn identity(server: &Server) -> u32 {
+    let mut digest = Md5::new();
+    let first = server.addrs.first().filter(|_| server.index != 0);
+    let any = || "0.0.0.0".to_owned();
+    if let Some(addr) = first {
+        // Its host as written, in front of what that means.
+        digest.update(HostPort::parse(addr.text.as_bytes()).ok().and_then(|at| at.host).unwrap_or(b"*"));
+    }
+    digest.update(first.and_then(|addr| addr.ip).map_or_else(any, |ip| ip.to_string()));
+    digest.update(first.and_then(|addr| addr.port).unwrap_or(0).to_ne_bytes());
+    digest.update(server.rec.name.as_deref().unwrap_or_default());
+    let hex = digest.finalize().iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    });
+    hex.bytes().fold(0u32, |hash, byte| hash.wrapping_mul(65599).wrapping_add(u32::from(byte)))
 }
 
 const HEAD: &str = "<!DOCTYPE HTML PUBLIC \"-//W3C//DTD HTML 4.01//EN\" \"http://www.w3.org/TR/html4/strict.dtd\">\n\
