@@ -1,5 +1,6 @@
 //! A backend URL in the form that goes on the wire, by the rules of its scheme.
 
+use super::ftp::push_canonical;
 use crate::base::addr::HostPort;
 use crate::base::path::{EncodedSlashes, encode_proxy_path};
 use crate::logs::{self, Bytes, Level};
@@ -102,6 +103,8 @@ pub enum Refusal {
     Path,
     /// Controls or spaces in the query.
     Query,
+    /// Bytes that the scheme's protocol cannot carry.
+    Unsendable,
 }
 
 impl Refusal {
@@ -109,6 +112,7 @@ impl Refusal {
     pub fn log(self, ex: &Exchange, url: &[u8]) -> u16 {
         let row = scheme_of(url).map_or(&SCHEMES[0], |(row, _)| row);
         match self {
+            Self::Unsendable => 400,
             Self::Malformed(why) => {
                 // httpd has cut the path off by then; its AJP module has gone past the scheme too.
                 let start = if row.module == "proxy_http" { 0 } else { row.name.len() + 1 };
@@ -164,6 +168,9 @@ pub fn canonical_site(url: &[u8]) -> Option<Vec<u8>> {
 /// schemes are copied.
 pub fn canonical(url: &[u8], args: Option<&[u8]>, form: Form, out: &mut Vec<u8>) -> Result<(), Refusal> {
     let Some((row, rest)) = scheme_of(url) else {
+        if url.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"ftp:")) {
+            return push_canonical(url, args, form, out);
+        }
         out.extend_from_slice(url);
         return Ok(());
     };

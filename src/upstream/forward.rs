@@ -8,7 +8,7 @@ use super::canon::{behind_scheme, canonical, push_path};
 use super::http1::Outgoing;
 use super::spec::{Beyond, Choice, Endpoint, Forward, Remote, Scheme, WorkerSpec};
 use super::worker::{Backends, Balancer, Worker, WorkerState};
-use super::{Attempt, ajp, block, gateway, http1, http2, respond};
+use super::{Attempt, ajp, block, ftp, gateway, http1, http2, respond};
 use crate::base::clock::{Clock, SystemClock};
 use crate::logs::{self, Bytes, Level};
 use crate::pipe::Outcome;
@@ -252,6 +252,7 @@ async fn attempt_once(
         Scheme::Fcgi | Scheme::Scgi | Scheme::Uwsgi => gateway::exchange(ex, wire, attempt, outgoing).await,
         Scheme::H2 | Scheme::H2c if outgoing.as_ref().is_some_and(Outgoing::is_begun) => Outcome::Status(503),
         Scheme::H2 | Scheme::H2c => http2::exchange(ex, wire, attempt).await,
+        Scheme::Ftp => ftp::exchange(ex, wire, attempt).await,
         Scheme::Other => {
             let (url, scheme) = (Bytes(&ex.uri), &attempt.worker.spec.scheme_text);
             logs::error!(

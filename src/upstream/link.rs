@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -79,6 +80,16 @@ impl Link {
             since: now,
             dirty: false,
         }
+    }
+
+    /// The other end's address; sockets of the system have none.
+    pub(super) fn peer(&self) -> Option<SocketAddr> {
+        self.stream.peer()
+    }
+
+    /// This end's address.
+    pub(super) fn local(&self) -> Option<SocketAddr> {
+        self.stream.local()
     }
 
     /// Moves to the runtime of this thread, if it lives elsewhere; says whether it had to.

@@ -18,6 +18,7 @@ mod dial;
 mod edits;
 mod elect;
 mod forward;
+mod ftp;
 mod gateway;
 pub mod health;
 pub mod heartbeat;

@@ -26,6 +26,8 @@ pub enum Scheme {
     Scgi,
     /// `uwsgi://`.
     Uwsgi,
+    /// `ftp`.
+    Ftp,
     /// `h2://`.
     H2,
     /// `h2c://`.
@@ -489,6 +491,8 @@ pub struct Policy {
     pub fcgi: FcgiPolicy,
     /// What SCGI applications may ask for.
     pub scgi: ScgiPolicy,
+    /// How FTP servers are asked.
+    pub ftp: FtpPolicy,
     /// ProxyPassReverse and its cookie forms.
     pub reverse: Arc<dyn Reverse>,
 }
@@ -511,6 +515,23 @@ pub struct EnvRule {
     pub name: Vec<u8>,
     /// Its value; empty where none is given.
     pub value: Option<Arc<Template>>,
+}
+
+/// The settings of mod_proxy_ftp.
+#[derive(Clone, Debug)]
+pub struct FtpPolicy {
+    /// ProxyFtpListOnWildcard: a name with wildcards asks for a listing.
+    pub list_on_wildcard: bool,
+    /// ProxyFtpEscapeWildcards: the server is not to see them as such.
+    pub escape_wildcards: bool,
+    /// ProxyFtpDirCharset: what listings are written in.
+    pub charset: Option<Vec<u8>>,
+}
+
+impl Default for FtpPolicy {
+    fn default() -> Self {
+        Self { list_on_wildcard: true, escape_wildcards: true, charset: None }
+    }
 }
 
 /// The settings of mod_proxy_scgi.

@@ -55,6 +55,15 @@ impl Stream {
         }
     }
 
+    /// This end's address.
+    pub(super) fn local(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.local_addr().ok(),
+            Self::Tls(secured) => secured.socket().local(),
+            Self::Unix(_) | Self::Nowhere => None,
+        }
+    }
+
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut buf = ReadBuf::new(into);
         let polled = match self {

@@ -24,6 +24,7 @@ mod express;
 mod files;
 mod filters;
 mod front;
+mod ftp;
 mod gateways;
 mod health;
 mod heartbeat;

@@ -1,6 +1,6 @@
 //! From values as set to values as run: all workers and balancers of the process, and each server's table.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::balancer::BalancerSet;
@@ -8,7 +8,7 @@ use super::conf::{ProxyProcess, ProxyServer};
 use super::serve::Handlers;
 use super::table::Table;
 use super::worker::WorkerSet;
-use crate::config::{Fatal, Globals, PostConfig, Server, Warning, latin1};
+use crate::config::{Fatal, Globals, PostConfig, Server, latin1};
 use crate::modules::lbmethod_heartbeat;
 use crate::upstream::spec::{BalancerSpec, Scheme, WorkerSpec, status};
 use crate::upstream::{Backends, Current};
@@ -89,7 +89,6 @@ fn own(server: &mut Server) -> Option<(bool, ProxyServer)> {
 
 /// Makes the values of the process.
 pub(super) fn post_config(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
-    unsupported(post)?;
     let mut all = Collected::default();
     let mut main_balancers: Vec<Arc<BalancerSet>> = Vec::new();
     let mut tables: Vec<Table> = Vec::with_capacity(post.servers.len());
@@ -149,33 +148,6 @@ pub(super) fn post_config(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
     let schemes = Handlers::loaded(&post.globals.modules);
     *post.globals.conf.get_mut::<ProxyProcess>() =
         ProxyProcess { backends: Arc::new(Current::new(backends)), tables: sealed, schemes };
-    Ok(())
-}
-
-/// Says what the values ask for that is not there yet: what would be served otherwise than asked for keeps the server
-/// from starting.
-fn unsupported(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
-    const SCHEMES: &[(&str, &str)] = &[("ftp", "proxy_ftp_module")];
-    let mut refused = BTreeSet::new();
-    for server in post.servers.iter() {
-        let Some(conf) = server.get::<ProxyServer>().filter(|conf| conf.owner == server.index) else { continue };
-        for worker in conf.workers.iter().chain(conf.balancers.iter().flat_map(|balancer| &balancer.members)) {
-            let scheme = worker.spec.scheme_text.as_str();
-            let known = SCHEMES.iter().find(|(name, _)| *name == scheme);
-            if known.is_some_and(|(_, module)| post.globals.modules.contains(module)) {
-                refused.insert(format!("{scheme}:// backends"));
-            }
-        }
-    }
-    if refused.is_empty() {
-        return Ok(());
-    }
-    let refused = refused.into_iter().collect::<Vec<_>>().join(", ");
-    if !post.check_only {
-        return Err(Fatal { text: format!("tandem: not built in yet: {refused}"), quiet: false });
-    }
-    let text = format!("tandem: warning: not built in yet, and the server does not start with it: {refused}");
-    post.warnings.push(Warning { module: "proxy", level: "warn", text, bare: true });
     Ok(())
 }
 

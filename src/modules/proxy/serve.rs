@@ -13,7 +13,7 @@ use super::url::{WorkerUrl, without_socket};
 use crate::base::addr::split_unix;
 use crate::config::core::{CoreServer, Trace};
 use crate::logs::{self, Bytes, Level};
-use crate::modules::{proxy_connect, proxy_fcgi, proxy_scgi};
+use crate::modules::{proxy_connect, proxy_fcgi, proxy_ftp, proxy_scgi};
 use crate::pipe::{self, Handle, Inline, Outcome, Waiting};
 use crate::upstream::canon::{Form, canonical};
 use crate::upstream::respond::proxy_error;
@@ -32,6 +32,7 @@ pub struct Handlers {
     scgi: bool,
     uwsgi: bool,
     http2: bool,
+    ftp: bool,
     balancer: bool,
 }
 
@@ -47,6 +48,7 @@ impl Handlers {
             scgi: modules.contains(&"proxy_scgi_module"),
             uwsgi: modules.contains(&"proxy_uwsgi_module"),
             http2: modules.contains(&"proxy_http2_module"),
+            ftp: modules.contains(&"proxy_ftp_module"),
             balancer: modules.contains(&"proxy_balancer_module"),
         }
     }
@@ -61,6 +63,7 @@ impl Handlers {
             Scheme::Uwsgi => self.uwsgi,
             Scheme::H2 => self.tls && self.http2,
             Scheme::H2c => self.http2,
+            Scheme::Ftp => self.ftp,
             Scheme::Https => self.tls && (self.http || (self.websocket && text == "wss")),
             Scheme::Other => false,
         }
@@ -156,6 +159,8 @@ pub fn target_for(ex: &Exchange, process: &ProxyProcess, backends: &Backends) ->
     if (forward && at.socket.is_some()) || !(process.schemes.handles(scheme, &at.scheme) || by_remote) {
         return None;
     }
+    // Nobody here speaks it where only a remote proxy does.
+    let scheme = if process.schemes.handles(scheme, &at.scheme) { scheme } else { Scheme::Other };
     let mut spec = WorkerSpec::new(crate::config::latin1(&at.name), scheme, at.host, at.port);
     if matches!(at.scheme.as_str(), "ws" | "wss") {
         spec.upgrade = Some(b"WebSocket".to_vec());
@@ -425,6 +430,7 @@ fn make_policy(ex: &Exchange) -> Policy {
         blocked: server.blocked.clone(),
         fcgi: proxy_fcgi::policy(ex),
         scgi: proxy_scgi::policy(ex),
+        ftp: proxy_ftp::policy(ex),
         raw_websocket: crate::modules::proxy_wstunnel::is_raw(ex),
         reverse: Arc::new(ReverseMap::of(dir)),
     }

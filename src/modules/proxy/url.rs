@@ -87,6 +87,7 @@ pub(super) fn scheme_kind(scheme: &str) -> Scheme {
         "fcgi" => Scheme::Fcgi,
         "scgi" => Scheme::Scgi,
         "uwsgi" => Scheme::Uwsgi,
+        "ftp" => Scheme::Ftp,
         "h2" => Scheme::H2,
         "h2c" => Scheme::H2c,
         _ => Scheme::Other,
