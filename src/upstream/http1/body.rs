@@ -323,6 +323,7 @@ impl Outgoing {
         }
         let held = &mut self.held.0;
         held.clear();
+        let mut asked = false;
         loop {
             let here = wire.body();
             let n = here.len().min(CHUNK_MAX - held.len());
@@ -334,6 +335,11 @@ impl Outgoing {
             match poll_fn(|cx| Poll::Ready(wire.poll_fill(cx))).await {
                 Poll::Ready(Ok(1..)) => {}
                 Poll::Ready(Err(fault)) => return Err(fault),
+                // What is in the socket is not known before the runtime has asked for it.
+                Poll::Pending if !asked => {
+                    asked = true;
+                    tokio::task::yield_now().await;
+                }
                 _ => return Ok(true),
             }
         }
