@@ -126,15 +126,15 @@ fn a_file_is_fetched() {
     let answer = server.get("/f/a%20b/file.txt?x=1", "");
     assert_eq!(answer.line(), "HTTP/1.1 200 OK");
     assert_eq!(answer.text(), "hello world\n");
-    for (name, value) in [
-        ("Content-Length", "12"),
-        ("Content-Type", "text/plain"),
-        ("Last-Modified", "Tue, 15 Nov 1994 08:12:31 GMT"),
-    ] {
+    for (name, value) in
+        [("Content-Length", "12"), ("Content-Type", "text/plain"), ("Last-Modified", "Tue, 15 Nov 1994 08:12:31 GMT")]
+    {
         assert_eq!(answer.header(name).as_deref(), Some(value), "{name}");
     }
     // The last command may still be on its way when the client has the file.
-    crate::support::wait_for("the end", std::time::Duration::from_secs(10), || ftp.told().contains("QUIT").then_some(()));
+    crate::support::wait_for("the end", std::time::Duration::from_secs(10), || {
+        ftp.told().contains("QUIT").then_some(())
+    });
     assert_eq!(
         ftp.told(),
         "USER anonymous / PASS apache-proxy@ / CWD a b / EPSV / TYPE I / SIZE file.txt / PWD / TYPE I / MDTM file.txt / \
@@ -241,8 +241,12 @@ fn a_server_that_fails_is_told_about() {
         ("later", "HELLO 120 3 minutes more", 503, "3 minutes more"),
         ("account", "PASS 332 an account, please", 401, "Need account for login: an account, please"),
         ("no", "CWD 500 no", 502, "no"),
-        ("cut", "HELLO 500 0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890", 502,
-            "012345678901234567890123456789012345678901234567890123456789012345678901234"),
+        (
+            "cut",
+            "HELLO 500 0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890",
+            502,
+            "012345678901234567890123456789012345678901234567890123456789012345678901234",
+        ),
         ("lines", "HELLO 500-first line ~ 500-second ~ 500 third", 502, "first line"),
     ] {
         let ftp = Ftp::saying(script);
@@ -288,7 +292,8 @@ fn clients_may_name_the_server_themselves() {
     let server = site.start();
     let ask = |target: &str| {
         let mut client = server.connect();
-        client.send(format!("GET ftp://127.0.0.1:{}{target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", ftp.port));
+        client
+            .send(format!("GET ftp://127.0.0.1:{}{target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", ftp.port));
         client.response()
     };
     assert_eq!(ask("/%2fetc/x").text(), "hello world\n");

@@ -46,7 +46,8 @@ impl Reply {
         let text = std::str::from_utf8(digits).ok()?;
         let part = |from: usize, to: usize| text.get(from..to)?.parse::<i8>().ok();
         let year = text.get(..4)?.parse::<i16>().ok()?;
-        let at = jiff::civil::DateTime::new(year, part(4, 6)?, part(6, 8)?, part(8, 10)?, part(10, 12)?, part(12, 14)?, 0);
+        let at =
+            jiff::civil::DateTime::new(year, part(4, 6)?, part(6, 8)?, part(8, 10)?, part(10, 12)?, part(12, 14)?, 0);
         Some(at.ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_microsecond())
     }
 }

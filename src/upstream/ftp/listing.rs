@@ -47,7 +47,8 @@ impl Page {
 }
 
 fn head(site: &[u8], path: &[u8], folder: Option<&[u8]>, readme: &[u8]) -> Vec<u8> {
-    let base: &[u8] = if path.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"/%2f")) { b"/%2f" } else { b"" };
+    let base: &[u8] =
+        if path.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"/%2f")) { b"/%2f" } else { b"" };
     let typed = memchr::memmem::find(path, b";type=").unwrap_or(path.len());
     let path = unescaped(path.get(..typed).unwrap_or_default());
     let mut path = path.as_slice();

@@ -413,7 +413,8 @@ mod tests {
         assert_eq!(gather(&mut wire), (true, 10_000 - CHUNK_MAX));
         assert!(wire.body_done());
         // What is whole already stays where it is.
-        let mut wire = FakeWire { input: vec![b'x'; CHUNK_MAX], chunked: true, shown: CHUNK_MAX, ..FakeWire::default() };
+        let mut wire =
+            FakeWire { input: vec![b'x'; CHUNK_MAX], chunked: true, shown: CHUNK_MAX, ..FakeWire::default() };
         assert!(!gather(&mut wire).0);
         assert_eq!(wire.body().len(), CHUNK_MAX);
     }
