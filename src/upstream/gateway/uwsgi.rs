@@ -81,7 +81,7 @@ pub(super) async fn exchange(
     // As in httpd, only a body of nothing has a length that nobody told.
     let empty =
         link.input().is_empty() && matches!(poll_fn(|cx| Poll::Ready(link.poll_fill(cx))).await, Poll::Ready(Ok(0)));
-    let length = length.or(empty.then_some(0));
+    let length = length.or_else(|| empty.then_some(0));
     pipe::head(ex, wire, length);
     relay_rest(ex, wire, &mut link, length).await
 }
