@@ -257,9 +257,9 @@ fn ask(stream: &mut TcpStream, host: usize) {
 pub fn slow(program: &Path, root: &Path, slow: usize) -> bool {
     let server =
         Ours::start(program, root, "MaxRequestWorkers 10000\nServerLimit 400\nThreadsPerChild 25\nTimeout 300\n");
-    let took = || {
+    let once = || {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, server.port)).unwrap();
-        let mut times: Vec<Duration> = (0..4000)
+        let mut times: Vec<Duration> = (0..2000)
             .map(|_| {
                 std::thread::sleep(Duration::from_micros(500));
                 let begun = Instant::now();
@@ -270,6 +270,8 @@ pub fn slow(program: &Path, root: &Path, slow: usize) -> bool {
         times.sort_unstable();
         (times[times.len() / 2], times[times.len() * 99 / 100])
     };
+    // What else the machine does shows in single rounds.
+    let took = || (0..5).map(|_| once()).min_by_key(|(_, p99)| *p99).unwrap_or_default();
     let without = took();
     let mut clients: Vec<TcpStream> = Vec::new();
     for at in 0..2 * slow {
