@@ -105,6 +105,11 @@ impl Lane {
         LANES.with_borrow_mut(Vec::pop).unwrap_or_default()
     }
 
+    /// Whether nothing is in it: who waits has no use for it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.input.bytes().is_empty() && self.output.is_empty()
+    }
+
     pub(super) fn give(mut self: Box<Self>) {
         self.input.consume(usize::MAX);
         self.input.lend_room();

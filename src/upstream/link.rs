@@ -190,7 +190,10 @@ impl Link {
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => {
-                input.lend_room();
+                // Until something comes others can use them, while they are warm.
+                if let Some(lane) = self.lane.take_if(|lane| lane.is_empty()) {
+                    lane.give();
+                }
                 self.poll_timer(cx).map(Err)
             }
         }
