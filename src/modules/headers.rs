@@ -11,7 +11,7 @@ use crate::logs::{self, Level};
 use crate::modules::rows::nothing;
 use crate::modules::slot;
 use crate::pipe::{self, Hook, Module, Outcome, Phase, Run};
-use crate::web::{Exchange, Table};
+use crate::web::{Exchange, Origin, Table};
 
 /// The module.
 pub const MODULE: Module = Module {
@@ -536,7 +536,7 @@ fn request(ex: &mut Exchange) -> Outcome {
 /// The server's own error pages carry only what is always sent.
 fn response(ex: &mut Exchange) -> Outcome {
     apply(ex, Which::Always, false);
-    if !ex.response.canned {
+    if !ex.response.canned && ex.response.origin != Origin::Status {
         apply(ex, Which::Success, false);
     }
     Outcome::Declined

@@ -114,6 +114,7 @@ pub mod session_cookie;
 pub mod session_crypto;
 pub mod session_dbd;
 pub mod setenvif;
+pub mod shared;
 pub mod slotmem_plain;
 pub mod slotmem_shm;
 pub mod so;

@@ -49,6 +49,14 @@ pub fn meets_conditions(ex: &Exchange) -> Option<u16> {
     (same && !changed).then_some(304)
 }
 
+/// Whether the client asks for another response than the one whose fields these are: a condition of the request does not
+/// hold for it. Asked by who keeps responses; none is then answered with it.
+pub fn needs_another(ex: &Exchange) -> bool {
+    let is_get = ex.method == b"GET" || ex.method == b"HEAD";
+    [if_match(ex), if_unmodified_since(ex), if_none_match(ex, is_get), if_modified_since(ex), if_range(ex)]
+        .contains(&Condition::NoMatch)
+}
+
 fn if_match(ex: &Exchange) -> Condition {
     match ex.headers_in.get(b"If-Match") {
         None => Condition::None,

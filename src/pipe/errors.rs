@@ -2,12 +2,13 @@
 
 use std::io;
 
+use super::head::put_instead;
 use super::{Outcome, names, respond};
 use crate::base::path::escape_html;
 use crate::codec::http1::write::push_decimal;
 use crate::config::core::{CoreDir, ErrorDocument, Signature, Text};
 use crate::logs::{self, Level};
-use crate::web::{BodyFault, Exchange, ProxyKind, Wire, status};
+use crate::web::{BodyFault, Exchange, Origin, ProxyKind, Verdict, Wire, status};
 
 /// What becomes of a request whose body could not be read; notes that the connection ends with the answer.
 pub fn body_fault(ex: &mut Exchange, fault: BodyFault) -> Outcome {
@@ -126,6 +127,16 @@ async fn page(
     recursive: u16,
     custom: Option<&[u8]>,
 ) -> io::Result<()> {
+    if let Some(mut keeper) = ex.response.keeper.take() {
+        let verdict = keeper.fault(ex);
+        ex.response.keeper = Some(keeper);
+        if let Verdict::Replace(body) = verdict {
+            put_instead(ex, body);
+            ex.response.decided = true;
+            ex.response.origin = Origin::Status;
+            return respond::finish(ex, wire).await;
+        }
+    }
     if matches!(status, 204 | 304) {
         return respond::finish(ex, wire).await;
     }

@@ -3,13 +3,13 @@
 use std::time::Instant;
 
 use super::chain::plan;
-use super::{Phase, Run, media};
+use super::{Phase, Run, media, parts};
 use crate::base::clock::{Clock, SystemClock, push_http_date};
 use crate::base::fold::same;
 use crate::codec::http1::write::push_decimal;
 use crate::codec::http1::{all_content, is_token};
 use crate::logs::{self, Bytes, Level};
-use crate::web::{Exchange, Framing, HeadOut, ProxyKind, Range, Table, Wire, status};
+use crate::web::{Exchange, Framing, HeadOut, Origin, ProxyKind, Range, Stored, Table, Verdict, Wire, status};
 
 /// Sends the response head once: runs the hooks of [`super::Phase::Head`], joins `err_headers_out` and `headers_out`,
 /// adds what the server itself says (Date, Server, Content-Type of [`super::media`], Content-Encoding, Content-Language, framing, Connection) in httpd's order, and hands it
@@ -54,6 +54,11 @@ pub(super) fn begin(ex: &mut Exchange, length: Option<u64>) {
             }
             ex.filters.push(started);
         }
+        if ex.response.replaced || ex.response.retry {
+            // Another response, which needs none of them.
+            ex.filters.clear();
+            break;
+        }
     }
 }
 
@@ -69,6 +74,7 @@ pub(super) fn release(ex: &mut Exchange, wire: &mut dyn Wire, computed: Option<u
 pub(super) fn send_head(ex: &mut Exchange, wire: &mut dyn Wire, computed: Option<u64>, announced: Option<u64>) {
     ex.head_sent = true;
     if ex.assbackwards {
+        ex.response.forget_keeper();
         ex.response.no_body = false;
         ex.response.framing = Framing::Close;
         // Said to nobody, but the log asks.
@@ -82,12 +88,17 @@ pub(super) fn send_head(ex: &mut Exchange, wire: &mut dyn Wire, computed: Option
         hand_over(ex, wire, code, b"", false);
         return;
     }
-    let chain = ex.chain.clone();
-    for run in plan(&chain).hooks(Phase::Head) {
-        if let Run::Now(run) = run {
-            run(ex);
-        }
+    settle(ex);
+    if ex.response.retry {
+        ex.response.no_body = true;
+        return;
     }
+    let (computed, announced) = match &ex.response.instead {
+        Some((_, pieces)) => (Some(pieces.iter().map(|piece| piece.head.len() as u64 + piece.count).sum()), None),
+        None if ex.response.replaced => (None, None),
+        None => (computed, announced),
+    };
+    let chain = ex.chain.clone();
     if let Some(range) = ex.response.range.take() {
         ex.status = 206;
         match range {
@@ -95,7 +106,7 @@ pub(super) fn send_head(ex: &mut Exchange, wire: &mut dyn Wire, computed: Option
             Range::Several(kind) => ex.content_type = kind,
         }
     }
-    if let Some(length) = computed.filter(|_| !ex.response.broken_body && !ex.response.unmeasured)
+    if let Some(length) = computed.filter(|_| !ex.response.broken_body && !ex.response.unmeasured && !ex.response.keeps)
         && !ex.headers_out.contains(b"Content-Length")
         && !ex.err_headers_out.contains(b"Content-Length")
     {
@@ -136,6 +147,60 @@ pub(super) fn send_head(ex: &mut Exchange, wire: &mut dyn Wire, computed: Option
     };
     hand_over(ex, wire, code, reason, keep_alive);
     ex.status_line = line;
+}
+
+/// Lets modules change the fields, and whoever may keep the response decide on it: once.
+pub(super) fn settle(ex: &mut Exchange) {
+    if std::mem::replace(&mut ex.response.settled, true) {
+        return;
+    }
+    if ex.response.origin != Origin::Store {
+        let chain = ex.chain.clone();
+        for run in plan(&chain).hooks(Phase::Head) {
+            if let Run::Now(run) = run {
+                run(ex);
+            }
+        }
+    }
+    decide(ex);
+}
+
+/// Lets whoever may keep the response decide on it: once.
+pub(super) fn decide(ex: &mut Exchange) {
+    if ex.response.decided {
+        return;
+    }
+    let Some(mut keeper) = ex.response.keeper.take() else { return };
+    let verdict = keeper.decide(ex);
+    ex.response.keeper = Some(keeper);
+    ex.response.decided = true;
+    match verdict {
+        Verdict::Pass => {}
+        Verdict::Keep => ex.response.keeps = true,
+        Verdict::Replace(body) => put_instead(ex, body),
+        Verdict::Retry => ex.response.retry = true,
+    }
+}
+
+/// As [`decide`], for a keeper that stands among the filters: where it keeps the response, it is taken out to stand there.
+pub fn decide_early(ex: &mut Exchange) -> Option<Box<dyn crate::web::Keeper>> {
+    decide(ex);
+    if std::mem::take(&mut ex.response.keeps) { ex.response.keeper.take() } else { None }
+}
+
+/// The exchange holds another response, with this body.
+pub(super) fn put_instead(ex: &mut Exchange, body: Option<Box<dyn Stored>>) {
+    ex.response.replaced = true;
+    ex.response.origin = Origin::Store;
+    let Some(body) = body else { return };
+    let length = body.length();
+    let pieces = match parts::choose(ex, length) {
+        parts::Selection::Pieces(pieces) => pieces,
+        parts::Selection::Whole | parts::Selection::Nothing => {
+            vec![parts::Piece { head: Vec::new(), start: 0, count: length }]
+        }
+    };
+    ex.response.instead = Some((body, pieces));
 }
 
 fn number(digits: [u8; 3]) -> Option<u16> {
@@ -374,6 +439,7 @@ pub(super) fn refuse(ex: &mut Exchange, wire: &mut dyn Wire) {
 fn replace(ex: &mut Exchange) {
     // What was being answered is named, if that was an error or a redirect already.
     let before = if ex.response.canned && ex.status != 200 { ex.status } else { 0 };
+    ex.response.forget_keeper();
     std::mem::swap(&mut ex.headers_out, &mut ex.err_headers_out);
     ex.err_headers_out.clear();
     if !sendable(ex) {

@@ -19,6 +19,7 @@ mod errors;
 mod head;
 mod host;
 mod input;
+mod kept;
 mod lookup;
 pub mod media;
 pub mod names;
@@ -35,10 +36,10 @@ pub use allow::{allow, push_allow};
 pub use body::whole_body;
 pub use chain::{idle_chain, install, install_for};
 pub use errors::{body_fault, push_signature};
-pub use head::{has_token, head};
+pub use head::{decide_early, has_token, head};
 pub use host::target_path;
 pub use lookup::{fast_redirect, lookup, lookup_file};
-pub use respond::{abort, data, drain, fill, finish, flush, interim, text};
+pub use respond::{abort, data, drain, fill, finish, flush, interim, send, stored, text};
 pub use run::{log, plan_only, refuse, run, run_with};
 pub use tls::ssl_var;
 pub use vars::{expand, holds, vary};
@@ -48,6 +49,9 @@ pub use vars::{expand, holds, vary};
 pub enum Phase {
     /// Head read, server chosen; server-level values only.
     PostRead,
+    /// The request may be answered without any further phase, from what was kept (httpd's quick_handler): only server-level
+    /// values hold, and nobody is asked whether it may pass.
+    Quick,
     /// Before the URI is decoded for mapping (`ProxyPass mapping=`); after the first Location walk.
     PreTranslate,
     /// URI to file name (or `proxy:`).

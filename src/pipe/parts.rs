@@ -1,10 +1,12 @@
 //! Byte ranges of a body that is complete: which, and how several of them are put together.
 
 use super::conditions::{RangeLimits, Ranges, ranges};
-use super::media;
+use super::{Outcome, has_token, media};
 use crate::codec::http1::write::push_decimal;
 use crate::config::core::{CoreDir, RangeLimit};
 use crate::web::{Exchange, Range};
+
+pub use crate::web::Piece;
 
 /// What this server lets a request ask for (`MaxRanges` and its sisters).
 pub fn range_limits(ex: &Exchange) -> RangeLimits {
@@ -21,16 +23,6 @@ pub fn range_limits(ex: &Exchange) -> RangeLimits {
         overlaps: number(of(|dir| dir.max_overlaps), 20),
         reversals: number(of(|dir| dir.max_reversals), 20),
     }
-}
-
-/// One piece of a response: text of our own, then bytes of the body (start and count).
-pub struct Piece {
-    /// What stands in front of the bytes.
-    pub head: Vec<u8>,
-    /// Where the bytes start in the body.
-    pub start: u64,
-    /// How many there are.
-    pub count: u64,
 }
 
 /// What to send of a body of `length` bytes.
@@ -50,7 +42,25 @@ pub fn select(ex: &mut Exchange, length: u64) -> Selection {
     if !ex.filters.is_empty() || !ex.headers_in.contains(b"Range") {
         return Selection::Whole;
     }
+    if ex.response.keeper.is_some() {
+        // What is kept is kept whole, and sent so.
+        super::head::settle(ex);
+        if ex.response.keeps || ex.response.replaced || ex.response.retry {
+            return Selection::Whole;
+        }
+    }
     choose(ex, length)
+}
+
+/// The answer where nothing that is asked for is there. httpd has decided on a response with length before it learns
+/// this: the page goes out without one, on a connection that has been counted once already.
+pub fn unsatisfiable(ex: &mut Exchange) -> Outcome {
+    ex.response.unmeasured = true;
+    if has_token(ex.headers_in.get_all(b"Connection"), b"close") {
+        ex.close = true;
+    }
+    ex.conn.keepalives.set(ex.conn.keepalives.get().saturating_add(1));
+    Outcome::Status(416)
 }
 
 /// The same, whatever filters there are.

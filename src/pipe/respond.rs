@@ -4,9 +4,9 @@ use std::future::poll_fn;
 use std::io;
 use std::time::Duration;
 
-use super::head::{begin, head, refuse, release, send_head};
-use super::parts;
-use crate::web::{Absent, BodyFault, Exchange, Framing, Table, Wire};
+use super::head::{begin, head, refuse, release, send_head, settle};
+use super::{Outcome, parts};
+use crate::web::{Absent, BodyFault, Exchange, Framing, Origin, Piece, Stored, Table, Wire};
 
 /// Sends body bytes through the body filters; sends the head first if it is not out (length unknown). Bytes of a
 /// response that has no body (HEAD, 204, 304) are dropped.
@@ -129,6 +129,12 @@ fn ranged(ex: &mut Exchange, out: &mut Vec<u8>) {
     if !ex.headers_in.contains(b"Range") || ex.response.renewed || ex.response.unmeasured {
         return;
     }
+    if ex.response.keeper.is_some() {
+        settle(ex);
+        if ex.response.keeps || ex.response.replaced || ex.response.retry {
+            return;
+        }
+    }
     if let parts::Selection::Pieces(pieces) = parts::choose(ex, out.len() as u64) {
         let whole = std::mem::take(out);
         assemble(&whole, &pieces, out);
@@ -229,6 +235,14 @@ async fn paced(ex: &mut Exchange, wire: &mut dyn Wire, bytes: &[u8], chunk: usiz
 }
 
 async fn write(ex: &mut Exchange, wire: &mut dyn Wire, bytes: &[u8]) -> io::Result<()> {
+    if ex.response.keeps
+        && let Some(keeper) = &mut ex.response.keeper
+        && keeper.data(bytes)
+        && let Some(mut keeper) = ex.response.keeper.take()
+    {
+        keeper.work(ex).await;
+        ex.response.keeper = Some(keeper);
+    }
     match ex.response.pace {
         Some((chunk, burst)) => Box::pin(paced(ex, wire, bytes, chunk, burst)).await,
         None => write_now(ex, wire, bytes).await,
@@ -286,12 +300,26 @@ pub async fn finish(ex: &mut Exchange, wire: &mut dyn Wire) -> io::Result<()> {
     if !ex.filters.is_empty() && !ex.response.no_body {
         filtered(ex, wire, b"", Step::End).await?;
     }
-    replacement(ex, wire).await?;
+    conclude(ex, wire).await
+}
+
+/// What is sent in the place of a handler's body, and the end of the response.
+async fn conclude(ex: &mut Exchange, wire: &mut dyn Wire) -> io::Result<()> {
+    match ex.response.instead.take() {
+        Some((mut body, pieces)) if !ex.response.no_body => copy(ex, wire, &mut *body, &pieces, false).await?,
+        Some(_) => {}
+        None => replacement(ex, wire).await?,
+    }
+    if ex.response.retry {
+        end_keeping(ex, true).await;
+        return Ok(());
+    }
     if matches!(ex.response.framing, Framing::Length(_)) && ex.response.left > 0 {
         // Less than announced: the client must not wait for the rest on this connection.
         abort(ex, wire);
         return Ok(());
     }
+    end_keeping(ex, false).await;
     poll_fn(|cx| wire.poll_finish(cx)).await.map_err(|error| gone(ex, error))
 }
 
@@ -304,6 +332,85 @@ async fn replacement(ex: &mut Exchange, wire: &mut dyn Wire) -> io::Result<()> {
     let done = write(ex, wire, &page).await;
     ex.response.buffers[1] = page;
     done
+}
+
+/// Whoever may keep the response is told that it is complete, or that another one takes its place.
+async fn end_keeping(ex: &mut Exchange, left: bool) {
+    if let Some(mut keeper) = ex.response.keeper.take() {
+        keeper.end(ex, left).await;
+        ex.response.keeps = false;
+    }
+}
+
+/// An internal redirect follows: what was to be kept of the response is not.
+pub(super) async fn leave(ex: &mut Exchange) {
+    if ex.response.keeper.is_some() {
+        end_keeping(ex, true).await;
+    }
+}
+
+/// Answers with a response that was stored: its status and fields are in the exchange.
+pub async fn stored(ex: &mut Exchange, wire: &mut dyn Wire, body: Box<dyn Stored>) -> Outcome {
+    ex.response.origin = Origin::Store;
+    send(ex, wire, body).await
+}
+
+/// Answers with a body that lies somewhere, or the ranges of it that are asked for.
+pub async fn send(ex: &mut Exchange, wire: &mut dyn Wire, body: Box<dyn Stored>) -> Outcome {
+    let length = body.length();
+    let pieces = match parts::select(ex, length) {
+        parts::Selection::Whole => vec![Piece { head: Vec::new(), start: 0, count: length }],
+        parts::Selection::Pieces(pieces) => pieces,
+        parts::Selection::Nothing => {
+            ex.response.origin = Origin::Handler;
+            return parts::unsatisfiable(ex);
+        }
+    };
+    let total = pieces.iter().map(|piece| piece.head.len() as u64 + piece.count).sum();
+    if ex.filters.is_empty() {
+        send_head(ex, wire, Some(total), None);
+    } else {
+        head(ex, wire, None);
+    }
+    let wanted = !ex.response.no_body || ex.response.waiting;
+    let mut body = body;
+    if !wanted || copy(ex, wire, &mut *body, &pieces, true).await.is_ok() {
+        // A client that went away is noted on its connection.
+        let _ = finish(ex, wire).await;
+    }
+    Outcome::Done
+}
+
+/// Sends pieces of a stored body, through the filters or behind them. One that cannot be read ends the connection: the
+/// client must not take what it has for the whole.
+async fn copy(
+    ex: &mut Exchange,
+    wire: &mut dyn Wire,
+    body: &mut dyn Stored,
+    pieces: &[Piece],
+    filtered: bool,
+) -> io::Result<()> {
+    let mut buffer = Vec::new();
+    for piece in pieces {
+        pass_on(ex, wire, &piece.head, filtered).await?;
+        let (mut at, mut left) = (piece.start, piece.count);
+        while left > 0 {
+            buffer.clear();
+            if body.read(at, &mut buffer).await.is_err() || buffer.is_empty() {
+                abort(ex, wire);
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+            pass_on(ex, wire, buffer.get(..most).unwrap_or_default(), filtered).await?;
+            at += most as u64;
+            left -= most as u64;
+        }
+    }
+    Ok(())
+}
+
+async fn pass_on(ex: &mut Exchange, wire: &mut dyn Wire, bytes: &[u8], filtered: bool) -> io::Result<()> {
+    if filtered { data(ex, wire, bytes).await } else { write(ex, wire, bytes).await }
 }
 
 /// A whole small response: head with length, bytes, end.
@@ -355,12 +462,11 @@ async fn long(ex: &mut Exchange, wire: &mut dyn Wire, out: Vec<u8>) -> io::Resul
         }
     }
     onward(ex, wire, &mut out, Step::End).await?;
-    replacement(ex, wire).await?;
-    poll_fn(|cx| wire.poll_finish(cx)).await.map_err(|error| gone(ex, error))
+    conclude(ex, wire).await
 }
 
 /// Pieces of a small response.
-async fn some(ex: &mut Exchange, wire: &mut dyn Wire, bytes: &[u8], pieces: &[parts::Piece]) -> io::Result<()> {
+async fn some(ex: &mut Exchange, wire: &mut dyn Wire, bytes: &[u8], pieces: &[Piece]) -> io::Result<()> {
     let mut out = Vec::new();
     assemble(bytes, pieces, &mut out);
     send_head(ex, wire, Some(out.len() as u64), None);
@@ -368,7 +474,7 @@ async fn some(ex: &mut Exchange, wire: &mut dyn Wire, bytes: &[u8], pieces: &[pa
     finish(ex, wire).await
 }
 
-fn assemble(bytes: &[u8], pieces: &[parts::Piece], out: &mut Vec<u8>) {
+fn assemble(bytes: &[u8], pieces: &[Piece], out: &mut Vec<u8>) {
     for piece in pieces {
         out.extend_from_slice(&piece.head);
         let start = usize::try_from(piece.start).unwrap_or(usize::MAX);
@@ -379,6 +485,7 @@ fn assemble(bytes: &[u8], pieces: &[parts::Piece], out: &mut Vec<u8>) {
 
 /// The response cannot be completed (a backend broke off): the connection is cut behind what was written.
 pub fn abort(ex: &mut Exchange, wire: &mut dyn Wire) {
+    ex.response.forget_keeper();
     ex.close = true;
     ex.finished = true;
     wire.abort();

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::chain::{self, plan};
-use super::{Answer, Boxed, Inline, KeptBody, Outcome, Phase, Run, errors, host, respond, walk};
+use super::{Answer, Boxed, Inline, KeptBody, Outcome, Phase, Run, errors, host, kept, respond, walk};
 use crate::base::path::{EncodedSlashes, Normalize, PathError, normalize_path, unescape_url};
 use crate::config::core::{CoreDir, CoreServer};
 use crate::logs::{self, Bytes, Level};
@@ -112,6 +112,10 @@ async fn process<H: Inline>(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
     // Nobody who reads the request first took it for a forward proxy.
     if ex.proxyreq == ProxyKind::None && host::foreign_scheme(ex) {
         return Outcome::Status(400);
+    }
+    match kept::quick(ex, wire).await {
+        Outcome::Declined => {}
+        outcome => return outcome,
     }
     let mut prepared = prepare(ex).await;
     wire.set_limit(ex.dir::<CoreDir>().and_then(|dir| dir.limit_body).unwrap_or(1 << 30));
@@ -421,7 +425,11 @@ async fn answer(ex: &mut Exchange, wire: &mut dyn Wire, outcome: Outcome) {
             Outcome::Ok | Outcome::Done | Outcome::Declined => {
                 // A client that went away is noted on its connection.
                 let _ = respond::finish(ex, wire).await;
-                return;
+                if !ex.response.retry {
+                    return;
+                }
+                kept::begin_again(ex);
+                Outcome::Redirect
             }
             Outcome::Status(code) => errors::die(ex, wire, code).await,
             // Nobody is left to read it.
@@ -439,6 +447,7 @@ async fn answer(ex: &mut Exchange, wire: &mut dyn Wire, outcome: Outcome) {
                     ex.response.first_error = 0;
                     errors::die(ex, wire, 500).await
                 } else {
+                    respond::leave(ex).await;
                     redirect(ex);
                     process::<Boxed>(ex, wire).await
                 }
@@ -510,6 +519,7 @@ fn redirect(ex: &mut Exchange) {
 
 /// What is left to do behind a complete response: the rest of the body, the counts, the log.
 async fn end(ex: &mut Exchange, wire: &mut dyn Wire) {
+    ex.response.forget_keeper();
     if !ex.close && wire.body_kind() != BodyKind::None && !wire.body_done() {
         drain(ex, wire).await;
     }

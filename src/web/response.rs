@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::chain::Chain;
+use super::keep::{Keeper, Origin, Piece, Stored};
 use super::table::Table;
 use super::wire::Framing;
 
@@ -31,6 +32,20 @@ pub struct Response {
     pub prior: Option<Prior>,
     /// Only ranges of the body are sent: said in the head behind the changes of modules, where httpd's filter says it.
     pub range: Option<Range>,
+    /// Who may keep the response.
+    pub keeper: Option<Box<dyn Keeper>>,
+    /// The keeper keeps it.
+    pub keeps: bool,
+    /// The keeper has decided.
+    pub decided: bool,
+    /// The fields stand: modules and the keeper have had their say.
+    pub settled: bool,
+    /// The body that is sent in place of the handler's, and what of it.
+    pub instead: Option<(Box<dyn Stored>, Vec<Piece>)>,
+    /// Nothing of it is sent: the request begins again.
+    pub retry: bool,
+    /// Whether it was stored before.
+    pub origin: Origin,
     /// The head waits until a filter lets the first byte of the body through: then it is known how that is framed.
     pub waiting: bool,
     /// RATE_LIMIT: bytes that go out every fifth of a second, and how many more at first.
@@ -69,6 +84,13 @@ impl Default for Response {
             replaced: false,
             prior: None,
             range: None,
+            keeper: None,
+            keeps: false,
+            decided: false,
+            settled: false,
+            instead: None,
+            retry: false,
+            origin: Origin::Handler,
             waiting: false,
             pace: None,
             fields: Table::default(),
@@ -94,12 +116,24 @@ impl Response {
         self.replaced = false;
         self.prior = None;
         self.range = None;
+        self.forget_keeper();
+        self.settled = false;
+        self.retry = false;
+        self.origin = Origin::Handler;
         self.waiting = false;
         self.pace = None;
         self.held.clear();
         self.stretches.clear();
         self.fields.clear();
         self.buffers.iter_mut().for_each(Vec::clear);
+    }
+
+    /// Nobody keeps it.
+    pub fn forget_keeper(&mut self) {
+        self.keeper = None;
+        self.keeps = false;
+        self.instead = None;
+        self.decided = false;
     }
 }
 

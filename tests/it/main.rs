@@ -13,6 +13,7 @@ mod accesslog;
 mod ajp;
 mod anonymous;
 mod auth;
+mod cache;
 mod clients;
 mod cluster;
 mod conf;

@@ -20,7 +20,7 @@ use crate::codec::http1::head::is_known_method;
 use crate::config::{clean_path, merge_path};
 use crate::logs::{self, Bytes, Errno, Level};
 use crate::pipe::conditions::meets_conditions;
-use crate::pipe::parts::{Selection, range_limits, select};
+use crate::pipe::parts::{Selection, range_limits, select, unsatisfiable};
 use crate::pipe::{self, Hook, Outcome, Phase, Run, Waiting, names};
 use crate::web::{Exchange, Wire};
 
@@ -296,16 +296,7 @@ async fn send(ex: &mut Exchange, wire: &mut dyn Wire, file: &File, info: &Metada
             return done(pipe::finish(ex, wire).await);
         }
         Selection::Pieces(pieces) => pieces,
-        Selection::Nothing => {
-            // httpd has decided on a response with length before it learns this: the page goes out without one, on a
-            // connection that has been counted once already.
-            ex.response.unmeasured = true;
-            if pipe::has_token(ex.headers_in.get_all(b"Connection"), b"close") {
-                ex.close = true;
-            }
-            ex.conn.keepalives.set(ex.conn.keepalives.get().saturating_add(1));
-            return Outcome::Status(416);
-        }
+        Selection::Nothing => return unsatisfiable(ex),
     };
     let total = pieces.iter().map(|piece| piece.head.len() as u64 + piece.count).sum();
     pipe::head(ex, wire, Some(total));
@@ -398,6 +389,12 @@ pub(crate) fn set_last_modified(ex: &mut Exchange, info: &Metadata) {
     let mut date = Vec::with_capacity(29);
     push_http_date(&mut date, modified(info).min(ex.started_micros));
     ex.headers_out.set(b"Last-Modified", &date);
+}
+
+/// The entity tag of a file for the response, as `FileETag` wants it; none where it wants none, or a digest.
+pub(crate) fn entity_tag(ex: &Exchange, info: &Metadata, tags: u8) -> Option<Vec<u8>> {
+    let made = tags & (etag::NONE | etag::DIGEST) == 0;
+    made.then(|| joined_tag(ex, etag_of(info, tags, ex.started_micros)))
 }
 
 /// The entity tag of a file, weak while the file is younger than a second.

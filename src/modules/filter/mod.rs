@@ -6,6 +6,7 @@ use crate::config::core::CoreDir;
 use crate::config::{Args, Cmd, Conf, Directive, Globals, ModuleRow, Places, Server, Shape, Slots, latin1, row};
 use crate::expr::{Expr, Scratch};
 use crate::logs::{self, Bytes, Level};
+use crate::modules::cache::marker;
 use crate::modules::rows::nothing;
 use crate::modules::{ext_filter, slot};
 use crate::pipe::{Hook, Module, Outcome, Phase, Run};
@@ -67,7 +68,8 @@ struct Named {
 
 impl From<&'static OutputFilter> for Named {
     fn from(row: &'static OutputFilter) -> Self {
-        Self { name: row.name.into(), rank: row.rank, which: 0, kind: row.kind }
+        let which = if row.name == "CACHE" { marker::MARK } else { 0 };
+        Self { name: row.name.into(), rank: row.rank, which, kind: row.kind }
     }
 }
 

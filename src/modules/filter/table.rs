@@ -1,5 +1,6 @@
 //! The filters by name: all of httpd's, with those that are here.
 
+use crate::modules::cache::marker;
 use crate::modules::{brotli, buffer, case_filter, case_filter_in, deflate, include, ratelimit, substitute};
 use crate::web::{Start, StartInput};
 
@@ -51,9 +52,9 @@ pub(super) const OUTPUT: &[OutputFilter] = &[
     row("proxy-html", "proxy_html_module", RESOURCE, Kind::Missing),
     row("xml2enc", "xml2enc_module", RESOURCE, Kind::Missing),
     row("XLATEOUT", "charset_lite_module", RESOURCE, Kind::Missing),
-    row("CACHE", "cache_module", PROTOCOL, Kind::Missing),
-    row("CACHE_OUT", "cache_module", CONTENT_SET, Kind::Missing),
-    row("CACHE_SAVE", "cache_module", CONTENT_SET, Kind::Missing),
+    row("CACHE", "cache_module", RESOURCE, Kind::Here(marker::start)),
+    row("CACHE_OUT", "cache_module", CONTENT_SET + 1, Kind::Here(marker::start_out)),
+    row("CACHE_SAVE", "cache_module", CONTENT_SET + 1, Kind::Here(marker::start_save)),
     row("MOD_SESSION_OUT", "session_module", CONTENT_SET, Kind::Missing),
     row("REFLECTOR", "reflector_module", CONTENT_SET, Kind::Missing),
     row("DATA", "data_module", RESOURCE, Kind::Missing),

@@ -262,6 +262,7 @@ pub(super) async fn relay(
     if let Some(whole) = &mut piece
         && whole.end
         && !whole.data.is_empty()
+        && ex.response.keeper.is_none()
     {
         // All of the body is here: the ranges that the backend did not answer are answered now.
         match parts::select(ex, whole.data.len() as u64) {
