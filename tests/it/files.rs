@@ -224,6 +224,7 @@ scenarios! {
     content_digest
     dir
     expires
+    file_cache
     headers
     include
     include_conditions
