@@ -36,11 +36,18 @@ pub const MODULE: Module = Module {
     hooks: HOOKS,
 };
 
+/// An open file, and what it was when it was opened.
+#[derive(Clone)]
+struct Open {
+    file: Arc<File>,
+    info: Metadata,
+}
+
 /// Values per server: those of the main server hold where a virtual host has none.
 #[derive(Clone, Default)]
 struct Files {
     named: Vec<Vec<u8>>,
-    open: Arc<HashMap<Vec<u8>, (Arc<File>, Metadata), RandomState>>,
+    open: Arc<HashMap<Vec<u8>, Open, RandomState>>,
 }
 
 impl Conf for Files {
@@ -93,8 +100,8 @@ fn open(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
         let Some(files) = server.conf.get::<Files>().filter(|files| !files.named.is_empty()) else { continue };
         let opened = files.named.iter().filter_map(|path| {
             let file = File::open(Path::new(std::ffi::OsStr::from_bytes(path))).ok()?;
-            let found = file.metadata().ok().filter(Metadata::is_file)?;
-            Some((path.clone(), (Arc::new(file), found)))
+            let info = file.metadata().ok().filter(Metadata::is_file)?;
+            Some((path.clone(), Open { file: Arc::new(file), info }))
         });
         let opened = Arc::new(opened.collect());
         server.conf.get_mut::<Files>().open = opened;
@@ -107,7 +114,7 @@ fn serve<'a>(ex: &'a mut Exchange, wire: &'a mut dyn Wire) -> Waiting<'a> {
     let asked = (ex.method == b"GET" || ex.method == b"HEAD") && ex.path_info.is_empty();
     let found = ex.server().get::<Files>().filter(|_| asked).and_then(|files| files.open.get(&ex.filename));
     match found.cloned() {
-        Some((file, info)) => Box::pin(send(ex, wire, file, info)),
+        Some(Open { file, info }) => Box::pin(send(ex, wire, file, info)),
         None => declined(),
     }
 }

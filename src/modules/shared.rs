@@ -29,9 +29,15 @@ pub struct Memory {
     held: Mutex<Held>,
 }
 
+/// An object, and its place in the order.
+struct Object {
+    place: (i64, u64),
+    bytes: Arc<[u8]>,
+}
+
 #[derive(Default)]
 struct Held {
-    objects: HashMap<Vec<u8>, (i64, u64, Arc<[u8]>), RandomState>,
+    objects: HashMap<Vec<u8>, Object, RandomState>,
     /// Which is over first.
     order: BTreeMap<(i64, u64), Vec<u8>>,
     size: usize,
@@ -54,9 +60,9 @@ impl Memory {
 
 impl Held {
     fn take(&mut self, key: &[u8]) {
-        if let Some((expires, serial, object)) = self.objects.remove(key) {
-            self.order.remove(&(expires, serial));
-            self.size -= key.len() + object.len();
+        if let Some(object) = self.objects.remove(key) {
+            self.order.remove(&object.place);
+            self.size -= key.len() + object.bytes.len();
         }
     }
 }
@@ -64,7 +70,7 @@ impl Held {
 impl Shared for Memory {
     fn get(&self, key: &[u8], now: i64) -> Option<Arc<[u8]>> {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.objects.get(key).filter(|(expires, ..)| now < *expires).map(|(.., object)| object.clone())
+        held.objects.get(key).filter(|object| now < object.place.0).map(|object| object.bytes.clone())
     }
 
     fn put(&self, key: &[u8], object: &[u8], expires: i64, now: i64) -> bool {
@@ -79,14 +85,14 @@ impl Shared for Memory {
         }
         while held.size + size > self.most {
             let Some((_, first)) = held.order.pop_first() else { break };
-            if let Some((.., object)) = held.objects.remove(&first) {
-                held.size -= first.len() + object.len();
+            if let Some(object) = held.objects.remove(&first) {
+                held.size -= first.len() + object.bytes.len();
             }
         }
         held.serial += 1;
-        let serial = held.serial;
-        held.order.insert((expires, serial), key.to_vec());
-        held.objects.insert(key.to_vec(), (expires, serial, object.into()));
+        let place = (expires, held.serial);
+        held.order.insert(place, key.to_vec());
+        held.objects.insert(key.to_vec(), Object { place, bytes: object.into() });
         held.size += size;
         true
     }

@@ -218,7 +218,8 @@ mod tests {
     fn prefixes_are_read() {
         let parts = |text: &str| {
             let url = UrlPrefix::parse(text.as_bytes());
-            let text = |part: Option<Vec<u8>>| part.map_or("-".to_owned(), |part| String::from_utf8(part).unwrap());
+            let text =
+                |part: Option<Vec<u8>>| part.map_or_else(|| "-".to_owned(), |part| String::from_utf8(part).unwrap());
             [text(url.scheme), text(url.host), text(url.port), String::from_utf8(url.path).unwrap()].join(" ")
         };
         assert_eq!(parts("/a"), "- - - /a");
