@@ -26,14 +26,13 @@ impl Answers {
 pub(super) fn start(answers: &Answers) -> Origin {
     let answers = answers.clone();
     Origin::serving(move |peer, seen| {
-        while let Some(request) = peer.request() {
+        if let Some(request) = peer.request() {
             let target = request.line().split(' ').nth(1).unwrap_or_default().to_owned();
             let head_only = request.line().starts_with("HEAD ");
             let path = target.split('?').next().unwrap_or_default();
             let answer = answers.next(path).unwrap_or_else(|| "404 | = no such path".to_owned());
             seen.note(request);
             peer.try_send(bytes(&answer, head_only));
-            return;
         }
     })
 }

@@ -96,11 +96,10 @@ fn large_bodies_come_back_whole() {
     let bytes: Arc<Vec<u8>> = Arc::new((0..20_000_000u32).map(|i| (i % 251) as u8).collect());
     let sent = bytes.clone();
     let origin = Origin::serving(move |peer, seen| {
-        while let Some(request) = peer.request() {
+        if let Some(request) = peer.request() {
             seen.note(request);
             peer.try_send("HTTP/1.1 200 OK\r\nCache-Control: max-age=3600\r\nConnection: close\r\n\r\n");
             peer.try_send(sent.as_slice());
-            return;
         }
     });
     let site = site("large", &origin, "");
@@ -121,7 +120,7 @@ fn what_is_broken_off_is_not_kept() {
     let (more, wait) = mpsc::channel::<()>();
     let wait = Mutex::new(wait);
     let origin = Origin::serving(move |peer, seen| {
-        while let Some(request) = peer.request() {
+        if let Some(request) = peer.request() {
             let line = request.line();
             seen.note(request);
             peer.try_send("HTTP/1.1 200 OK\r\nCache-Control: max-age=3600\r\nContent-Length: 8000000\r\n\r\n");
@@ -130,7 +129,6 @@ fn what_is_broken_off_is_not_kept() {
                 let _ = wait.lock().unwrap().recv_timeout(PATIENCE);
                 while peer.try_send(vec![b'x'; 100_000]) {}
             }
-            return;
         }
     });
     let site = site("broken", &origin, "CacheLock On");
@@ -158,7 +156,7 @@ fn one_request_fetches() {
     let (go, wait) = mpsc::channel::<()>();
     let wait = Mutex::new(wait);
     let origin = Origin::serving(move |peer, seen| {
-        while let Some(request) = peer.request() {
+        if let Some(request) = peer.request() {
             let again = request.header("if-none-match").is_some();
             let first = request.header("x-first").is_some();
             seen.note(request);
@@ -171,7 +169,6 @@ fn one_request_fetches() {
                 true => format!("HTTP/1.1 304 Not Modified\r\n{head}\r\n"),
                 false => format!("HTTP/1.1 200 OK\r\n{head}Content-Length: 4\r\n\r\nbody"),
             });
-            return;
         }
     });
     let site = site("lock", &origin, "CacheLock On\nCacheLockMaxAge 600");
