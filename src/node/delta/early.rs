@@ -3,6 +3,9 @@
 //! A Tomcat that sends without acknowledgement (`channelSendOptions="8"`) hands each message to a pool of threads and
 //! connections: what the request that made a session set in it overtakes the news of the session, and a Tomcat that
 //! receives it so drops it. Here it waits a moment for its session.
+//!
+//! In the same way a change is under way while the user already comes to another node, which gives the session an id of
+//! its own: for a moment it is known what the session is called now.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -21,6 +24,8 @@ pub(super) struct Early(Mutex<Waiting>);
 struct Waiting {
     deltas: VecDeque<Delta>,
     bytes: usize,
+    /// When a session got another id: the one before, the new one.
+    renamed: VecDeque<(i64, String, String)>,
 }
 
 #[derive(Debug)]
@@ -64,6 +69,29 @@ impl Early {
         found
     }
 
+    /// A session has another id.
+    pub(super) fn rename(&self, old: &str, new: &str, now: i64) {
+        let mut waiting = self.waiting();
+        waiting.renamed.push_back((now, old.to_owned(), new.to_owned()));
+        let stale = |waiting: &Waiting| waiting.renamed.front().is_some_and(|first| now.saturating_sub(first.0) > WAIT);
+        while waiting.renamed.len() > COUNT || stale(&waiting) {
+            waiting.renamed.pop_front();
+        }
+    }
+
+    /// What a session is called that had this id a moment ago.
+    pub(super) fn called(&self, id: &str, now: i64) -> Option<String> {
+        let waiting = self.waiting();
+        let mut called = None;
+        // Later ones stand behind: several in turn are followed in one pass.
+        for (since, old, new) in &waiting.renamed {
+            if now.saturating_sub(*since) <= WAIT && old == called.unwrap_or(id) {
+                called = Some(new.as_str());
+            }
+        }
+        called.map(str::to_owned)
+    }
+
     /// Nothing waits.
     pub(super) fn clear(&self) {
         *self.waiting() = Waiting::default();
@@ -79,6 +107,23 @@ impl Waiting {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_new_id_is_known_for_a_moment() {
+        let early = Early::default();
+        early.rename("A.1", "A.2", 0);
+        early.rename("B", "C", 1);
+        early.rename("A.2", "A.3", 2);
+        assert_eq!(early.called("A.1", 3).as_deref(), Some("A.3"));
+        assert_eq!(early.called("A.2", WAIT).as_deref(), Some("A.3"));
+        assert_eq!((early.called("A.3", 3), early.called("B", WAIT + 2)), (None, None));
+        for n in 0..2 * COUNT {
+            early.rename(&n.to_string(), "x", 3);
+        }
+        assert_eq!(early.waiting().renamed.len(), COUNT);
+        early.rename("last", "x", 4 + WAIT);
+        assert_eq!(early.waiting().renamed.len(), 1);
+    }
 
     #[test]
     fn waits_are_bounded_in_time_number_and_bytes() {

@@ -168,7 +168,7 @@ impl DeltaManager {
     /// # Errors
     /// There is no such session.
     pub fn change_id(&self, id: &str, new: &str, now: i64, out: &mut Vec<Outgoing>) -> Result<(), Ended> {
-        self.rename(id, new)?;
+        self.rename(id, new, now)?;
         let mut writer = Writer::new();
         writer.utf(new);
         let payload = writer.finish();
@@ -177,10 +177,11 @@ impl DeltaManager {
         Ok(())
     }
 
-    pub(super) fn rename(&self, id: &str, new: &str) -> Result<(), Ended> {
+    pub(super) fn rename(&self, id: &str, new: &str, now: i64) -> Result<(), Ended> {
         let mut session = self.store.remove_if(id, |session| session.valid).ok_or(Ended)?;
         session.id = new.into();
         self.store.insert(session);
+        self.early.rename(id, new, now);
         Ok(())
     }
 

@@ -34,7 +34,7 @@ impl DeltaManager {
                     self.observe(wanted, |observer| observer.destroyed(&message.session));
                 }
             }
-            Event::ChangeId => self.renamed(message),
+            Event::ChangeId => self.renamed(message, now),
         }
     }
 
@@ -45,7 +45,7 @@ impl DeltaManager {
         self.store.insert(session);
         self.observe(self.config.notify_session_listeners, |observer| observer.created(&message.session));
         for payload in self.early.take(&message.session, now) {
-            self.apply(&message.session, &payload, now);
+            self.apply(&message.session, &message.session, &payload, now);
         }
     }
 
@@ -53,20 +53,24 @@ impl DeltaManager {
         let id = &message.session;
         let Some(payload) = message.payload else { return };
         // Nothing is read for a session that is not here.
-        if self.store.with(id, |_| ()).is_none() {
-            return self.early.keep(id, payload, now);
+        if self.store.with(id, |_| ()).is_some() {
+            return self.apply(id, id, payload, now);
         }
-        self.apply(id, payload, now);
+        match self.early.called(id, now).filter(|new| self.store.with(new, |_| ()).is_some()) {
+            Some(new) => self.apply(&new, id, payload, now),
+            None => self.early.keep(id, payload, now),
+        }
     }
 
-    fn apply(&self, id: &str, payload: &[u8], now: i64) {
+    /// Applies a change of the session `id`, which its sender calls `named`.
+    fn apply(&self, id: &str, named: &str, payload: &[u8], now: i64) {
         let aside = |name: &str, error: Error| self.set_aside(id, Some(name), error);
         let (of, delta) = match DeltaRequest::decode(payload, aside) {
             Ok(read) => read,
             Err(error) => return self.set_aside(id, None, error),
         };
-        if of != id {
-            let text = format!("Session id mismatch, not executing the delta request of [{id}] for [{of}]");
+        if of != named {
+            let text = format!("Session id mismatch, not executing the delta request of [{named}] for [{of}]");
             return self.log(Level::Severe, "messageReceived", &text);
         }
         self.store.with(id, |session| {
@@ -82,7 +86,7 @@ impl DeltaManager {
         }
     }
 
-    fn renamed(&self, message: &SessionMessage<'_>) {
+    fn renamed(&self, message: &SessionMessage<'_>, now: i64) {
         let read = || {
             let mut reader = Reader::new(message.payload.ok_or(Error::Short)?, Limits::VALUE)?;
             reader.utf()
@@ -92,7 +96,7 @@ impl DeltaManager {
             Ok(_) => return self.set_aside(&message.session, None, Error::Short),
             Err(error) => return self.set_aside(&message.session, None, error),
         };
-        if self.rename(&message.session, &new).is_ok() {
+        if self.rename(&message.session, &new, now).is_ok() {
             self.store.with(&new, |session| session.primary = false);
             self.observe(self.config.notify_container_listeners, |observer| observer.renamed(&message.session, &new));
         }

@@ -266,6 +266,23 @@ fn a_change_that_overtakes_its_session_is_not_lost() {
 }
 
 #[test]
+fn a_change_that_comes_behind_the_new_id_is_not_lost() {
+    let mut group = Group::new(2);
+    group.create(0, "A.n1");
+    let (from, maker) = group.managers[0].clone();
+    let mut out = Vec::new();
+    maker.set_attribute("A.n1", "k", Value::string("v")).unwrap();
+    maker.replicate("A.n1", group.now, &mut out);
+    // The user is at the other node before the change is.
+    group.run(|manager, now, out| manager.change_id("A.n1", "A.n2", now, out), 1).unwrap();
+    for outgoing in &out {
+        let message = SessionMessage::decode(&outgoing.bytes).unwrap().unwrap();
+        group.managers[1].1.on_message(&from, &message, group.now, &mut Vec::new());
+    }
+    assert_eq!(group.text(1, "A.n2", "k").as_deref(), Some("v"));
+}
+
+#[test]
 fn what_one_node_does_is_on_every_node() {
     let mut group = Group::new(3);
     group.create(0, "A.n1");
