@@ -26,6 +26,8 @@ pub enum Role {
     Errors,
     /// An access log.
     Access,
+    /// A log of what is being served.
+    Forensic,
 }
 
 /// Where lines go.
@@ -254,23 +256,27 @@ impl Target {
     fn failed(&self, role: Role, error: &io::Error, errors: Option<Arc<dyn LineSink>>) -> OpenError {
         let own = program_name();
         let mut line = Vec::new();
-        let mut in_error_log = role == Role::Access && errors.is_some();
+        let mut in_error_log = role != Role::Errors && errors.is_some();
         let (errno, number, before, name, after): (_, _, String, &[u8], _) = match (self, role) {
             (Self::File(path), Role::Errors) => {
                 let before = format!("{}: could not open error log file ", own.to_string_lossy());
                 (Errno::from(error), "AH00091", before, path, ".")
             }
-            (Self::File(path), Role::Access) => {
+            (Self::File(path), Role::Access | Role::Forensic) => {
+                let (module, number, what) = match role {
+                    Role::Forensic => ("log_forensic", "AH00651", "forensic"),
+                    _ => ("log_config", "AH00649", "transfer"),
+                };
                 line.push(b'[');
                 push_error_time(&mut line, SystemClock.wall(), ErrorTime { micros: true, compact: false });
                 let (pid, tid) = (std::process::id(), nix::unistd::gettid());
-                line.extend_from_slice(format!("] [log_config:error] [pid {pid}:tid {tid}] ").as_bytes());
-                (Errno::from(error), "AH00649", "could not open transfer log file ".to_owned(), path, ".")
+                line.extend_from_slice(format!("] [{module}:error] [pid {pid}:tid {tid}] ").as_bytes());
+                (Errno::from(error), number, format!("could not open {what} log file "), path, ".")
             }
             (Self::Program { command, .. }, Role::Errors) => {
                 (Errno::from(error), "AH00089", "Couldn't start ErrorLog process '".to_owned(), command, "'.")
             }
-            (Self::Program { command, .. }, Role::Access) => {
+            (Self::Program { command, .. }, Role::Access | Role::Forensic) => {
                 (Errno::from(error), "AH00104", "unable to start piped log program '".to_owned(), command, "'")
             }
             (Self::Syslog { facility, .. }, _) => {

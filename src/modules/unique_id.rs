@@ -26,8 +26,8 @@ pub const MODULE: Module = Module {
 /// The directives.
 pub const DIRECTIVES: &[Directive] = &[];
 
-/// Its parts in the phases.
-const HOOKS: &[Hook] = &[Hook { phase: Phase::PostRead, order: 0, wants: |_, _| true, run: Run::Now(set_id) }];
+/// Its parts in the phases: in front of mod_log_forensic, which wants the id.
+const HOOKS: &[Hook] = &[Hook { phase: Phase::PostRead, order: -25, wants: |_, _| true, run: Run::Now(set_id) }];
 
 /// Gives the request its id, unless an internal redirect or the error log gave it one.
 fn set_id(ex: &mut Exchange) -> Outcome {

@@ -240,6 +240,7 @@ scenarios! {
     speling
     stretches
     userdir
+    usertrack
     vhost_alias
 }
 

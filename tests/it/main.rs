@@ -24,6 +24,7 @@ mod explain;
 mod express;
 mod files;
 mod filters;
+mod forensic;
 mod front;
 mod ftp;
 mod gateways;
