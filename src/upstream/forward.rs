@@ -194,8 +194,8 @@ async fn attempt_through(
 ) -> Outcome {
     for remote in remotes.iter().filter(|remote| remote.rule.fits(attempt.url)) {
         if let Some(worker) = behind(remote, attempt.worker) {
-            // TLS goes through it to the backend; all else it is asked for by its whole URL.
-            let target = if worker.spec.scheme == Scheme::Https { attempt.target } else { attempt.url };
+            // TLS goes through it to the backend; what else speaks HTTP it is asked for by its whole URL.
+            let target = if worker.spec.scheme == Scheme::Http { attempt.url } else { attempt.target };
             let through = Attempt { worker: &worker, target, ..*attempt };
             match attempt_once(ex, wire, &through, outgoing).await {
                 Outcome::Status(502) if !announces_body(ex) => respond::forget_error(ex),
@@ -206,21 +206,26 @@ async fn attempt_through(
     attempt_once(ex, wire, attempt, outgoing).await
 }
 
-/// The worker as it is reached through a remote proxy. `None` if that cannot speak for its scheme.
+/// The worker as it is reached through a remote proxy. `None` if that cannot speak for its scheme. As in httpd the
+/// protocols of gateways are spoken to the remote proxy as if it were the backend.
 fn behind(remote: &Remote, worker: &Worker) -> Option<Worker> {
     let spec = &worker.spec;
     let scheme = match spec.scheme_text.as_str() {
         "http" | "ws" | "ftp" => Scheme::Http,
         "https" | "wss" => Scheme::Https,
+        "ajp" | "fcgi" | "scgi" | "uwsgi" => spec.scheme,
         _ => return None,
     };
-    let beyond = Beyond { host: spec.host.clone(), port: spec.port, credentials: remote.credentials.clone() };
+    let beyond = matches!(scheme, Scheme::Http | Scheme::Https).then(|| {
+        let credentials = remote.credentials.clone();
+        Arc::new(Beyond { host: spec.host.clone(), port: spec.port, credentials })
+    });
     let spec = WorkerSpec {
         scheme,
         endpoint: Endpoint::Tcp(remote.host.clone(), remote.port),
         host: remote.host.clone(),
         port: remote.port,
-        beyond: Some(Arc::new(beyond)),
+        beyond,
         ..spec.clone()
     };
     let state = worker.state.behind(&remote.host, remote.port);

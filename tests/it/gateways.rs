@@ -401,6 +401,7 @@ scenarios! {
     forward
     input
     remote
+    remote_gateways
     remote_tls
     scgi
     uwsgi
