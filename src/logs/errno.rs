@@ -52,8 +52,9 @@ impl Errno {
 const RESOLVER: i32 = 670_000;
 
 /// httpd's texts for codes that are not the system's.
-const KNOWN: [(i32, &str); 13] = [
+const KNOWN: [(i32, &str); 14] = [
     (20014, "Internal error (specific information not available)"),
+    (20019, "DSO load failed"),
     (20023, "The given path was above the root path"),
     (20024, "The given path is misformatted or contained invalid characters"),
     (70007, "The timeout specified has expired"),

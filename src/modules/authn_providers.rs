@@ -1,6 +1,6 @@
 //! Every provider of authentication, whichever module brings it.
 
-use crate::modules::{authn_anon, authn_file, authn_socache};
+use crate::modules::{authn_anon, authn_dbm, authn_file, authn_socache};
 use crate::pipe::authn::Provider;
 
 const fn refused(name: &'static str, module: &'static str) -> Provider {
@@ -10,9 +10,9 @@ const fn refused(name: &'static str, module: &'static str) -> Provider {
 /// The providers.
 pub static PROVIDERS: &[Provider] = &[
     authn_file::PROVIDER,
+    authn_dbm::PROVIDER,
     authn_anon::PROVIDER,
     authn_socache::PROVIDER,
-    refused("dbm", "authn_dbm_module"),
     refused("dbd", "authn_dbd_module"),
     refused("ldap", "authnz_ldap_module"),
 ];

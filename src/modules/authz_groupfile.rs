@@ -1,10 +1,14 @@
 //! `mod_authz_groupfile.c`: `Require group` out of a text file.
 
-use std::os::unix::ffi::OsStrExt as _;
+use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Shape, Slots, row};
-use crate::logs::{self, Errno, Level};
+use crate::logs::{self, Level};
+use crate::modules::kept::Kept;
 use crate::modules::rows::nothing;
 use crate::modules::slot;
 use crate::pipe::Module;
@@ -53,45 +57,50 @@ fn group_file(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// The groups of a user; the error is for the log.
-fn groups_of(ex: &Exchange, dir: &Slots, user: &[u8]) -> Option<Vec<Vec<u8>>> {
+/// A group file: the groups of each user, in the order of the file.
+struct Groups(HashMap<Vec<u8>, Vec<Arc<[u8]>>, RandomState>);
+
+/// The group file as this thread has it; the error is for the log.
+fn groups_of(ex: &Exchange, dir: &Slots) -> Option<Rc<Groups>> {
     let Some(file) = dir.get::<GroupFile>().and_then(|conf| conf.file.as_deref()) else {
         logs::error!(ex, Level::Error, "authz_groupfile", "AH01664: No group file was specified in the configuration");
         return None;
     };
-    let path = std::path::Path::new(std::ffi::OsStr::from_bytes(file));
-    match std::fs::read(path) {
-        Ok(text) => Some(groups_in(&text, user)),
-        Err(error) => {
-            logs::error!(
-                ex,
-                Level::Error,
-                "authz_groupfile",
-                Errno::from(&error) => "AH01665: Could not open group file: {}",
-                logs::Bytes(file)
-            );
+    match Kept::get(file, ex, |text| Ok(Groups::read(text))) {
+        Ok(groups) => Some(groups),
+        Err(errno) => {
+            let text = "AH01665: Could not open group file:";
+            logs::error!(ex, Level::Error, "authz_groupfile", errno => "{} {}", text, logs::Bytes(file));
             None
         }
     }
 }
 
-/// `group: user user`, one group a line; `#` starts a comment line.
-fn groups_in(text: &[u8], user: &[u8]) -> Vec<Vec<u8>> {
-    let mut found = Vec::new();
-    for line in text.split(|byte| *byte == b'\n') {
-        let line = line.trim_ascii();
-        let Some(colon) = memchr::memchr(b':', line).filter(|_| line.first() != Some(&b'#')) else { continue };
-        let (group, members) = (line[..colon].trim_ascii(), &line[colon + 1..]);
-        if members.split(u8::is_ascii_whitespace).any(|member| member == user) {
-            found.push(group.to_vec());
+impl Groups {
+    /// `group: user user`, one group a line; `#` starts a comment line.
+    fn read(text: &[u8]) -> Self {
+        let mut found = Self(HashMap::default());
+        for line in text.split(|byte| *byte == b'\n') {
+            let line = line.trim_ascii();
+            let Some(colon) = memchr::memchr(b':', line).filter(|_| line.first() != Some(&b'#')) else { continue };
+            let (group, members) = (line[..colon].trim_ascii(), &line[colon + 1..]);
+            let group: Arc<[u8]> = group.into();
+            for member in members.split(u8::is_ascii_whitespace).filter(|member| !member.is_empty()) {
+                found.0.entry(member.to_vec()).or_default().push(group.clone());
+            }
         }
+        found
     }
-    found
+
+    fn of(&self, user: &[u8]) -> &[Arc<[u8]>] {
+        self.0.get(user).map_or(&[], Vec::as_slice)
+    }
 }
 
 fn member(ex: &Exchange, dir: &Slots, wanted: impl Fn(&[u8]) -> bool) -> Verdict {
     let Some(user) = ex.user.as_deref() else { return Verdict::DeniedNoUser };
-    let Some(groups) = groups_of(ex, dir, user) else { return Verdict::Denied };
+    let Some(groups) = groups_of(ex, dir) else { return Verdict::Denied };
+    let groups = groups.of(user);
     if groups.is_empty() {
         logs::error!(
             ex,
@@ -151,13 +160,15 @@ pub fn file_group(_: &Cmd<'_>, _: &[u8]) -> Result<Arc<dyn Need>, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::groups_in;
+    use super::Groups;
 
     #[test]
     fn groups_are_found_by_member() {
         let text = b"# c: bob\ng1: bob al\n\ng2:al\n g3 :\tbob\nbroken bob\n";
-        assert_eq!(groups_in(text, b"bob"), [b"g1".to_vec(), b"g3".to_vec()]);
-        assert_eq!(groups_in(text, b"al"), [b"g1".to_vec(), b"g2".to_vec()]);
-        assert!(groups_in(text, b"bo").is_empty());
+        let groups = Groups::read(text);
+        let of = |user: &str| -> Vec<&[u8]> { groups.of(user.as_bytes()).iter().map(|group| &**group).collect() };
+        assert_eq!(of("bob"), [b"g1", b"g3"]);
+        assert_eq!(of("al"), [b"g1", b"g2"]);
+        assert!(of("bo").is_empty() && of("").is_empty());
     }
 }

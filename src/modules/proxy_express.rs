@@ -1,11 +1,12 @@
 //! `mod_proxy_express.c`: a file says for each host where its requests go.
 
 use crate::config::{
-    Args, Cmd, Conf, Directive, Fatal, ModuleRow, Places, PostConfig, Server, Shape, Slots, Warning, latin1, row,
+    Args, Cmd, Conf, Directive, ModuleRow, Places, Server, Shape, Slots, row,
 };
 use crate::logs::{self, Bytes, Level};
+use crate::modules::rows::nothing;
 use crate::modules::slot;
-use crate::net::dbm::{self, Named};
+use crate::net::dbm::{self, Kind};
 use crate::pipe::{Hook, Module, Outcome, Phase, Run, names};
 use crate::web::{Exchange, ProxyKind};
 
@@ -16,7 +17,7 @@ pub const MODULE: Module = Module {
         file: "mod_proxy_express.c",
         builtin: false,
         directives: DIRECTIVES,
-        post_config,
+        post_config: nothing,
     },
     hooks: HOOKS,
 };
@@ -89,24 +90,6 @@ fn kind(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// Files of a kind that httpd reads and we do not keep the server from starting.
-fn post_config(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
-    let unread = |server: &Server| {
-        let conf =
-            server.get::<Express>().filter(|conf| conf.takes_part() && Named::parse(conf.kind()) == Named::Unread);
-        conf.map(|conf| latin1(conf.kind()))
-    };
-    let Some(kind) = post.servers.iter().find_map(unread) else { return Ok(()) };
-    if !post.check_only {
-        let text = format!("tandem: not built in yet: ProxyExpressDBMType {kind}");
-        return Err(Fatal { text, quiet: false });
-    }
-    let text =
-        format!("tandem: warning: not built in yet, and the server does not start with it: ProxyExpressDBMType {kind}");
-    post.warnings.push(Warning { module: "proxy_express", level: "warn", text, bare: true });
-    Ok(())
-}
-
 /// Sends the request where the file says for its host; others are for whoever comes next.
 fn translate(ex: &mut Exchange) -> Outcome {
     let live = ex.live.clone();
@@ -120,7 +103,7 @@ fn translate(ex: &mut Exchange) -> Outcome {
     }
     let (path, kind) = (Bytes(file), Bytes(conf.kind()));
     logs::error!(ex, Level::Debug, "proxy_express", "AH01002: proxy_express: Opening DBM file: {path} ({kind})");
-    let Named::Kind(kind) = Named::parse(conf.kind()) else { return Outcome::Declined };
+    let Some(kind) = Kind::parse(conf.kind()) else { return Outcome::Declined };
     let host = names::server_name(ex).to_vec();
     let found = dbm::fetch(kind, file, &host);
     if found.is_ok() {

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 
-use crate::codec::dbm::{DbmError, hash, sdbm};
+use crate::codec::dbm::{DbmError, gdbm, hash, sdbm};
 
 /// The kinds of files that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,27 +16,18 @@ pub enum Kind {
     Sdbm,
     /// Berkeley DB, which is Debian's `default`.
     Berkeley,
+    /// GNU's.
+    Gdbm,
 }
 
-/// What httpd's word for a kind means here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Named {
-    /// This.
-    Kind(Kind),
-    /// One that httpd reads and we do not: `gdbm`.
-    Unread,
-    /// One that Debian's httpd does not read either.
-    Unknown,
-}
-
-impl Named {
-    /// Understands a word, in any case.
-    pub fn parse(word: &[u8]) -> Self {
+impl Kind {
+    /// Understands httpd's word for a kind, in any case. None: one that Debian's httpd does not read either.
+    pub fn parse(word: &[u8]) -> Option<Self> {
         match word.to_ascii_lowercase().as_slice() {
-            b"default" | b"db" => Self::Kind(Kind::Berkeley),
-            b"sdbm" => Self::Kind(Kind::Sdbm),
-            b"gdbm" => Self::Unread,
-            _ => Self::Unknown,
+            b"default" | b"db" => Some(Self::Berkeley),
+            b"sdbm" => Some(Self::Sdbm),
+            b"gdbm" => Some(Self::Gdbm),
+            _ => None,
         }
     }
 }
@@ -53,6 +44,7 @@ pub fn fetch(kind: Kind, name: &[u8], key: &[u8]) -> io::Result<Option<Vec<u8>>>
             sdbm::find(dir.metadata()?.len(), reader(&dir), reader(&pag), key)
         }
         Kind::Berkeley => hash::find(reader(&File::open(path(b""))?), key),
+        Kind::Gdbm => gdbm::find(reader(&File::open(path(b""))?), key),
     };
     found.map_err(|error| match error {
         DbmError::Read(error) => error,
@@ -80,12 +72,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_kinds_are_found_by_their_names() {
+    fn all_kinds_are_found_by_their_names() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/dbm/");
         let look = |kind, name: &str, key: &str| fetch(kind, [folder, name].concat().as_bytes(), key.as_bytes());
         let expected = Some(b"http://10.0.0.1:8000/".to_vec());
         assert_eq!(look(Kind::Sdbm, "hosts", "host0.test").unwrap(), expected);
         assert_eq!(look(Kind::Berkeley, "hosts.db", "host0.test").unwrap(), expected);
+        assert_eq!(look(Kind::Gdbm, "keys.gdbm", "key1").unwrap(), Some(b"value-x".to_vec()));
         assert_eq!(look(Kind::Berkeley, "hosts.db", "host").unwrap(), None);
         assert_eq!(look(Kind::Sdbm, "none", "x").unwrap_err().kind(), io::ErrorKind::NotFound);
         assert_eq!(look(Kind::Berkeley, "hosts.txt", "x").unwrap_err().kind(), io::ErrorKind::InvalidData);
@@ -93,8 +86,8 @@ mod tests {
 
     #[test]
     fn kinds_have_httpds_names() {
-        assert_eq!(Named::parse(b"Default"), Named::Kind(Kind::Berkeley));
-        assert_eq!(Named::parse(b"SDBM"), Named::Kind(Kind::Sdbm));
-        assert_eq!([Named::parse(b"gdbm"), Named::parse(b"ndbm")], [Named::Unread, Named::Unknown]);
+        assert_eq!(Kind::parse(b"Default"), Some(Kind::Berkeley));
+        assert_eq!(Kind::parse(b"SDBM"), Some(Kind::Sdbm));
+        assert_eq!([Kind::parse(b"gdbm"), Kind::parse(b"ndbm")], [Some(Kind::Gdbm), None]);
     }
 }

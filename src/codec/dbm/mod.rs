@@ -1,9 +1,10 @@
-//! Files of keys and values as `httxt2dbm` and `htdbm` make them: [`sdbm`] and Berkeley DB's hash files ([`hash`]),
-//! which are what Debian's httpd means by `default`.
+//! Files of keys and values as `httxt2dbm` and `htdbm` make them: [`sdbm`], [`gdbm`], and Berkeley DB's hash files
+//! ([`hash`]), which are what Debian's httpd means by `default`.
 //!
 //! Nothing is read here: who looks a key up brings a function that reads bytes of a file at an offset, as many as there
 //! are. What a file says of itself is never believed: chains are followed for so long only, values are bounded.
 
+pub mod gdbm;
 pub mod hash;
 pub mod sdbm;
 

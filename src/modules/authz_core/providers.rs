@@ -6,7 +6,7 @@ use super::Node;
 use crate::config::{Cmd, Slots, get_word, latin1};
 use crate::expr::{Expr, Scratch};
 use crate::logs::{self, Level};
-use crate::modules::{authz_groupfile, authz_host, authz_owner, authz_user, ssl};
+use crate::modules::{authz_dbm, authz_groupfile, authz_host, authz_owner, authz_user, ssl};
 use crate::pipe::authz::{Need, Parse, Verdict, words};
 use crate::web::Exchange;
 
@@ -53,8 +53,8 @@ pub const PROVIDERS: &[Provider] = &[
     provider("group", "authz_groupfile_module", authz_groupfile::group),
     provider("file-group", "authz_groupfile_module", authz_groupfile::file_group),
     provider("file-owner", "authz_owner_module", authz_owner::file_owner),
-    refused("dbm-group", "authz_dbm_module"),
-    refused("dbm-file-group", "authz_dbm_module"),
+    provider("dbm-group", "authz_dbm_module", authz_dbm::group),
+    provider("dbm-file-group", "authz_dbm_module", authz_dbm::file_group),
     refused("dbd-group", "authz_dbd_module"),
     refused("dbd-login", "authz_dbd_module"),
     refused("dbd-logout", "authz_dbd_module"),

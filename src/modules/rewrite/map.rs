@@ -14,6 +14,8 @@ use foldhash::fast::RandomState;
 use crate::base::path::{escape_path, escaped_byte};
 use crate::config::{Cmd, get_word, latin1};
 use crate::logs::{self, Level};
+use crate::modules::dbm;
+use crate::net::dbm::Kind as Format;
 use crate::web::Exchange;
 
 /// One map.
@@ -28,6 +30,8 @@ pub(super) struct Map {
 pub(super) enum Kind {
     /// `txt:`; `rnd:` takes one of several values at random.
     Text { file: PathBuf, random: bool },
+    /// `dbm:`, of a type.
+    Dbm { kind: Vec<u8>, file: Vec<u8> },
     /// `int:`.
     Function(Function),
     /// `prg:`.
@@ -99,12 +103,13 @@ pub(super) fn parse(cmd: &Cmd<'_>, name: &[u8], source: &[u8]) -> Result<Map, St
             },
             _ => return Err(format!("RewriteMap: bad map:{}", latin1(source))),
         };
-        if ![&b"default"[..], b"sdbm", b"gdbm", b"ndbm", b"db"].iter().any(|known| kind.eq_ignore_ascii_case(known)) {
+        let Some(format) = Format::parse(kind) else {
             return Err(format!("RewriteMap: dbm type {} is invalid", latin1(kind)));
+        };
+        for path in dbm::files(format, path) {
+            file(&path)?;
         }
-        let path = if kind.eq_ignore_ascii_case(b"sdbm") { [path, b".dir"].concat() } else { path.to_vec() };
-        file(&path)?;
-        return Err(format!("RewriteMap: maps of type dbm cannot be read: {}", latin1(source)));
+        Kind::Dbm { kind: kind.to_vec(), file: cmd.rooted(path) }
     } else {
         Kind::Text { file: file(source)?, random: false }
     };
@@ -133,6 +138,14 @@ pub(super) fn look_up(ex: &Exchange, map: &Map, key: &[u8]) -> Option<Vec<u8>> {
             let at = u32::from_le_bytes(bytes) as usize % alternatives.len();
             Some(alternatives[at].to_vec())
         }
+        Kind::Dbm { kind, file } => match dbm::find(kind, file, key) {
+            Ok(found) => found,
+            Err(errno) => {
+                let text = "AH00656: mod_rewrite: can't open DBM RewriteMap";
+                logs::error!(ex, Level::Error, "rewrite", errno => "{} {}", text, logs::Bytes(file));
+                None
+            }
+        },
         Kind::Program(_) => None,
     }
 }
