@@ -1,4 +1,5 @@
-//! `mod_watchdog.c`.
+//! `mod_watchdog.c`: what httpd does from time to time in a thread of its own has a timer of its own here, so that
+//! there is no interval to set.
 
 use crate::base::clock::{Unit, parse_interval};
 use crate::config::{Args, Cmd, Directive, ModuleRow, Places, Shape, row};
@@ -20,7 +21,7 @@ pub const MODULE: Module = Module {
 /// The directives.
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
-    row("WatchdogInterval", Places::SERVER, Shape::Take1, interval, "Watchdog interval in seconds").missing(),
+    row("WatchdogInterval", Places::SERVER, Shape::Take1, interval, "Watchdog interval in seconds").moot(),
 ];
 
 fn interval(_: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {

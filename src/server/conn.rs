@@ -18,7 +18,8 @@ use tokio::time::Instant;
 use super::link::{Link, Stream};
 use super::socket::Socket;
 use super::threads::Thread;
-use super::{http1, http2, proxied, tls};
+use super::{echo, http1, http2, proxied, tls};
+use crate::modules;
 use crate::net::scoreboard::Open;
 use crate::web::Conn;
 
@@ -38,9 +39,13 @@ pub(super) enum After {
     Http2,
 }
 
-enum Woken {
+/// What ends the wait for a client.
+pub(super) enum Woken {
+    /// There is something to read, or its end.
     Readable,
+    /// The time is over.
     Late,
+    /// The server ends.
     Drain,
 }
 
@@ -85,13 +90,22 @@ pub(super) fn start(thread: Rc<Thread>, socket: Socket, local: SocketAddr, peer:
     let wait = http1::first_wait(fronts.of(server));
     let link = unheard(Stream::Tcp(socket), wait);
     let proxied = fronts.is_proxied(local, peer);
-    if !proxied && !conn.secure {
+    let echoes = fronts.live.generation.servers.get(server).filter(|server| modules::echo::is_on(server));
+    let echoes = echoes.map(|server| Duration::from_secs(u64::from(server.rec.timeout.unwrap_or(60))));
+    if !proxied && !conn.secure && echoes.is_none() {
         spawn_local(serve(place, conn, link));
         return;
     }
     // A task of its own, as what it holds would make every idle connection larger.
     spawn_local(async move {
-        let Some(link) = begin(&thread, link, &conn, wait, proxied).await else { return };
+        let Some(mut link) = begin(&thread, link, &conn, wait, proxied).await else { return };
+        if let Some(timeout) = echoes {
+            // A client that went away is no failure of ours.
+            if echo::serve(&place, &mut link, timeout).await.is_ok() {
+                linger(&mut link).await;
+            }
+            return;
+        }
         if conn.tls.get().is_some_and(|tls| tls.alpn.as_deref() == Some(b"h2")) {
             return second(link, &conn, &place).await;
         }
@@ -182,7 +196,7 @@ fn unheard(stream: Stream, wait: Duration) -> Link {
 }
 
 /// Waits for the first byte of a request.
-fn idle(link: &mut Link, place: &Place, cx: &mut Context<'_>) -> Poll<Woken> {
+pub(super) fn idle(link: &mut Link, place: &Place, cx: &mut Context<'_>) -> Poll<Woken> {
     if link.poll_readable(cx).is_ready() {
         return Poll::Ready(Woken::Readable);
     }

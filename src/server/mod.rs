@@ -4,6 +4,7 @@ mod advice;
 pub mod cli;
 mod conn;
 pub mod dumps;
+mod echo;
 mod front;
 mod host;
 mod http1;

@@ -218,6 +218,7 @@ scenarios! {
     auth_alias
     auth_digest
     autoindex
+    cern_meta
     cgi
     cgi_direct
     conditions

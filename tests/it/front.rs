@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::support::{PATIENCE, Server, Site, real_httpd, wait_for};
+use super::support::{PATIENCE, Peer, Server, Site, free_port, real_httpd, wait_for};
 
 const LOG: &str = "LogFormat \"%>s %b %I %k %X \\\"%r\\\" %H\" t\nCustomLog logs/access_log t\n";
 
@@ -326,4 +326,27 @@ fn a_client_that_does_not_read_is_left() {
     client.send("GET /large HTTP/1.1\r\nHost: h\r\n\r\n");
     let log = server.log("logs/access_log", |log| log.contains("/large"));
     assert_eq!(log.split(' ').nth(4), Some("X"), "{log}");
+}
+
+/// `ProtocolEcho`: what a client of that server sends comes back, others are served as ever.
+#[test]
+fn an_echo_server_sends_back_what_it_gets() {
+    let site = Site::new("front-echo");
+    let port = free_port();
+    let body = format!("Listen 127.0.0.1:{port}\n<VirtualHost *:{port}>\nProtocolEcho On\n</VirtualHost>\n");
+    site.httpd_conf(&["echo"], &body);
+    let server = site.start();
+    let mut client = Peer::to(port);
+    client.send("GET / HTTP/1.1\r\n\r\n");
+    assert_eq!(client.read_until("\r\n\r\n"), b"GET / HTTP/1.1\r\n\r\n");
+    // httpd sends back whole lines.
+    let bytes = "a line\n".repeat(30_000).into_bytes();
+    let mut sender = client.stream.try_clone().unwrap();
+    let sent = bytes.clone();
+    let sending = std::thread::spawn(move || sender.write_all(&sent).unwrap());
+    assert!(client.read_exactly(bytes.len()) == bytes);
+    sending.join().unwrap();
+    client.finish();
+    assert_eq!(client.rest(), b"");
+    assert_eq!(server.get("/index.html", "").status, 200);
 }
