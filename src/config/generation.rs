@@ -201,6 +201,8 @@ pub struct Globals {
     pub variables: Vec<crate::lang::Define>,
     /// Loaded modules by identifier (`proxy_module`), in order.
     pub modules: Vec<&'static str>,
+    /// The configuration as it was read, where mod_info is to show it.
+    pub tree: Arc<[crate::lang::Node]>,
     /// Process-wide values of the modules (User, PidFile, MaxRequestWorkers, …).
     pub conf: Slots,
 }

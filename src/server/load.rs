@@ -127,6 +127,9 @@ pub fn load(options: &Invocation, previous: Option<&Generation>) -> Result<Loade
     let more = std::mem::take(&mut globals.said);
     globals.said = warnings.iter().filter(|warning| is_for_log(warning, levels)).cloned().collect();
     globals.said.extend(more);
+    if globals.modules.contains(&"info_module") {
+        globals.tree = tree.clone().into();
+    }
     let generation = Generation::new(servers, globals, serial);
     Ok(Loaded { generation, warnings, uses, includes: read.includes, tree, defines: read.defines })
 }
