@@ -101,7 +101,7 @@ fn the_configuration_is_shown_as_it_was_read() {
         assert!(settings.contains(&text), "{text}: {settings}");
     }
     let hooks = page("?hooks");
-    assert!(hooks.contains("&nbsp;&nbsp; 10 <a href=\"#mod_info.c\">mod_info.c</a> <br/>"), "{hooks}");
+    assert!(hooks.contains("&nbsp;&nbsp; 10 <a href=\"?mod_info.c\">mod_info.c</a> <br/>"), "{hooks}");
     let providers = page("?providers");
     assert!(providers.contains("<dt><strong>authz</strong> (version <tt>0</tt>):\n <br />\n<tt>&nbsp;&nbsp;all</tt><br/>"));
     let whole = page("");

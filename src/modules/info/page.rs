@@ -154,6 +154,8 @@ impl<'a> Page<'a> {
     }
 
     fn hooks(&mut self, modules: &[&'static Module]) {
+        // On a page of their own there is nothing below that a name could lead to.
+        let link = if self.ex.args.is_some() { '?' } else { '#' };
         self.text("<h2><a name=\"request_hooks\">Request Hooks</a></h2>\n<dl>");
         for (phase, name) in PHASES {
             let _ = writeln!(self.out, "<dt><strong>{name}:</strong>\n <br /><tt>");
@@ -166,7 +168,7 @@ impl<'a> Page<'a> {
             hooks.sort_by_key(|(hook, _)| hook.order);
             for (hook, file) in hooks {
                 let order = hook.order + MIDDLE;
-                let _ = write!(self.out, "&nbsp;&nbsp; {order:02} <a href=\"#{file}\">{file}</a> <br/>");
+                let _ = write!(self.out, "&nbsp;&nbsp; {order:02} <a href=\"{link}{file}\">{file}</a> <br/>");
             }
             self.text("\n  </tt>\n</dt>\n");
         }
