@@ -336,7 +336,9 @@ fn an_echo_server_sends_back_what_it_gets() {
     let body = format!("Listen 127.0.0.1:{port}\n<VirtualHost *:{port}>\nProtocolEcho On\n</VirtualHost>\n");
     site.httpd_conf(&["echo"], &body);
     let server = site.start();
-    let mut client = Peer::to(port);
+    // The first port that listens is the site's own.
+    let client = wait_for("the other port", PATIENCE, || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok());
+    let mut client = Peer::over(client);
     client.send("GET / HTTP/1.1\r\n\r\n");
     assert_eq!(client.read_until("\r\n\r\n"), b"GET / HTTP/1.1\r\n\r\n");
     // httpd sends back whole lines.

@@ -96,7 +96,7 @@ mod tests {
     const FILE: &[u8] = include_bytes!("../../../tests/dbm/keys.gdbm");
 
     fn look(bytes: &[u8], key: &[u8]) -> Result<Option<Vec<u8>>, DbmError<Infallible>> {
-        let reader = |at, into: &mut [u8]| {
+        let reader = |at: u64, into: &mut [u8]| {
             let rest = usize::try_from(at).ok().and_then(|at| bytes.get(at..)).unwrap_or_default();
             let n = rest.len().min(into.len());
             into[..n].copy_from_slice(&rest[..n]);

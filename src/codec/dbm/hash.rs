@@ -12,6 +12,7 @@ const HEADER: usize = 26;
 /// Pages of one bucket, or of one long value, that are looked at.
 const CHAIN: usize = 1024;
 /// Types of pages.
+const UNUSED: u8 = 0;
 const UNSORTED: u8 = 2;
 const OVERFLOW: u8 = 7;
 const SORTED: u8 = 13;
@@ -46,6 +47,10 @@ pub fn find<E>(mut file: impl ReadAt<E>, key: &[u8]) -> Result<Option<Vec<u8>>, 
     let mut page = vec![0; size];
     for _ in 0..CHAIN {
         load(&mut file, at, &mut page)?;
+        // Buckets are made several at once; one that nothing was put into is no page yet.
+        if page.get(25) == Some(&UNUSED) {
+            return Ok(None);
+        }
         if ![Some(&UNSORTED), Some(&SORTED)].contains(&page.get(25)) {
             return Err(DbmError::Broken);
         }
@@ -94,7 +99,9 @@ fn long_value<E>(file: &mut impl ReadAt<E>, first: u32, len: usize, page: &mut [
 
 fn load<E>(file: &mut impl ReadAt<E>, number: u32, page: &mut [u8]) -> Result<(), DbmError<E>> {
     let read = file(u64::from(number) * page.len() as u64, page).map_err(DbmError::Read)?;
-    if read == page.len() && u32_at(page, 8) == Some(number) { Ok(()) } else { Err(DbmError::Broken) }
+    // Nor has a page that nothing was put into its number.
+    let is_it = u32_at(page, 8) == Some(number) || page.get(25) == Some(&UNUSED);
+    if read == page.len() && is_it { Ok(()) } else { Err(DbmError::Broken) }
 }
 
 /// An item of a page: each begins where its offset says and ends where the one before begins.
@@ -150,6 +157,14 @@ mod tests {
         }
         assert_eq!(look(FILE, b"host").unwrap(), None);
         assert!(look(b"", b"host").is_err());
+    }
+
+    /// Three entries leave buckets that nothing was ever put into.
+    #[test]
+    fn a_bucket_that_was_never_used_holds_nothing() {
+        const SMALL: &[u8] = include_bytes!("../../../tests/dbm/groups.db");
+        assert_eq!(look(SMALL, b"bob").unwrap().as_deref(), Some(&b"a,b"[..]));
+        assert!((0..100).all(|number| look(SMALL, format!("lone{number}").as_bytes()).unwrap().is_none()));
     }
 
     proptest! {
