@@ -103,16 +103,7 @@ fn member(ex: &Exchange, dir: &Slots, numbers: &Numbers, wanted: impl Fn(&[u8]) 
     }
     let text = "failed, reason: user is not part of the 'require'ed group(s).";
     let number = numbers.1;
-    logs::error!(
-        ex,
-        Level::Error,
-        "authz_dbm",
-        "{}: Authorization of user {} to access {} {}",
-        number,
-        who,
-        uri,
-        text
-    );
+    logs::error!(ex, Level::Error, "authz_dbm", "{}: Authorization of user {} to access {} {}", number, who, uri, text);
     Verdict::Denied
 }
 

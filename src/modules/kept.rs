@@ -31,7 +31,11 @@ impl<T> Default for Kept<T> {
 
 impl<T: 'static> Kept<T> {
     /// The file as it is now, made of its bytes by `make`.
-    pub(super) fn get(path: &[u8], ex: &Exchange, make: impl FnOnce(&[u8]) -> Result<T, Errno>) -> Result<Rc<T>, Errno> {
+    pub(super) fn get(
+        path: &[u8],
+        ex: &Exchange,
+        make: impl FnOnce(&[u8]) -> Result<T, Errno>,
+    ) -> Result<Rc<T>, Errno> {
         let kept = ex.live.local(Self::default);
         let stamp = stamp(path)?;
         if let Some(found) = kept.find(path, stamp) {
@@ -60,5 +64,9 @@ fn stamp(path: &[u8]) -> io::Result<Stamp> {
 fn bytes_of(path: &[u8]) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(os_path(path))?.take(FILE_MAX + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > FILE_MAX { Err(io::Error::from_raw_os_error(nix::errno::Errno::EFBIG as i32)) } else { Ok(bytes) }
+    if bytes.len() as u64 > FILE_MAX {
+        Err(io::Error::from_raw_os_error(nix::errno::Errno::EFBIG as i32))
+    } else {
+        Ok(bytes)
+    }
 }

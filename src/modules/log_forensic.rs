@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::config::{Args, Cmd, Conf, Directive, Fatal, ModuleRow, Places, PostConfig, Server, Shape, Slots, merge_path, row};
+use crate::config::{
+    Args, Cmd, Conf, Directive, Fatal, ModuleRow, Places, PostConfig, Server, Shape, Slots, merge_path, row,
+};
 use crate::logs::{Role, Target, Targets};
 use crate::modules::slot;
 use crate::pipe::{Hook, Module, Outcome, Phase, Run};

@@ -1,8 +1,6 @@
 //! `mod_proxy_express.c`: a file says for each host where its requests go.
 
-use crate::config::{
-    Args, Cmd, Conf, Directive, ModuleRow, Places, Server, Shape, Slots, row,
-};
+use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Server, Shape, Slots, row};
 use crate::logs::{self, Bytes, Level};
 use crate::modules::rows::nothing;
 use crate::modules::slot;

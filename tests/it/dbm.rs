@@ -128,12 +128,8 @@ fn tables_that_debians_tools_make_are_read() {
         }
         for (how, user) in [("-cm", "bob"), ("-s", "al"), ("-B", "bc"), ("-m", "lone")] {
             let users = site.path(&format!("dbm/users.{end}"));
-            let made = Command::new(&htdbm)
-                .args([&format!("-bT{kind}"), how])
-                .arg(users)
-                .args([user, "pw"])
-                .output()
-                .unwrap();
+            let made =
+                Command::new(&htdbm).args([&format!("-bT{kind}"), how]).arg(users).args([user, "pw"]).output().unwrap();
             assert!(made.status.success(), "{kind} {user}: {made:?}");
         }
     }

@@ -37,7 +37,8 @@ fn requests_are_written_before_and_after() {
     assert!(parts.len() == 3 && parts[0].parse::<u32>().is_ok() && is_hex(parts[1]) && is_hex(parts[2]), "{id}");
     assert_eq!(all[0], format!("+{id}|GET /index.html?a%7cb%3ac%2520 HTTP/1.1|Host:a.test|X:\"1\"%09%c3%a9|Y:1, 2"));
     assert_eq!(all[1], format!("-{id}"));
-    let second = all[2].strip_suffix("|GET /absent HTTP/1.1|Host:a.test|Connection:close").unwrap().strip_prefix('+').unwrap();
+    let second =
+        all[2].strip_suffix("|GET /absent HTTP/1.1|Host:a.test|Connection:close").unwrap().strip_prefix('+').unwrap();
     assert_eq!(all[3], format!("-{second}"));
     assert_ne!(second, id);
     // The error page is another request; the malformed one is none.

@@ -31,7 +31,10 @@ fn the_configuration_is_shown_as_it_was_read() {
     let file = site.path("conf/httpd.conf");
     let page = |query: &str| {
         let answer = server.get(&format!("/info{query}"), "");
-        assert_eq!((answer.status, answer.header("Content-Type").as_deref()), (200, Some("text/html; charset=ISO-8859-1")));
+        assert_eq!(
+            (answer.status, answer.header("Content-Type").as_deref()),
+            (200, Some("text/html; charset=ISO-8859-1"))
+        );
         answer.text()
     };
     // A line: its number to the right of four places, then the directive as deep as it stands.
@@ -89,7 +92,9 @@ fn the_configuration_is_shown_as_it_was_read() {
     let listed = page("?list");
     assert!(listed.contains("<dl><dt>Server Module List</dt><dd>core.c</dd><dd>event.c</dd><dd>http_core.c</dd>"));
     assert!(listed.contains("<dd>mod_info.c</dd>") && !listed.contains("mod_ssl.c"), "{listed}");
-    assert!(page("?nothing").ends_with("<h1 style=\"text-align: center\">Apache Server Information</h1>\n</body></html>\n"));
+    assert!(
+        page("?nothing").ends_with("<h1 style=\"text-align: center\">Apache Server Information</h1>\n</body></html>\n")
+    );
     let settings = page("?server");
     for text in [
         "<dt><strong>Module Magic Number:</strong> <tt>20120211:142</tt></dt>\n".to_owned(),
@@ -103,7 +108,9 @@ fn the_configuration_is_shown_as_it_was_read() {
     let hooks = page("?hooks");
     assert!(hooks.contains("&nbsp;&nbsp; 10 <a href=\"?mod_info.c\">mod_info.c</a> <br/>"), "{hooks}");
     let providers = page("?providers");
-    assert!(providers.contains("<dt><strong>authz</strong> (version <tt>0</tt>):\n <br />\n<tt>&nbsp;&nbsp;all</tt><br/>"));
+    assert!(
+        providers.contains("<dt><strong>authz</strong> (version <tt>0</tt>):\n <br />\n<tt>&nbsp;&nbsp;all</tt><br/>")
+    );
     let whole = page("");
     for part in ["<h2><a name=\"server\">", "<h2><a name=\"request_hooks\">", &own[..own.len() - 15]] {
         assert!(whole.contains(part), "{part}");

@@ -125,10 +125,7 @@ impl<'a> Page<'a> {
         let globals = &ex.live.generation.globals;
         let built = crate::net::daemon::built();
         self.text("<h2><a name=\"server\">Server Settings</a></h2><dl>");
-        for (name, value) in [
-            ("Server Version", names::server_software(ex)),
-            ("Server Built", built.as_bytes()),
-        ] {
+        for (name, value) in [("Server Version", names::server_software(ex)), ("Server Built", built.as_bytes())] {
             self.text(&format!("<dt><strong>{name}:</strong> <font size=\"+1\"><tt>"));
             self.escaped(value);
             self.text("</tt></font></dt>\n");
