@@ -15,7 +15,10 @@ use crate::logs::Errno;
 use crate::web::Exchange;
 
 /// Files as this thread has read them, by their path; one that was changed is read again.
-pub(super) struct Kept<T>(RefCell<HashMap<Vec<u8>, (Stamp, Rc<T>), RandomState>>);
+pub(super) struct Kept<T>(RefCell<Files<T>>);
+
+/// By path: what the file was like when it was read, and what was made of it.
+type Files<T> = HashMap<Vec<u8>, (Stamp, Rc<T>), RandomState>;
 
 /// What tells that a file was changed: device, inode, length, and when it was modified.
 type Stamp = (u64, u64, u64, i64, i64);
