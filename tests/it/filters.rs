@@ -262,7 +262,7 @@ fn runs(argument: &str) -> bool {
 fn a_program_that_hangs_or_ends_early_harms_only_its_own_request() {
     let port = super::support::free_port();
     let conf = format!(
-        "Timeout 1\nExtFilterDefine hang mode=output cmd=\"/bin/sleep 7{port}\"\n\
+        "Timeout 5\nExtFilterDefine hang mode=output cmd=\"/bin/sleep 7{port}\"\n\
          ExtFilterDefine early mode=output cmd=\"/bin/sh -c 'exec <&-; exec sleep 8{port}'\"\n\
          ExtFilterDefine cat mode=output cmd=/bin/cat\n\
          ExtFilterDefine stuck mode=input cmd=\"/bin/sleep 9{port}\"\n\
