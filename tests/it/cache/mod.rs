@@ -148,6 +148,8 @@ fn answer(server: &Server<'_>, request: &str) -> String {
 fn shown(message: &Message) -> String {
     let text = String::from_utf8_lossy(&message.head).into_owned();
     let boundary = text.split("boundary=").nth(1).map(|rest| rest.lines().next().unwrap().to_owned());
+    // What it is compressed to is each library's own.
+    let zipped = text.contains("Content-Encoding: gzip");
     let mut out = String::new();
     for field in text.trim_end().split("\r\n") {
         let (name, value) = field.split_once(": ").unwrap_or((field, ""));
@@ -155,12 +157,11 @@ fn shown(message: &Message) -> String {
             "Date" | "Server" | "Connection" => {}
             "Age" => out += &format!("Age: {}\n", rounded(value)),
             "Expires" | "Last-Modified" if origin::is_now(value) => out += &format!("{name}: @now@\n"),
-            "Content-Length" if text.contains("Content-Encoding: gzip") => out += "Content-Length: @\n",
+            // The boundary of ranges has no fixed length.
+            "Content-Length" if zipped || boundary.is_some() => out += "Content-Length: @\n",
             _ => out += &format!("{field}\n"),
         }
     }
-    // What it is compressed to is each library's own.
-    let zipped = text.contains("Content-Encoding: gzip");
     let body = if zipped {
         out += "(compressed)\n";
         unzipped(&message.body)
