@@ -31,10 +31,15 @@ pub(super) type Lines = Vec<(&'static str, String)>;
 
 /// Makes what the servers need to speak TLS.
 pub(super) fn post_config(checks: &mut PostConfig<'_>) -> Result<(), Fatal> {
+    let process = checks.globals.conf.get::<SslProcess>().cloned().unwrap_or_default();
+    if (0..checks.servers.len()).any(|at| speaks(checks, at)) {
+        for (_, text) in &process.told {
+            say(checks, "warn", text.clone());
+        }
+    }
     if checks.check_only {
         return Ok(());
     }
-    let process = checks.globals.conf.get::<SslProcess>().cloned().unwrap_or_default();
     if !process.refused.is_empty() {
         let text =
             format!("tandem: not built in, and the server does not start with it: {}", process.refused.join("; "));

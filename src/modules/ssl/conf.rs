@@ -219,8 +219,8 @@ pub(super) struct SslProcess {
     pub dialog: Option<Dialog>,
     /// SSLVHostSNIPolicy.
     pub policy: Option<SniPolicy>,
-    /// Directives of sections about which it has been said what they come to.
-    pub told: Vec<&'static str>,
+    /// Directives of sections, and what each comes to.
+    pub told: Vec<(&'static str, String)>,
     /// Uses that cannot be obeyed: the directive as written, and where.
     pub refused: Vec<String>,
 }
@@ -243,16 +243,14 @@ pub(super) fn in_section(cmd: &Cmd<'_>) -> bool {
     matches!(cmd.place, Place::Section(_) | Place::Htaccess)
 }
 
-/// Says once what a section's directive comes to on a connection that is open.
+/// Notes what a section's directive comes to on a connection that is open: to be said once, if a server speaks TLS.
 pub(super) fn remark(cmd: &mut Cmd<'_>, what: &str) {
     let name = cmd.directive.name;
     let told = &mut cmd.globals.conf.get_mut::<SslProcess>().told;
-    if cmd.place == Place::Htaccess || told.contains(&name) {
+    if cmd.place == Place::Htaccess || told.iter().any(|(known, _)| *known == name) {
         return;
     }
-    told.push(name);
-    let text = format!("{name} ({}:{}): {what}", cmd.at.file, cmd.at.line);
-    cmd.warn("ssl", "warn", text);
+    told.push((name, format!("{name} ({}:{}): {what}", cmd.at.file, cmd.at.line)));
 }
 
 /// The server does not start with this use of a directive.
