@@ -153,7 +153,8 @@ fn shown(mark: &str, text: &str) -> String {
             Some(("Date" | "SERVER_SOFTWARE" | "PATH" | "REMOTE_PORT" | "UNIQUE_ID" | "Proxy-agent", _)) => continue,
             Some(("Server", name)) if name.starts_with("Apache/") => continue,
             Some(("Last-Modified", _)) => continue,
-            Some(("ETag", tag)) if tag.starts_with("W/") => continue,
+            // That of a file made for the test: weak for its first second.
+            Some(("ETag", tag)) if tag.starts_with("W/") || is_of_a_file(tag) => continue,
             // A list without order.
             Some(("Allow", methods)) => {
                 let mut methods: Vec<&str> = methods.split(',').collect();
@@ -167,6 +168,14 @@ fn shown(mark: &str, text: &str) -> String {
         out += &format!("{mark} {line}\n");
     }
     out
+}
+
+/// Whether an entity tag is made of a size and a time.
+fn is_of_a_file(tag: &str) -> bool {
+    let parts = tag.trim_matches('"').split_once('-');
+    parts.is_some_and(|(size, time)| {
+        time.len() > 11 && [size, time].iter().all(|part| part.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    })
 }
 
 /// An entry of the error log that tells of a request or a backend.
