@@ -256,8 +256,9 @@ fn the_origin_decides_about_100_continue() {
             return;
         }
         peer.send("HTTP/1.1 100 Continue\r\n\r\n");
-        let body = peer.read_exactly(5);
-        peer.send(ok(&String::from_utf8(body).unwrap()));
+        // It says that it closes: the next request must not meet that.
+        let body = String::from_utf8(peer.read_exactly(5)).unwrap();
+        peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\n{body}"));
     });
     let site = site("up-expect", &format!("ProxyPass / http://127.0.0.1:{}/", origin.port));
     let server = site.start();
