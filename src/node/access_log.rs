@@ -213,6 +213,7 @@ impl AccessLog {
             'H' => attribute("Protocol", &request.protocol),
             'I' => std::thread::current().name().unwrap_or_default().to_owned(),
             'l' => "-".to_owned(),
+            'm' if request.method.is_empty() => "null".to_owned(),
             'm' => request.method.clone(),
             'p' => attribute("ServerPort", &request.server_port.to_string()),
             'q' => request.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default(),
@@ -226,6 +227,7 @@ impl AccessLog {
             }
             'T' => elapsed.as_secs().to_string(),
             'u' => request.user.clone().unwrap_or_else(|| "-".to_owned()),
+            'U' if request.uri.is_empty() => "-".to_owned(),
             'U' => request.uri.clone(),
             'v' => attribute("ServerName", &request.server_name),
             'X' if response.aborted => "X".to_owned(),
@@ -249,8 +251,8 @@ fn push_named(out: &mut String, letter: char, argument: &str, exchange: &Exchang
         }
         'o' => or_dash(response.header(argument).map(str::to_owned)),
         'p' if argument == "remote" => request.remote_port.to_string(),
-        'p' if argument == "server" => request.server_port.to_string(),
-        'p' => request.local_port.to_string(),
+        // Tomcat's local port is the one the client asked for, too.
+        'p' => request.server_port.to_string(),
         'r' => or_dash(request.attribute(argument).map(str::to_owned)),
         's' => {
             let view = request.session.as_ref().and_then(|held| held.view());

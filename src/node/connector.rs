@@ -17,7 +17,7 @@ use tokio::sync::{Semaphore, watch};
 use super::api::Api;
 use super::container::Engine;
 use super::exchange::Exchange;
-use super::link::Link;
+use super::link::{Link, TRACE};
 use super::model::{self, Speaks};
 use super::tls::Hosts;
 use super::{ajp, http, http2, log};
@@ -69,6 +69,9 @@ impl Shared {
     /// # Errors
     /// The handler panicked, and its exchange is lost.
     pub async fn handle(self: &Arc<Self>, mut exchange: Exchange) -> Result<Exchange, tokio::task::JoinError> {
+        if exchange.request.method == "TRACE" && !self.settings.allow_trace {
+            return Ok(TRACE.answer(exchange.request));
+        }
         let answers = self.answers.clone();
         tokio::task::spawn_blocking(move || {
             answers.handle(&mut exchange);

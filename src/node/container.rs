@@ -80,7 +80,11 @@ impl Engine {
                     mounted = Some(found);
                 }
             }
-            Err(error) => exchange.response.error(400, Some(&error.to_string())),
+            // A server, not one of its resources, is asked what it can.
+            Err(_) if uri == "*" => {}
+            Err(error) => {
+                exchange.response.error(400, Some(error.to_string().as_str()).filter(|text| !text.is_empty()));
+            }
         }
         let fallback: [Box<dyn Valve>; 1] = [Box::new(ErrorReport::of(None))];
         let host_valves: &[Box<dyn Valve>] = host.map_or(&fallback, |host| &host.valves);
@@ -88,6 +92,9 @@ impl Engine {
         valves::run(&[&self.valves, host_valves, own], exchange, |exchange| {
             if exchange.response.status >= 400 {
                 return;
+            }
+            if uri == "*" {
+                return exchange.response.set_header("Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS");
             }
             let Some(context) = exchange.context.clone() else {
                 let message = format!("The requested resource [{uri}] is not available");

@@ -96,6 +96,12 @@ impl SessionCookie {
         }
     }
 
+    /// The Set-Cookie value that takes it away again.
+    pub fn gone(&self, secure: bool) -> String {
+        let plain = self.header("", secure);
+        plain.replacen("=;", "=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:10 GMT;", 1)
+    }
+
     /// The Set-Cookie value that gives a client its id.
     pub fn header(&self, id: &str, secure: bool) -> String {
         let mut out = format!("{}={id}", self.name);

@@ -10,9 +10,9 @@ use super::sessions::Held;
 /// A request. Every text is as the client, or the web server in front, sent it: nothing is trusted.
 #[derive(Debug)]
 pub struct Request {
-    /// `GET`.
+    /// `GET`; empty where no request line could be read.
     pub method: String,
-    /// The request URI as sent, without the query.
+    /// The request URI as sent, without the query; empty where it could not be read.
     pub uri: String,
     /// What is behind `?`.
     pub query: Option<String>,
@@ -167,8 +167,14 @@ impl Request {
         found
     }
 
-    /// The request line as the client sent it.
+    /// The request line as the client sent it, as far as it could be read.
     pub fn line(&self) -> String {
+        if self.method.is_empty() {
+            return "-".to_owned();
+        }
+        if self.uri.is_empty() {
+            return format!("{} - {}", self.method, self.protocol);
+        }
         let (mark, query) = self.query.as_ref().map_or(("", ""), |query| ("?", query.as_str()));
         format!("{} {}{mark}{query} {}", self.method, self.uri, self.protocol)
     }
@@ -205,8 +211,20 @@ pub fn percent_decoded(text: &[u8]) -> Vec<u8> {
 
 /// A path that cannot be served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("Invalid URI")]
-pub struct BadPath;
+pub enum BadPath {
+    /// It has an escaped slash.
+    #[error("Invalid URI: [The encoded slash character is not allowed]")]
+    Slash,
+    /// What follows a percent sign are no two digits.
+    #[error("Invalid URI: [The hexadecimal encoding is invalid]")]
+    Escape,
+    /// Bytes that are no UTF-8.
+    #[error("")]
+    Encoding,
+    /// It leads above the root, or there is a backslash or a NUL in it.
+    #[error("Invalid URI")]
+    Invalid,
+}
 
 /// A request URI decoded and normalized, and its `;NAME=` parameter.
 ///
@@ -232,14 +250,20 @@ pub fn normalize(uri: &str, parameter: &str) -> Result<(String, Option<String>),
         let malformed = name.bytes().enumerate().any(|(at, byte)| {
             byte == b'%' && name.as_bytes().get(at..).and_then(crate::base::path::escaped_byte).is_none()
         });
-        if malformed || decoded.iter().any(|byte| matches!(byte, b'/' | b'\\' | 0)) {
-            return Err(BadPath);
+        if malformed {
+            return Err(BadPath::Escape);
+        }
+        if decoded.contains(&b'/') {
+            return Err(BadPath::Slash);
+        }
+        if decoded.iter().any(|byte| matches!(byte, b'\\' | 0)) {
+            return Err(BadPath::Invalid);
         }
         plain.extend(decoded);
     }
-    let plain = String::from_utf8(plain).map_err(|_| BadPath)?;
+    let plain = String::from_utf8(plain).map_err(|_| BadPath::Encoding)?;
     if !plain.starts_with('/') {
-        return Err(BadPath);
+        return Err(BadPath::Invalid);
     }
     let (mut kept, mut directory): (Vec<&str>, bool) = (Vec::new(), false);
     for segment in plain.split('/').skip(1) {
@@ -247,7 +271,7 @@ pub fn normalize(uri: &str, parameter: &str) -> Result<(String, Option<String>),
         match segment {
             "" | "." => {}
             ".." => {
-                kept.pop().ok_or(BadPath)?;
+                kept.pop().ok_or(BadPath::Invalid)?;
             }
             name => kept.push(name),
         }
@@ -385,9 +409,16 @@ mod tests {
         ] {
             assert_eq!(normalize(uri, "jsessionid"), Ok((path.to_owned(), id.map(str::to_owned))), "{uri}");
         }
-        for bad in ["", "x", "/..", "/a/../../b", "/a%2fb", "/a%5Cb", "/a\\b", "/%00", "/%zz", "/%", "/%ff", "/%2e%2e/"]
-        {
-            assert_eq!(normalize(bad, "jsessionid"), Err(BadPath), "{bad}");
+        for bad in ["", "x", "/..", "/a/../../b", "/a%5Cb", "/a\\b", "/%00", "/%2e%2e/"] {
+            assert_eq!(normalize(bad, "jsessionid"), Err(BadPath::Invalid), "{bad}");
+        }
+        for (bad, why) in [
+            ("/a%2fb", BadPath::Slash),
+            ("/%zz", BadPath::Escape),
+            ("/%", BadPath::Escape),
+            ("/%ff", BadPath::Encoding),
+        ] {
+            assert_eq!(normalize(bad, "jsessionid"), Err(why), "{bad}");
         }
     }
 

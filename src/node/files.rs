@@ -5,7 +5,8 @@ use std::fs::{self, File, Metadata};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use super::exchange::{Body, Exchange};
+use super::exchange::Exchange;
+use super::ranges;
 use super::webapp::Handler;
 use crate::base::clock;
 
@@ -19,6 +20,9 @@ pub struct Files {
     /// URL patterns of servlets, which are Java code.
     servlets: Vec<(String, String)>,
 }
+
+/// What may be done with a file.
+const ALLOWED: &str = "OPTIONS, GET, HEAD, POST";
 
 /// Extensions whose files are programs.
 const PROGRAMS: [&str; 3] = ["jsp", "jspx", "jspf"];
@@ -102,28 +106,45 @@ impl Files {
         let mut date = Vec::new();
         clock::push_http_date(&mut date, changed.saturating_mul(1000));
         let request = &exchange.request;
-        let unchanged = match request.header("if-none-match") {
-            Some(tags) => tags.trim() == "*" || tags.split(',').any(|other| other.trim() == tag),
-            None => {
-                let since =
-                    request.header("if-modified-since").and_then(|text| clock::parse_http_date(text.as_bytes()));
-                since.is_some_and(|since| changed < (since + 1) * 1000)
-            }
+        let date_of = |name: &str| request.header(name).and_then(|text| clock::parse_http_date(text.as_bytes()));
+        // Tags of files are weak, which never match where a strong one is asked for.
+        let failed = match request.header("if-match") {
+            Some(tags) => tags.trim() != "*",
+            None => date_of("if-unmodified-since").is_some_and(|since| changed >= (since + 1) * 1000),
         };
-        exchange.response.set_header("ETag", &tag);
-        exchange.response.set_header("Last-Modified", &String::from_utf8_lossy(&date));
+        if failed {
+            return exchange.response.error(412, None);
+        }
+        let may_be_unchanged = matches!(request.method.as_str(), "GET" | "HEAD");
+        let bare = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+        let unchanged = match request.header("if-none-match") {
+            Some(tags) => tags.trim() == "*" || tags.split(',').any(|other| bare(other) == bare(&tag)),
+            None => may_be_unchanged && date_of("if-modified-since").is_some_and(|since| changed < (since + 1) * 1000),
+        };
         if unchanged {
+            if !may_be_unchanged {
+                return exchange.response.error(412, None);
+            }
+            exchange.response.set_header("ETag", &tag);
             exchange.response.status = 304;
             return;
         }
+        let range = ranges::wanted(request, about.len(), &tag, changed);
+        exchange.response.set_header("Accept-Ranges", "bytes");
+        let Some(range) = range else {
+            exchange.response.set_header("Content-Range", &format!("bytes */{}", about.len()));
+            return exchange.response.error(416, None);
+        };
+        exchange.response.set_header("ETag", &tag);
+        exchange.response.set_header("Last-Modified", &String::from_utf8_lossy(&date));
         let extension = file.extension().and_then(|text| text.to_str()).unwrap_or_default().to_ascii_lowercase();
         let known = || TYPES.iter().find(|(name, _)| *name == extension).map(|(_, kind)| *kind);
-        if let Some(kind) = self.types.get(&extension).map(String::as_str).or_else(known) {
-            exchange.response.set_header("Content-Type", kind);
-        }
-        match File::open(file) {
-            Ok(open) => exchange.response.body = Body::File(open, about.len()),
-            Err(_) => not_found(exchange),
+        let kind = self.types.get(&extension).map(String::as_str).or_else(known);
+        let sent =
+            File::open(file).and_then(|open| ranges::send(&mut exchange.response, open, about.len(), &range, kind));
+        if sent.is_err() {
+            exchange.response.headers.clear();
+            not_found(exchange);
         }
     }
 
@@ -182,11 +203,14 @@ impl Handler for Files {
         }
         match exchange.request.method.as_str() {
             "GET" | "HEAD" | "POST" => self.serve(exchange, &path),
-            "OPTIONS" => exchange.response.set_header("Allow", "GET, HEAD, POST, OPTIONS"),
+            "OPTIONS" => exchange.response.set_header("Allow", ALLOWED),
+            "PUT" | "DELETE" => {
+                exchange.response.set_header("Allow", ALLOWED);
+                exchange.response.error(405, None);
+            }
             method => {
-                let message = format!("HTTP method [{method}] is not supported here");
-                exchange.response.set_header("Allow", "GET, HEAD, POST, OPTIONS");
-                exchange.response.error(405, Some(&message));
+                let message = format!("Method [{method}] is not implemented by this Servlet for this URI");
+                exchange.response.error(501, Some(&message));
             }
         }
     }

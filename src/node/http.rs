@@ -10,9 +10,9 @@ use tokio::time::timeout;
 use super::connector::Shared;
 use super::exchange::{Body, Exchange, Request};
 use super::http2::{self, Upgrade};
-use super::link::{Link, Refused};
+use super::link::{Link, Refused, is_target};
 use crate::base::clock::{self, Clock, SystemClock};
-use crate::codec::http1::{self, Chunked, Limits, Part, RequestBody, RequestHead, Rules, Status, write};
+use crate::codec::http1::{self, Chunked, FramingError, Limits, Part, RequestBody, RequestHead, Rules, Status, write};
 
 /// Bytes read at a time.
 const STEP: usize = 8192;
@@ -67,7 +67,11 @@ impl Connection<'_> {
         let mut request = self.link.request(settings, started);
         let parsed = match head {
             Ok(length) => self.fill(&mut request, length),
-            Err(refused) => Err(refused),
+            Err(refused) => {
+                request.method.clear();
+                request.uri.clear();
+                Err(refused)
+            }
         };
         let (body, length) = match parsed {
             Ok(parsed) => parsed,
@@ -100,7 +104,8 @@ impl Connection<'_> {
             let request = self.link.request(&self.shared.settings, started);
             return self.refuse(stream, request, Refused(500, "the application failed")).await;
         };
-        self.send(stream, exchange, keep && !self.shared.is_stopping()).await
+        let keep = keep && !is_last(exchange.response.status) && !self.shared.is_stopping();
+        self.send(stream, exchange, keep).await
     }
 
     /// Reads until a head is whole or refused; `None` at the end of the connection.
@@ -157,7 +162,7 @@ impl Connection<'_> {
             request.headers.push((String::from_utf8_lossy(name).into_owned(), value.to_vec()));
         }
         if self.head.is_simple() || self.head.version.major != 1 {
-            return Err(Refused(505, "HTTP version not supported"));
+            return Err(Refused(505, ""));
         }
         let (mut rest, mut host) = (target.as_str(), None);
         for scheme in ["http://", "https://"] {
@@ -174,15 +179,32 @@ impl Connection<'_> {
         };
         request.uri = if path.is_empty() { "/".to_owned() } else { path.to_owned() };
         request.query = query.map(str::to_owned);
+        if !is_target(path.as_bytes(), query.map(str::as_bytes), &self.shared.settings) {
+            // Brackets are found in a line that was read to its end, and the log shows it.
+            let bare: Vec<u8> = path.bytes().filter(|byte| !b"[]".contains(byte)).collect();
+            if !is_target(&bare, query.map(str::as_bytes), &self.shared.settings) {
+                request.uri.clear();
+                request.query = None;
+            }
+            return Err(Refused(400, "Invalid character found in the request target"));
+        }
         let mut hosts = request.headers("host").map(str::to_owned);
         let written = hosts.next();
         if hosts.next().is_some() || (written.is_none() && self.head.version.minor >= 1) {
-            return Err(Refused(400, "a request needs one Host header"));
+            return Err(Refused(400, ""));
         }
         drop(hosts);
+        let differ =
+            host.as_ref().zip(written.as_ref()).is_some_and(|(host, written)| !host.eq_ignore_ascii_case(written));
+        if differ && !self.shared.settings.host_mismatch {
+            return Err(Refused(400, ""));
+        }
         let host = host.or(written).unwrap_or_default();
         self.link.place(request, &host, &self.shared.settings)?;
-        let body = http1::request_body(&self.head, &self.buf).map_err(|_| Refused(400, "Invalid message framing"))?;
+        let body = http1::request_body(&self.head, &self.buf).map_err(|error| match error {
+            FramingError::UnknownCoding(_) => Refused(501, ""),
+            _ => Refused(400, ""),
+        })?;
         Ok((body, length))
     }
 
@@ -254,7 +276,14 @@ impl Connection<'_> {
 
     async fn send(&mut self, stream: &mut impl Wire, mut exchange: Exchange, keep: bool) -> io::Result<Next> {
         let mut out = Vec::with_capacity(1024);
-        push_head(&mut out, &exchange, keep, self.head.version.minor == 0, &self.shared.settings);
+        let asked = self.shared.settings.keep_alive_told
+            && exchange
+                .request
+                .headers("connection")
+                .flat_map(|line| line.split(','))
+                .any(|word| word.trim().eq_ignore_ascii_case("keep-alive"));
+        let told = self.shared.settings.keep_alive.filter(|_| asked).map(|time| time.as_secs());
+        push_head(&mut out, &exchange, keep, self.head.version.minor == 0, &self.shared.settings, told);
         exchange.response.kept = keep;
         exchange.response.committed = Some(Instant::now());
         let limit = self.shared.settings.timeout.unwrap_or(LONG);
@@ -278,6 +307,11 @@ impl Connection<'_> {
         self.shared.answers.log(&exchange);
         sent.map(|_| if keep { Next::Keep } else { Next::Close })
     }
+}
+
+/// Whether nothing more is read from a client that got this status: what it sends next may not be what it means.
+fn is_last(status: u16) -> bool {
+    matches!(status, 400 | 408 | 411 | 413 | 414 | 500 | 501 | 503)
 }
 
 /// Whether a status has no body by definition.
@@ -330,7 +364,15 @@ async fn send_file(
     if sent < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(sent) }
 }
 
-fn push_head(out: &mut Vec<u8>, exchange: &Exchange, keep: bool, old: bool, settings: &super::model::Connector) {
+/// `told` is how many seconds a client that asked is told that its connection is kept.
+fn push_head(
+    out: &mut Vec<u8>,
+    exchange: &Exchange,
+    keep: bool,
+    old: bool,
+    settings: &super::model::Connector,
+    told: Option<u64>,
+) {
     let response = &exchange.response;
     out.extend_from_slice(b"HTTP/1.1 ");
     write::push_decimal(out, u64::from(response.status));
@@ -348,10 +390,20 @@ fn push_head(out: &mut Vec<u8>, exchange: &Exchange, keep: bool, old: bool, sett
         write::push_field(out, b"Content-Length", &length);
     }
     push_date(out);
-    match (keep, old) {
-        (false, _) => write::push_field(out, b"Connection", b"close"),
-        (true, true) => write::push_field(out, b"Connection", b"keep-alive"),
-        (true, false) => {}
+    let time = told.map(|seconds| format!("timeout={seconds}"));
+    match (keep, old, time) {
+        (false, ..) => write::push_field(out, b"Connection", b"close"),
+        (true, true, time) => {
+            write::push_field(out, b"Connection", b"keep-alive");
+            if let Some(time) = time {
+                write::push_field(out, b"Keep-Alive", time.as_bytes());
+            }
+        }
+        (true, false, Some(time)) => {
+            write::push_field(out, b"Keep-Alive", time.as_bytes());
+            write::push_field(out, b"Connection", b"keep-alive");
+        }
+        (true, false, None) => {}
     }
     out.extend_from_slice(b"\r\n");
 }

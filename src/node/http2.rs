@@ -26,7 +26,7 @@ use tokio::time::timeout;
 use super::connector::Shared;
 use super::exchange::{self, Exchange, Request};
 use super::http::{LONG, MOST_BODY, Wire, is_bodyless};
-use super::link::{Link, Refused};
+use super::link::{Link, Refused, is_target};
 use super::model::Http2;
 use crate::base::clock::{self, Clock, SystemClock};
 use crate::codec::http2::{self, opening, prologue, push_field};
@@ -255,6 +255,9 @@ impl Front {
         "HTTP/2.0".clone_into(&mut request.protocol);
         request.uri = Some(head.uri.path()).filter(|path| !path.is_empty()).unwrap_or("/").to_owned();
         request.query = head.uri.query().map(str::to_owned);
+        if !is_target(request.uri.as_bytes(), request.query.as_deref().map(str::as_bytes), &self.shared.settings) {
+            return Err(Refused(400, "Invalid character found in the request target"));
+        }
         request.headers =
             head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect();
         let host = head.uri.authority().map(|authority| authority.as_str().to_owned());

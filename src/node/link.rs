@@ -22,9 +22,31 @@ impl Refused {
     /// The answer, with an error page.
     pub fn answer(self, request: Request) -> Exchange {
         let mut exchange = Exchange::new(request);
+        if self == TRACE {
+            exchange.response.set_header("Allow", "HEAD, DELETE, POST, GET, OPTIONS, PUT");
+        }
         exchange.response.error(self.0, Some(self.1).filter(|message| !message.is_empty()));
         ErrorReport::of(None).after(&mut exchange);
         exchange
+    }
+}
+
+/// TRACE where it is not allowed.
+pub const TRACE: Refused = Refused(405, "TRACE method is not allowed");
+
+/// Whether a request target has only characters that it may have, and those that the connector lets through besides.
+pub fn is_target(path: &[u8], query: Option<&[u8]>, settings: &model::Connector) -> bool {
+    let known = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:@/".contains(byte);
+    let in_path = |byte: &u8| known(byte) || settings.relaxed_path.as_bytes().contains(byte);
+    let in_query = |byte: &u8| known(byte) || *byte == b'?' || settings.relaxed_query.as_bytes().contains(byte);
+    path.iter().all(in_path) && query.unwrap_or_default().iter().all(in_query)
+}
+
+/// Whether a text may be a host: a name, or an address, that of IPv6 in brackets.
+fn is_host(name: &str) -> bool {
+    match name.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']').is_some_and(|inside| inside.parse::<std::net::Ipv6Addr>().is_ok()),
+        None => name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte)),
     }
 }
 
@@ -91,23 +113,25 @@ impl Link {
         request
     }
 
-    /// Notes which host a request is for, an empty one being the connection's own, and refuses what the connector does not
-    /// take.
+    /// Notes which host a request is for, an empty one being the connection's own.
     ///
     /// # Errors
-    /// The port is none, the client connected for another host, or the method is TRACE.
+    /// It is no host, the port is none, or the client connected for another one.
     pub fn place(&self, request: &mut Request, host: &str, settings: &model::Connector) -> Result<(), Refused> {
         let bracket = host.rfind(']').unwrap_or(0);
         let (name, port) = match host.rfind(':').filter(|at| *at > bracket) {
             Some(at) => (host.get(..at).unwrap_or_default(), host.get(at + 1..)),
             None => (host, None),
         };
+        if !is_host(name) {
+            return Err(Refused(400, "The host is no valid name or address"));
+        }
         if !name.is_empty() {
             request.server_name = name.to_ascii_lowercase();
             request.server_port = match port {
+                Some("") | None if request.scheme == "https" => 443,
+                Some("") | None => 80,
                 Some(port) => port.parse().map_err(|_| Refused(400, "the Host header names no port"))?,
-                None if request.scheme == "https" => 443,
-                None => 80,
             };
             if self.secured.as_ref().is_some_and(|(session, hosts)| !hosts.allows(session, &request.server_name)) {
                 return Err(Refused(400, ""));
@@ -118,12 +142,6 @@ impl Link {
         }
         if settings.proxy_port > 0 {
             request.server_port = settings.proxy_port;
-        }
-        if request.method == "TRACE" && !settings.allow_trace {
-            return Err(Refused(405, "TRACE method is not allowed"));
-        }
-        if request.uri == "*" && request.method == "OPTIONS" {
-            "/".clone_into(&mut request.uri);
         }
         Ok(())
     }

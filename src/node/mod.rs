@@ -10,6 +10,7 @@
 //! - [`server`] starts and stops all of it in order; [`cli`] is the command line.
 
 pub mod access_log;
+pub mod admission;
 pub mod ajp;
 pub mod api;
 pub mod backup;
@@ -25,6 +26,7 @@ pub mod delta;
 pub mod deploy;
 pub mod exchange;
 pub mod files;
+pub mod gates;
 pub mod group;
 pub mod http;
 pub mod http2;
@@ -35,6 +37,8 @@ pub mod link;
 pub mod log;
 pub mod model;
 pub mod page;
+pub mod ranges;
+pub mod reasons;
 pub mod replicated;
 pub mod server;
 pub mod session;

@@ -85,6 +85,14 @@ pub struct Connector {
     pub server: Option<String>,
     /// TRACE is answered.
     pub allow_trace: bool,
+    /// Characters that paths may have besides those of RFC 3986.
+    pub relaxed_path: String,
+    /// Characters that queries may have besides.
+    pub relaxed_query: String,
+    /// Clients that ask for it are told how long their connection is kept.
+    pub keep_alive_told: bool,
+    /// A target may name another host than the Host field.
+    pub host_mismatch: bool,
     /// Connections are encrypted.
     pub tls: Option<Tls>,
     /// HTTP/2 is spoken where the client can.
@@ -324,10 +332,19 @@ impl Connector {
             proxy_port: element.port("proxyPort").unwrap_or(0),
             server: element.text("server").map(str::to_owned),
             allow_trace: element.flag("allowTrace"),
+            relaxed_path: relaxed(element.text("relaxedPathChars")),
+            relaxed_query: relaxed(element.text("relaxedQueryChars")),
+            keep_alive_told: element.flag("useKeepAliveResponseHeader"),
+            host_mismatch: element.flag("allowHostHeaderMismatch"),
             tls: (protocol == Protocol::Http && element.flag("SSLEnabled")).then(|| Tls::of(element)),
             http2: element.one(Kind::UpgradeProtocol).map(Http2::of),
         }))
     }
+}
+
+/// Of these characters those that may be let through.
+fn relaxed(chars: Option<&str>) -> String {
+    chars.unwrap_or_default().chars().filter(|c| "\"<>[\\]^`{|}".contains(*c)).collect()
 }
 
 impl Tls {

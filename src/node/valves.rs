@@ -2,9 +2,12 @@
 
 use std::fmt;
 
+use super::admission::Admission;
 use super::components::Component;
 use super::exchange::{Exchange, RequestedId};
+use super::gates::{Draining, HealthCheck, Semaphore, SslFields};
 use super::log;
+use super::reasons::reason;
 use crate::base::pattern::{Flags, Pattern};
 
 /// A step on the way of every request of a container.
@@ -52,7 +55,11 @@ pub fn whole(text: &str) -> Result<Pattern, String> {
 pub fn make(element: &Component) -> Result<Option<Box<dyn Valve>>, String> {
     Ok(match element.class.short() {
         "RemoteIpValve" => Some(Box::new(RemoteIp::of(element)?)),
-        "RemoteAddrValve" => Some(Box::new(RemoteAddr::of(element)?)),
+        "RemoteAddrValve" | "RemoteHostValve" | "RemoteCIDRValve" => Some(Box::new(Admission::of(element)?)),
+        "HealthCheckValve" => Some(Box::new(HealthCheck::of(element))),
+        "SemaphoreValve" => Some(Box::new(Semaphore::of(element))),
+        "LoadBalancerDrainingValve" => Some(Box::new(Draining::of(element)?)),
+        "SSLValve" => Some(Box::new(SslFields::of(element))),
         "ReplicationValve" => Some(Box::new(Replication::of(element)?)),
         "JvmRouteBinderValve" if element.flag("enabled") => {
             let attribute = element.text("sessionIdAttribute").unwrap_or_default().to_owned();
@@ -190,52 +197,6 @@ impl Valve for RemoteIp {
     }
 }
 
-/// RemoteAddrValve: who may come in.
-struct RemoteAddr {
-    allow: Option<Pattern>,
-    deny: Option<Pattern>,
-    status: u16,
-    with_port: bool,
-}
-
-impl fmt::Debug for RemoteAddr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RemoteAddrValve").finish_non_exhaustive()
-    }
-}
-
-impl RemoteAddr {
-    fn of(element: &Component) -> Result<Self, String> {
-        let pattern = |name| element.text(name).filter(|text| !text.is_empty()).map(whole).transpose();
-        let status = element.port("denyStatus").unwrap_or(403);
-        let (allow, deny) = (pattern("allow")?, pattern("deny")?);
-        if element.flag("usePeerAddress") {
-            return Err("usePeerAddress=\"true\" of RemoteAddrValve is not supported".to_owned());
-        }
-        Ok(Self { allow, deny, status, with_port: element.flag("addConnectorPort") })
-    }
-}
-
-impl Valve for RemoteAddr {
-    fn before(&self, exchange: &mut Exchange) -> bool {
-        let mut who = exchange.request.remote_addr.clone();
-        if self.with_port {
-            who.push_str(&format!(";{}", exchange.request.local_port));
-        }
-        let matches = |pattern: &Option<Pattern>| pattern.as_ref().map(|pattern| pattern.is_match(who.as_bytes()));
-        let open = match (matches(&self.deny), matches(&self.allow)) {
-            (Some(true), _) => false,
-            (_, Some(allowed)) => allowed,
-            (Some(false), None) => true,
-            (None, None) => false,
-        };
-        if !open {
-            exchange.response.error(self.status, None);
-        }
-        open
-    }
-}
-
 /// ReplicationValve: after a request the changes of its session go to the cluster.
 struct Replication {
     filter: Option<Pattern>,
@@ -335,7 +296,8 @@ impl Valve for ErrorReport {
             return;
         }
         let status = response.status;
-        let (reason, description) = reason(status);
+        // What nobody knows has no page.
+        let Some((reason, description)) = reason(status) else { return };
         let title = format!("HTTP Status {status} – {reason}");
         let mut page = format!(
             "<!doctype html><html lang=\"en\"><head><title>{title}</title><style type=\"text/css\">{STYLE}</style></head><body><h1>{title}</h1>"
@@ -343,7 +305,7 @@ impl Valve for ErrorReport {
         if self.report {
             page.push_str("<hr class=\"line\" /><p><b>Type</b> Status Report</p>");
             if let Some(message) = &response.message {
-                page.push_str(&format!("<p><b>Message</b> {}</p>", escaped(message)));
+                page.push_str(&format!("<p><b>Message</b> {}</p>", escaped(message).replace('/', "&#47;")));
             }
             page.push_str(&format!("<p><b>Description</b> {description}</p><hr class=\"line\" />"));
         }
@@ -351,8 +313,8 @@ impl Valve for ErrorReport {
             page.push_str(&format!("<h3>{SERVER_INFO}</h3>"));
         }
         page.push_str("</body></html>");
-        response.set_header("Content-Language", "en");
         response.send(status, "text/html;charset=utf-8", page);
+        response.set_header("Content-Language", "en");
     }
 }
 
@@ -363,43 +325,6 @@ pub fn escaped(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
     crate::base::path::escape_html(text.as_bytes(), &mut out);
     String::from_utf8_lossy(&out).replace('"', "&quot;").replace('\'', "&#39;")
-}
-
-/// What a status is called, and what an error page says about it.
-fn reason(status: u16) -> (&'static str, &'static str) {
-    match status {
-        400 => (
-            "Bad Request",
-            "The server cannot or will not process the request due to something that is perceived to be a client error (e.g., malformed request syntax, invalid request message framing, or deceptive request routing).",
-        ),
-        403 => ("Forbidden", "The server understood the request but refuses to authorize it."),
-        404 => (
-            "Not Found",
-            "The origin server did not find a current representation for the target resource or is not willing to disclose that one exists.",
-        ),
-        405 => (
-            "Method Not Allowed",
-            "The method received in the request-line is known by the origin server but not supported by the target resource.",
-        ),
-        413 => (
-            "Request Entity Too Large",
-            "The server is refusing to process a request because the request payload is larger than the server is willing or able to process.",
-        ),
-        414 => (
-            "URI Too Long",
-            "The server is refusing to service the request because the request-target is longer than the server is willing to interpret.",
-        ),
-        500 => (
-            "Internal Server Error",
-            "The server encountered an unexpected condition that prevented it from fulfilling the request.",
-        ),
-        501 => ("Not Implemented", "The server does not support the functionality required to fulfill the request."),
-        503 => (
-            "Service Unavailable",
-            "The server is currently unable to handle the request due to a temporary overload or scheduled maintenance, which will likely be alleviated after some delay.",
-        ),
-        _ => ("Error", "The request was not fulfilled."),
-    }
 }
 
 #[cfg(test)]
@@ -451,6 +376,27 @@ mod tests {
         assert!(!open(&[("allow", r".*"), ("deny", "1.*")], "1.1.1.1"));
         assert!(open(&[("deny", "1.*")], "2.1.1.1"));
         assert!(!open(&[], "2.1.1.1"));
+        let open = |attributes: &[(&str, &str)], address: &str, peer: &str| {
+            let mut exchange = Exchange::new(Request {
+                remote_addr: address.to_owned(),
+                peer: peer.parse().ok(),
+                local_port: 8080,
+                ..Request::default()
+            });
+            valve("valves.RemoteCIDRValve", attributes).before(&mut exchange)
+        };
+        assert!(open(&[("allow", "10.0.0.0/8, ::1")], "10.2.3.4", ""));
+        assert!(open(&[("allow", "10.0.0.0/8, ::1")], "::1", ""));
+        assert!(!open(&[("allow", "10.0.0.0/8, ::1")], "11.2.3.4", ""));
+        assert!(!open(&[("allow", "0.0.0.0/0")], "nobody", ""));
+        assert!(open(&[("deny", "127.0.0.0/30")], "127.0.0.4", ""));
+        assert!(!open(&[("deny", "127.0.0.0/30"), ("allow", "127.0.0.0/8")], "127.0.0.1", ""));
+        assert!(!open(&[], "127.0.0.1", ""));
+        let port = [("allow", "127.0.0.1;80[89]0"), ("addConnectorPort", "true")];
+        assert!(open(&port, "127.0.0.1", ""));
+        assert!(!open(&[("allow", "127.0.0.1;8090"), ("addConnectorPort", "true")], "127.0.0.1", ""));
+        let peer = [("allow", "10.0.0.1"), ("usePeerAddress", "true")];
+        assert!(open(&peer, "1.1.1.1", "10.0.0.1") && !open(&peer, "10.0.0.1", "1.1.1.1"));
     }
 
     #[test]

@@ -512,7 +512,7 @@ fn copy_tree(from: &Path, to: &Path) {
 }
 
 /// Where Debian, or `$CATALINA_HOME`, has Tomcat's jars; `None` without them or without Java.
-fn tomcat_home() -> Option<PathBuf> {
+pub(crate) fn tomcat_home() -> Option<PathBuf> {
     which("java")?;
     let home = std::env::var_os("CATALINA_HOME").map_or_else(|| "/usr/share/tomcat10".into(), PathBuf::from);
     home.join("bin/bootstrap.jar").is_file().then_some(home)

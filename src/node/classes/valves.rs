@@ -3,6 +3,10 @@
 use super::State::{Idle, Missing, Refused, Used};
 use super::{Class, Kind, class, open};
 
+/// What the three valves have that let some clients in.
+const FILTER: &str = "addConnectorPort:b=false allow:s deny:s denyStatus:i=403 invalidAuthenticationWhenDeny:b=false \
+    usePeerAddress:b=false asyncSupported:b=true";
+
 /// The rows.
 pub(super) static CLASSES: &[Class] = &[
     class(
@@ -57,10 +61,15 @@ pub(super) static CLASSES: &[Class] = &[
         "addConnectorPort:b=false allow:s deny:s denyStatus:i=403 invalidAuthenticationWhenDeny:b=false \
          usePeerAddress:b=false asyncSupported:b=true",
     ),
-    open(Kind::Valve, "org.apache.catalina.valves.RemoteHostValve", Refused),
-    open(Kind::Valve, "org.apache.catalina.valves.RemoteCIDRValve", Refused),
+    class(Kind::Valve, "org.apache.catalina.valves.RemoteHostValve", Used, FILTER),
+    class(Kind::Valve, "org.apache.catalina.valves.RemoteCIDRValve", Used, FILTER),
     open(Kind::Valve, "org.apache.catalina.valves.rewrite.RewriteValve", Refused),
-    open(Kind::Valve, "org.apache.catalina.valves.LoadBalancerDrainingValve", Missing("requests are never drained")),
+    class(
+        Kind::Valve,
+        "org.apache.catalina.valves.LoadBalancerDrainingValve",
+        Used,
+        "asyncSupported:b=true ignoreCookieName:s ignoreCookieValue:s redirectStatusCode:i=307",
+    ),
     open(Kind::Valve, "org.apache.catalina.valves.StuckThreadDetectionValve", Idle),
     open(
         Kind::Valve,
@@ -70,12 +79,30 @@ pub(super) static CLASSES: &[Class] = &[
     open(Kind::Valve, "org.apache.catalina.valves.ExtendedAccessLogValve", Missing("its log is not written")),
     open(Kind::Valve, "org.apache.catalina.valves.JsonAccessLogValve", Missing("its log is not written")),
     open(Kind::Valve, "org.apache.catalina.valves.JDBCAccessLogValve", Missing("its log is not written")),
-    open(Kind::Valve, "org.apache.catalina.valves.HealthCheckValve", Missing("nothing answers at its path")),
-    open(Kind::Valve, "org.apache.catalina.valves.SSLValve", Missing("fields of a proxy do not tell of TLS")),
+    class(
+        Kind::Valve,
+        "org.apache.catalina.valves.HealthCheckValve",
+        Used,
+        "asyncSupported:b=true checkContainersAvailable:b=true path:s=/health",
+    ),
+    class(
+        Kind::Valve,
+        "org.apache.catalina.valves.SSLValve",
+        Used,
+        "asyncSupported:b=true sslCipherHeader:s=ssl_cipher sslCipherUserKeySizeHeader:s=ssl_cipher_usekeysize \
+         sslClientCertHeader:s=ssl_client_cert sslClientEscapedCertHeader:s=ssl_client_escaped_cert \
+         sslSessionIdHeader:s=ssl_session_id",
+    ),
     open(Kind::Valve, "org.apache.catalina.valves.ParameterLimitValve", Refused),
     open(Kind::Valve, "org.apache.catalina.valves.ProxyErrorReportValve", Missing("errors are reported as HTML")),
     open(Kind::Valve, "org.apache.catalina.valves.JsonErrorReportValve", Missing("errors are reported as HTML")),
-    open(Kind::Valve, "org.apache.catalina.valves.SemaphoreValve", Missing("requests are not counted")),
+    class(
+        Kind::Valve,
+        "org.apache.catalina.valves.SemaphoreValve",
+        Used,
+        "asyncSupported:b=true block:b=true concurrency:i=10 fairness:b=false highConcurrencyStatus:i=-1 \
+         interruptible:b=false",
+    ),
     open(Kind::Valve, "org.apache.catalina.valves.PersistentValve", Missing("sessions are kept in memory only")),
     open(Kind::Valve, "org.apache.catalina.authenticator.SingleSignOn", Missing("there is no authentication here")),
     open(Kind::Valve, "org.apache.catalina.authenticator.BasicAuthenticator", Refused),

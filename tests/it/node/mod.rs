@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
+mod oracle;
 mod tls;
 
 use crate::support::{PATIENCE, TempDir, free_port, wait_for};
