@@ -409,9 +409,11 @@ scenarios! {
     filter_protocol
     forward
     input
+    reflector
     remote
     remote_gateways
     remote_tls
     scgi
+    sed
     uwsgi
 }

@@ -1,7 +1,7 @@
 //! The filters by name: all of httpd's, with those that are here.
 
 use crate::modules::cache::marker;
-use crate::modules::{brotli, buffer, case_filter, case_filter_in, deflate, include, ratelimit, substitute};
+use crate::modules::{brotli, buffer, case_filter, case_filter_in, deflate, include, ratelimit, sed, substitute};
 use crate::web::{Start, StartInput};
 
 /// One output filter.
@@ -46,7 +46,7 @@ pub(super) const OUTPUT: &[OutputFilter] = &[
     row("INFLATE", "deflate_module", RESOURCE - 1, Kind::Here(deflate::start_inflate)),
     row("BROTLI_COMPRESS", "brotli_module", CONTENT_SET, Kind::Here(brotli::start)),
     row("SUBSTITUTE", "substitute_module", RESOURCE, Kind::Here(substitute::start)),
-    row("Sed", "sed_module", RESOURCE, Kind::Missing),
+    row("Sed", "sed_module", RESOURCE, Kind::Here(sed::start)),
     row("BUFFER", "buffer_module", CONTENT_SET, Kind::Here(buffer::start)),
     row("RATE_LIMIT", "ratelimit_module", PROTOCOL + 3, Kind::Here(ratelimit::start)),
     row("proxy-html", "proxy_html_module", RESOURCE, Kind::Missing),
@@ -96,7 +96,7 @@ pub(super) const INPUT: &[InputFilter] = &[
     input("DEFLATE", "deflate_module", CONTENT_SET, InputKind::Here(deflate::start_input)),
     input("BUFFER", "buffer_module", CONTENT_SET, InputKind::Here(buffer::start_input)),
     input("CaseFilterIn", "case_filter_in_module", RESOURCE, InputKind::Here(case_filter_in::start)),
-    input("Sed", "sed_module", RESOURCE, InputKind::Missing),
+    input("Sed", "sed_module", RESOURCE, InputKind::Here(sed::start_input)),
     input("XLATEIN", "charset_lite_module", RESOURCE, InputKind::Missing),
     input("KEEP_BODY", "request_module", RESOURCE, InputKind::Missing),
     input("KEPT_BODY", "request_module", RESOURCE, InputKind::Missing),
