@@ -83,7 +83,13 @@ fn prepare(site: &Site, setup: &str) {
                     _ => (text, 1),
                 };
                 let path = path.replace("%20", " ");
-                site.write(&path, text.replace("\\n", "\n").replace("\\r", "\r").repeat(times));
+                site.write(
+                    &path,
+                    text.replace("@R@", site.root().to_str().unwrap())
+                        .replace("\\n", "\n")
+                        .replace("\\r", "\r")
+                        .repeat(times),
+                );
                 if word == "exec" {
                     fs::set_permissions(site.path(&path), fs::Permissions::from_mode(0o755)).unwrap();
                 }
@@ -237,6 +243,7 @@ scenarios! {
     regex_options
     rewrite
     rewrite_dir
+    rewrite_paths
     session
     speling
     stretches

@@ -131,9 +131,10 @@ pub(super) async fn in_server(ex: &mut Exchange) -> Outcome {
         // As a path below the document root.
         ex.filename.insert(0, b'/');
     }
-    // A path of the file system is one whose first segment is there, unless the client had the choice.
-    if unsafe_prefix || !first_segment_exists(&ex.filename) {
-        let root = names::document_root(ex).to_vec();
+    // A path of the file system is one whose first segment is there; where the client may have had the choice, one
+    // that begins as those of documents do.
+    let root = names::document_root(ex).to_vec();
+    if (unsafe_prefix && !ex.filename.starts_with(&root)) || !first_segment_exists(&ex.filename) {
         let name = std::mem::take(&mut ex.filename);
         ex.filename = root;
         if ex.filename.last() == Some(&b'/') {

@@ -382,6 +382,7 @@ async fn holds(ex: &Exchange, cond: &Cond, test: &[u8], work: &mut Work) -> bool
 /// Appends the value of a text. `rule` says how groups are escaped.
 async fn expand(ex: &Exchange, parts: &[Part], rule: Option<&Rule>, work: &mut Work, out: &mut Vec<u8>) {
     for part in parts {
+        let before = out.len();
         match part {
             Part::Text(text) => out.extend_from_slice(text),
             Part::Rule(group) => {
@@ -412,7 +413,10 @@ async fn expand(ex: &Exchange, parts: &[Part], rule: Option<&Rule>, work: &mut W
             Part::Var(var) => var.push(ex, &mut work.vary_now, out),
             Part::Map { map: name, key, default } => {
                 let mut wanted = Vec::new();
+                // What is asked for becomes no part of a path.
+                let question_mark = work.question_mark;
                 Box::pin(expand(ex, key, rule, work, &mut wanted)).await;
+                work.question_mark = question_mark;
                 let found = match find_map(ex, name) {
                     Some(map) => match &map.kind {
                         map::Kind::Program(program) => map::ask(ex, program, &wanted).await,
@@ -425,6 +429,10 @@ async fn expand(ex: &Exchange, parts: &[Part], rule: Option<&Rule>, work: &mut W
                     None => Box::pin(expand(ex, default, rule, work, out)).await,
                 }
             }
+        }
+        if matches!(part, Part::Var(_) | Part::Map { .. }) {
+            let (path, value) = out.split_at_checked(before).unwrap_or_default();
+            work.question_mark |= !path.contains(&b'?') && value.contains(&b'?');
         }
     }
 }
