@@ -47,6 +47,9 @@ impl Conf for SedDir {
     }
 }
 
+/// Commands that name files of the server or show lines for a terminal: a script with one keeps the server from starting.
+pub const ABSENT: &[&str] = &["l", "r", "w"];
+
 /// The directives.
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
