@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ResolvesClientCert, Resumption};
-use rustls::crypto::{WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, IpAddr, Ipv4Addr, ServerName, SubjectPublicKeyInfoDer, UnixTime};
 use rustls::sign::CertifiedKey;
 use rustls::{
@@ -19,7 +19,7 @@ use webpki::{KeyUsage, RawPublicKeyEntity};
 
 use super::secured::Secured;
 use super::tls::{Versions, provider};
-use super::verify::{Trust, openssl_error};
+use super::trust::{Trust, algorithms, openssl_error};
 use crate::codec::x509;
 use crate::config::{Conf, shared_slot};
 
@@ -287,10 +287,6 @@ impl ServerCertVerifier for Watch {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         algorithms().supported_schemes()
     }
-}
-
-fn algorithms() -> WebPkiSupportedAlgorithms {
-    aws_lc_rs::default_provider().signature_verification_algorithms
 }
 
 /// The signature under a handshake by a certificate of the first version, which webpki does not read. Only its key

@@ -7,6 +7,7 @@
 //! - [`scoreboard`]: who is doing what.
 //! - [`tls`]: certificates and what a TLS endpoint is; [`ciphers`]: OpenSSL's lists; [`secured`]: a session over a socket.
 //! - [`client`]: TLS towards backends.
+//! - [`trust`]: whom to believe; [`verify`]: whether a client's certificate is believed.
 //! - [`minutes`]: what is to be said of checks amid a handshake.
 //! - [`ocsp`]: what responders say of clients' certificates.
 //! - [`responder`]: how OCSP responders are asked.
@@ -35,4 +36,5 @@ pub mod secured;
 pub mod stapling;
 pub mod tickets;
 pub mod tls;
+pub mod trust;
 pub mod verify;

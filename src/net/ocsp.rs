@@ -15,7 +15,7 @@ use webpki::{EndEntityCert, KeyUsage};
 use super::minutes::{self, Line, Weight};
 use super::responder::Responder;
 use super::secured::Secured;
-use super::verify::{Trust, algorithms, openssl_error};
+use super::trust::{Trust, algorithms, openssl_error};
 use crate::base::clock::{Clock as _, SystemClock};
 use crate::codec::ocsp::{self, Answer, Reply, Signed, Status};
 use crate::codec::x509;

@@ -12,7 +12,7 @@ use super::deploy::Base;
 use super::files::Files;
 use super::model::{self, DocBase};
 use super::page::SessionPage;
-use super::server::StartError;
+use super::failure::StartError;
 use super::valves::{self, ErrorReport, Valve};
 use super::webapp::{Handler, Handlers};
 use super::webxml::WebXml;

@@ -14,7 +14,8 @@ use clap::{Arg, ArgAction, value_parser};
 use super::deploy::{self, Base};
 use super::log;
 use super::model::Shutdown;
-use super::server::{self, StartError};
+use super::failure::StartError;
+use super::server;
 use super::webapp::Handlers;
 use super::xml::{Notice, Properties, Refusal};
 

@@ -13,7 +13,7 @@ use super::delta::{self, DeltaManager, Outgoing, SessionListener, context_name};
 use super::keepers::{map_settings, settings};
 use super::model;
 use super::replicated::{Outlet, Replicated};
-use super::server::StartError;
+use super::failure::StartError;
 use super::sessions::Manager;
 use super::standard::{StandardManager, now};
 use super::{group, log};

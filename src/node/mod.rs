@@ -25,6 +25,7 @@ pub mod context;
 pub mod delta;
 pub mod deploy;
 pub mod exchange;
+pub mod failure;
 pub mod files;
 pub mod gates;
 pub mod group;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::codec::java::Value;
 
-use super::delta::{Action, DeltaRequest, Kind};
+use super::delta::request::{Action, DeltaRequest, Kind};
 
 /// A session. Times are milliseconds since 1970.
 #[derive(Clone, Debug)]

@@ -19,7 +19,8 @@ use super::model;
 use super::xml::Refusal;
 use crate::net::tickets::Sessions;
 use crate::net::tls::{IdentityError, ServerSpec, Versions, certificates, identity};
-use crate::net::verify::{Clients, Revocation, Trust};
+use crate::net::trust::{Revocation, Trust};
+use crate::net::verify::Clients;
 use crate::net::{ciphers, phrase};
 
 /// Sessions that are kept for clients without tickets where the file does not say how many: Java's number.

@@ -21,7 +21,8 @@ use crate::net::files;
 use crate::net::stapling::Staple;
 use crate::net::tickets::{KEY_FILE_LEN, Sessions, SharedKey};
 use crate::net::tls::{IdentityError, ServerSpec, Versions, certificates, identity, lengthen};
-use crate::net::verify::{Clients, Revocation, Trust, hashed};
+use crate::net::trust::{Revocation, Trust, hashed};
+use crate::net::verify::Clients;
 
 /// How long sessions may be resumed where nothing else is said, in seconds.
 const RESUME_FOR: u32 = 300;

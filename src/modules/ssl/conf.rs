@@ -17,7 +17,8 @@ use crate::net::ciphers as suites;
 use crate::net::stapling::Staple;
 use crate::net::tickets::Sessions;
 use crate::net::tls::Versions;
-use crate::net::verify::{Clients, Revocation};
+use crate::net::trust::Revocation;
+use crate::net::verify::Clients;
 
 type Done = Result<(), String>;
 

@@ -13,7 +13,7 @@ use crate::modules::{check as words, slot};
 use crate::net::client::{BackendTls, ClientSide, ClientSpec, Demand, Named};
 use crate::net::files;
 use crate::net::tls::{IdentityError, Versions, certificates, identities_of};
-use crate::net::verify::{Revocation, Trust};
+use crate::net::trust::{Revocation, Trust};
 
 type Done = Result<(), String>;
 

@@ -16,7 +16,7 @@ mod early;
 mod local;
 mod message;
 mod remote;
-mod request;
+pub(super) mod request;
 mod state;
 #[cfg(test)]
 mod tests;
