@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use clap::{Arg, ArgAction, value_parser};
 
 use super::deploy::{self, Base};
+use super::failure::StartError;
 use super::log;
 use super::model::Shutdown;
-use super::failure::StartError;
 use super::server;
 use super::webapp::Handlers;
 use super::xml::{Notice, Properties, Refusal};
