@@ -14,7 +14,7 @@ use super::threads::{Order, Serving, Shared, Threads};
 use crate::config::Generation;
 use crate::logs::{self, Errno, Level, Process, Targets};
 use crate::modules::ssl::{StaplingWatch, watch_stapling};
-use crate::modules::{heartbeat, heartmonitor, mpm, proxy_hcheck};
+use crate::modules::{heartbeat, heartmonitor, mpm, proxy, proxy_hcheck};
 use crate::net::files;
 use crate::net::listen::{self, Listener};
 use crate::net::opener::Opener;
@@ -298,6 +298,8 @@ impl State {
         main_errors(&generation, &opened);
         let serving = Serving::new(generation.clone(), opened);
         self.shared.take_pause();
+        // Nothing can fail any more.
+        proxy::take_over(&generation.globals, &before.generation.globals);
         self.shared.go_over(serving);
         self.threads.tell(|| Order::Refresh);
         self.listeners = listeners;

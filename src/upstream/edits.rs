@@ -98,20 +98,17 @@ pub(super) fn keep_added(workers: &mut Vec<Arc<Worker>>, spec: &mut BalancerSpec
     }
 }
 
+/// Specs for tests.
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::Ordering;
-    use std::time::Duration;
+pub(super) mod testing {
+    use super::{BalancerSpec, WorkerSpec};
+    use crate::upstream::spec::{LbMethod, Scheme};
 
-    use super::*;
-    use crate::upstream::WorkerState;
-    use crate::upstream::spec::{CheckMethod, LbMethod, Scheme, Sticky, status};
-
-    fn member(name: &str) -> WorkerSpec {
+    pub(in super::super) fn member(name: &str) -> WorkerSpec {
         WorkerSpec::new(name.to_owned(), Scheme::Http, "h".to_owned(), 80)
     }
 
-    fn balancer(members: Vec<usize>) -> BalancerSpec {
+    pub(in super::super) fn balancer(members: Vec<usize>) -> BalancerSpec {
         BalancerSpec {
             name: "balancer://b".to_owned(),
             key: "b".to_owned(),
@@ -128,6 +125,17 @@ mod tests {
             growth: Some(2),
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+    use std::time::Duration;
+
+    use super::testing::{balancer, member};
+    use super::*;
+    use crate::upstream::WorkerState;
+    use crate::upstream::spec::{CheckMethod, LbMethod, Sticky, status};
 
     fn changed(spec: &WorkerSpec) -> WorkerSpec {
         let mut spec = spec.clone();
@@ -205,6 +213,7 @@ mod tests {
         assert_eq!((last.workers.len(), last.balancers[0].spec.growth), (2, Some(2)));
         assert!(Arc::ptr_eq(&last.workers[0].state, &state));
         let without = Backends::adopt(vec![member("a")], Vec::new(), Some(&newer));
+        without.take_over(&newer);
         assert!(without.workers.len() == 1 && state.retired.load(Ordering::Relaxed));
     }
 }

@@ -404,7 +404,7 @@ impl Link {
         let pool = state.pool.get_or_init(|| {
             let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
             pools.push((Arc::downgrade(state), spec.ttl));
-            Pool::default()
+            Box::default()
         });
         let (before, from) = pool.stacks.split_at(home() % STACKS);
         let mut link = Some(self);

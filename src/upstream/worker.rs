@@ -130,7 +130,10 @@ pub struct WorkerState {
     /// Told when a connection closed while somebody was waiting.
     pub(super) freed: Notify,
     /// Idle connections; made when the first one is given back.
-    pub(super) pool: OnceLock<Pool>,
+    ///
+    /// Apart, as it is large and most workers of a large configuration have none: states outlive their generation, and
+    /// where large ones lie among those that go, their pages stay half empty.
+    pub(super) pool: OnceLock<Box<Pool>>,
     /// No longer configured.
     pub(super) retired: AtomicBool,
     pub(super) addresses: ArcSwapOption<Addresses>,
@@ -298,10 +301,10 @@ fn random_nonce() -> String {
 }
 
 impl Backends {
-    /// Takes over the state of workers and balancers that were there before, by their keys; the others start fresh.
+    /// With the state of workers and balancers that were there before, by their keys; the others start fresh. Nothing
+    /// changes for those before: they may go on to be served, and are until [`Backends::take_over`].
     pub fn adopt(workers: Vec<WorkerSpec>, balancers: Vec<BalancerSpec>, previous: Option<&Self>) -> Self {
-        let mut old_workers: HashMap<&str, &Arc<Worker>, foldhash::fast::RandomState> =
-            previous.iter().flat_map(|p| &p.workers).map(|w| (w.spec.key.as_str(), w)).collect();
+        let mut old_workers = previous.map(Self::by_key).unwrap_or_default();
         let old_balancers: HashMap<&str, &Arc<Balancer>, foldhash::fast::RandomState> =
             previous.iter().flat_map(|p| &p.balancers).map(|b| (b.spec.key.as_str(), b)).collect();
         let adopted = workers.into_iter().map(|spec| {
@@ -309,14 +312,8 @@ impl Backends {
                 let state = Arc::new(WorkerState::new(spec.status));
                 return Arc::new(Worker::new(spec, state));
             };
-            let state = old.state.clone();
-            state.configure(spec.status);
             let (spec, written) = spec.over_reload(&old.written, &old.spec);
-            if spec.health.method == CheckMethod::None && spec.status & status::HC_FAILED == 0 {
-                // Nobody would find out that it is well again.
-                state.status.fetch_and(!status::HC_FAILED, Ordering::Relaxed);
-            }
-            Arc::new(Worker { written, ..Worker::new(spec, state) })
+            Arc::new(Worker { written, ..Worker::new(spec, old.state.clone()) })
         });
         let mut workers: Vec<_> = adopted.collect();
         let adopted = balancers.into_iter().map(|spec| {
@@ -328,12 +325,27 @@ impl Backends {
             Arc::new(Balancer { spec, state: old.state.clone(), written })
         });
         let balancers = adopted.collect();
-        for worker in &workers {
-            old_workers.remove(worker.spec.key.as_str());
-            worker.state.retired.store(false, Ordering::Relaxed);
-        }
-        old_workers.values().for_each(|gone| gone.state.retire());
         Self { workers, balancers, heartbeats: None }
+    }
+
+    fn by_key(&self) -> HashMap<&str, &Arc<Worker>, foldhash::fast::RandomState> {
+        self.workers.iter().map(|worker| (worker.spec.key.as_str(), worker)).collect()
+    }
+
+    /// These are served from here on, in place of `previous`: what the configuration says of workers that both have
+    /// holds, and those that only the others had are retired.
+    pub fn take_over(&self, previous: &Self) {
+        let mut gone = previous.by_key();
+        for Worker { spec, state, .. } in self.workers.iter().map(|worker| &**worker) {
+            if gone.remove(spec.key.as_str()).is_some() {
+                state.configure(spec.status);
+                if spec.health.method == CheckMethod::None && spec.status & status::HC_FAILED == 0 {
+                    // Nobody would find out that it is well again.
+                    state.status.fetch_and(!status::HC_FAILED, Ordering::Relaxed);
+                }
+            }
+        }
+        gone.values().for_each(|gone| gone.state.retire());
     }
 }
 
@@ -354,11 +366,15 @@ mod tests {
         assert!(a.fail(1_000_000));
         a.status.fetch_or(status::DISABLED, Ordering::Relaxed);
         let new = Backends::adopt(vec![spec("b", status::DRAIN), spec("a", 0)], Vec::new(), Some(&old));
+        assert!(!c.retired.load(Ordering::Relaxed), "the old ones are served for as long as the new ones are not");
+        new.take_over(&old);
         let state = &new.workers[1].state;
         assert_eq!(state.elected.load(Ordering::Relaxed), 7);
         assert_eq!(state.bits(), status::IN_ERROR | status::DISABLED);
         assert!(c.retired.load(Ordering::Relaxed) && !state.retired.load(Ordering::Relaxed));
         let newer = Backends::adopt(vec![spec("a", status::STOPPED)], Vec::new(), Some(&new));
+        assert_eq!(state.bits(), status::IN_ERROR | status::DISABLED);
+        newer.take_over(&new);
         assert_eq!(newer.workers[0].state.bits(), status::IN_ERROR | status::STOPPED);
     }
 
@@ -374,7 +390,13 @@ mod tests {
         happens(&old.workers[0].state);
         change(&mut first);
         let new = Backends::adopt(vec![first], Vec::new(), Some(&old));
+        new.take_over(&old);
         (old.workers[0].clone(), new.workers[0].clone())
+    }
+
+    #[test]
+    fn a_state_is_small() {
+        assert!(size_of::<WorkerState>() <= 240, "{} bytes", size_of::<WorkerState>());
     }
 
     #[test]
@@ -445,7 +467,7 @@ mod tests {
             |_| {},
             |state| {
                 state.open.store(2, Ordering::Relaxed);
-                state.pool.get_or_init(Pool::default);
+                state.pool.get_or_init(Box::default);
                 state.addresses.store(Some(found.clone()));
             },
             |_| {},

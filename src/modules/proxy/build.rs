@@ -122,12 +122,19 @@ pub(super) fn post_config(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
         kinds.push(Some(inherits));
     }
     let previous = post.previous.and_then(|previous| previous.globals.conf.get::<ProxyProcess>());
-    let mut backends = if post.check_only {
-        Backends::default()
-    } else {
-        Backends::adopt(all.workers, all.balancers, previous.map(|previous| previous.backends.load()).as_deref())
+    let heartbeats = lbmethod_heartbeat::source(post);
+    let make = |previous: Option<&Backends>| {
+        let adopted = match post.check_only {
+            true => Backends::default(),
+            false => Backends::adopt(all.workers, all.balancers, previous),
+        };
+        Backends { heartbeats, ..adopted }
     };
-    backends.heartbeats = lbmethod_heartbeat::source(post);
+    let current = match previous {
+        Some(previous) => previous.backends.succeed(|previous| make(Some(previous))),
+        None => Arc::new(Current::new(make(None))),
+    };
+    let backends = current.load();
     let mut sealed: Vec<Arc<Table>> = Vec::with_capacity(tables.len());
     for (mut table, kind) in tables.into_iter().zip(kinds) {
         let main = sealed.first();
@@ -147,8 +154,15 @@ pub(super) fn post_config(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
     }
     let schemes = Handlers::loaded(&post.globals.modules);
     *post.globals.conf.get_mut::<ProxyProcess>() =
-        ProxyProcess { backends: Arc::new(Current::new(backends)), tables: sealed, schemes };
+        ProxyProcess { backends: current, tables: sealed, schemes };
     Ok(())
+}
+
+/// `next` is served from here on, in place of `previous`: only now does anything change for backends that both have.
+pub fn take_over(next: &Globals, previous: &Globals) {
+    let of = |globals: &Globals| globals.conf.get::<ProxyProcess>().map(|process| process.backends.load());
+    let Some(previous) = of(previous) else { return };
+    of(next).unwrap_or_default().take_over(&previous);
 }
 
 /// The directory that relative socket paths are in.

@@ -21,6 +21,7 @@ mod url;
 mod worker;
 
 pub use balancer::all_methods as balancer_methods;
+pub use build::take_over;
 pub use conf::{ProxyDir, ProxyProcess, ProxyServer, Status};
 pub use serve::{Handlers, Held, target_for};
 pub use status::push_status;

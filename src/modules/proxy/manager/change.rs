@@ -10,7 +10,7 @@ use super::{Backends, Chosen, Current, members};
 use crate::config::latin1;
 use crate::logs::{self, Bytes, Level};
 use crate::modules::proxy_hcheck;
-use crate::upstream::spec::{BalancerSpec, CheckMethod, LbMethod, Sticky, WorkerSpec, status};
+use crate::upstream::spec::{CheckMethod, LbMethod, Sticky, WorkerSpec, status};
 use crate::upstream::{Balancer, Worker, WorkerState};
 use crate::web::Exchange;
 
@@ -33,17 +33,15 @@ pub(super) fn apply(
     chosen: Chosen,
     params: &Params,
 ) -> Result<(), u16> {
-    let Some((at, balancer)) = chosen.balancer.and_then(|at| Some((at, backends.balancers.get(at)?))) else {
-        return Ok(());
-    };
-    if let Some((at, worker)) = chosen.worker.and_then(|at| Some((at, backends.workers.get(at)?))) {
-        change_worker(ex, current, backends, balancer, (at, worker), params);
+    let Some(balancer) = chosen.balancer.and_then(|at| backends.balancers.get(at)) else { return Ok(()) };
+    if let Some(worker) = chosen.worker.and_then(|at| backends.workers.get(at)) {
+        change_worker(ex, current, backends, balancer, worker, params);
     }
     if chosen.worker.is_some() {
         return Ok(());
     }
-    change_balancer(ex, current, backends, (at, balancer), params);
-    add_member(ex, current, backends, (at, balancer), params)
+    change_balancer(ex, current, backends, balancer, params);
+    add_member(ex, current, backends, balancer, params)
 }
 
 fn change_worker(
@@ -51,34 +49,29 @@ fn change_worker(
     current: &Current,
     backends: &Backends,
     balancer: &Balancer,
-    (at, worker): (usize, &Arc<Worker>),
+    worker: &Worker,
     params: &Params,
 ) {
-    let mut spec = worker.spec.clone();
-    let mut weighed = false;
-    if let Some(factor) = params.get(b"w_lf") {
+    let factor = params.get(b"w_lf").and_then(|factor| {
         let text = std::str::from_utf8(factor).unwrap_or_default();
         let hundredfold = (text.trim().parse::<f64>().unwrap_or(0.0) * 100.0) as i64;
-        if let Some(factor) = u32::try_from(hundredfold).ok().filter(|factor| (100..=10_000).contains(factor)) {
+        u32::try_from(hundredfold).ok().filter(|factor| (100..=10_000).contains(factor))
+    });
+    let weighed = factor.is_some();
+    current.change_worker(&worker.spec.key, |spec| {
+        if let Some(factor) = factor {
             spec.load_factor = factor;
-            weighed = true;
         }
-    }
-    if let Some(set) = params.number(b"w_ls", 0, 99) {
-        spec.lbset = set;
-    }
-    if let Some(route) = params.text(b"w_wr").filter(|route| route.len() < 64) {
-        spec.route = route;
-    }
-    if let Some(redirect) = params.text(b"w_rr").filter(|redirect| redirect.len() < 64) {
-        spec.redirect = redirect;
-    }
-    change_health(ex, &mut spec, params);
-    let changed = Arc::new(worker.changed(spec));
-    current.change(|next| {
-        if let Some(place) = next.workers.get_mut(at) {
-            *place = changed.clone();
+        if let Some(set) = params.number(b"w_ls", 0, 99) {
+            spec.lbset = set;
         }
+        if let Some(route) = params.text(b"w_wr").filter(|route| route.len() < 64) {
+            spec.route = route;
+        }
+        if let Some(redirect) = params.text(b"w_rr").filter(|redirect| redirect.len() < 64) {
+            spec.redirect = redirect;
+        }
+        change_health(ex, spec, params);
     });
     let usable = worker.state.is_usable();
     for (name, bit) in FLAGS {
@@ -139,31 +132,32 @@ fn change_balancer(
     ex: &Exchange,
     current: &Current,
     backends: &Backends,
-    (at, balancer): (usize, &Arc<Balancer>),
+    balancer: &Balancer,
     params: &Params,
 ) {
-    let mut spec = balancer.spec.clone();
-    if let Some(name) = params.get(b"b_lbm")
-        && let Ok(method) = super::super::balancer::method(name, &ex.live.generation.globals.modules)
-    {
-        if method != spec.method {
-            forget_balance(backends, balancer, method);
+    let method = params
+        .get(b"b_lbm")
+        .and_then(|name| super::super::balancer::method(name, &ex.live.generation.globals.modules).ok());
+    if let Some(method) = method.filter(|method| *method != balancer.spec.method) {
+        forget_balance(backends, balancer, method);
+    }
+    current.change_balancer(&balancer.spec.key, |spec| {
+        if let Some(method) = method {
+            spec.method = method;
         }
-        spec.method = method;
-    }
-    if let Some(seconds) = params.number(b"b_tmo", 0, 7200) {
-        spec.timeout = Some(Duration::from_secs(seconds.into()));
-    }
-    if let Some(attempts) = params.number(b"b_max", 0, 99) {
-        spec.max_attempts = Some(attempts);
-    }
-    if let Some(value) = params.get(b"b_sforce") {
-        spec.no_failover = crate::base::clock::leading_integer(value).0.unwrap_or(0) != 0;
-    }
-    if let Some(text) = params.text(b"b_ss").filter(|text| !text.is_empty() && text.len() < 64) {
-        spec.sticky = sticky(&text, spec.sticky.as_ref());
-    }
-    put(current, at, balancer, spec);
+        if let Some(seconds) = params.number(b"b_tmo", 0, 7200) {
+            spec.timeout = Some(Duration::from_secs(seconds.into()));
+        }
+        if let Some(attempts) = params.number(b"b_max", 0, 99) {
+            spec.max_attempts = Some(attempts);
+        }
+        if let Some(value) = params.get(b"b_sforce") {
+            spec.no_failover = crate::base::clock::leading_integer(value).0.unwrap_or(0) != 0;
+        }
+        if let Some(text) = params.text(b"b_ss").filter(|text| !text.is_empty() && text.len() < 64) {
+            spec.sticky = sticky(&text, spec.sticky.as_ref());
+        }
+    });
 }
 
 fn sticky(text: &[u8], before: Option<&Sticky>) -> Option<Sticky> {
@@ -182,21 +176,12 @@ fn sticky(text: &[u8], before: Option<&Sticky>) -> Option<Sticky> {
     })
 }
 
-fn put(current: &Current, at: usize, balancer: &Balancer, spec: BalancerSpec) {
-    let changed = Arc::new(balancer.changed(spec));
-    current.change(|next| {
-        if let Some(place) = next.balancers.get_mut(at) {
-            *place = changed.clone();
-        }
-    });
-}
-
 /// A new member, where there is room for one. It takes no requests before it is enabled.
 fn add_member(
     ex: &Exchange,
     current: &Current,
     backends: &Backends,
-    (at, balancer): (usize, &Arc<Balancer>),
+    balancer: &Balancer,
     params: &Params,
 ) -> Result<(), u16> {
     let sure = params.get(b"b_wyes").is_some_and(|value| value == b"1");
@@ -228,14 +213,6 @@ fn add_member(
     spec.server = members(backends, balancer).next().map_or(ex.server, |member| member.spec.server);
     let state = Arc::new(WorkerState::new(spec.status));
     let worker = Arc::new(Worker::added(spec, state));
-    current.change(|next| {
-        let index = next.workers.len();
-        next.workers.push(worker.clone());
-        if let Some(place) = next.balancers.get_mut(at) {
-            let mut members = place.spec.members.clone();
-            members.push(index);
-            *place = Arc::new(place.with_members(members, place.spec.growth.map(|growth| growth.saturating_sub(1))));
-        }
-    });
+    current.add_member(&balancer.spec.key, &worker);
     Ok(())
 }
