@@ -125,17 +125,14 @@ mod tests {
     #[test]
     fn what_is_changed_while_the_next_generation_is_made_is_changed_there_as_well() {
         let first = Current::new(Backends::adopt(vec![member("a"), member("b")], vec![balancer(vec![0])], None));
-        let second = first.succeed(|first| {
-            Backends::adopt(vec![member("x"), member("a")], vec![balancer(vec![1])], Some(first))
-        });
+        let second = first
+            .succeed(|first| Backends::adopt(vec![member("x"), member("a")], vec![balancer(vec![1])], Some(first)));
         first.change_worker("a", |spec| spec.lbset = 7);
         first.change_worker("b", |spec| spec.lbset = 8);
         first.change_balancer("b", |spec| spec.max_attempts = Some(3));
         let state = Arc::new(WorkerState::new(0));
         first.add_member("b", &Arc::new(Worker::added(member("new"), state)));
-        let third = second.succeed(|second| {
-            Backends::adopt(vec![member("a")], vec![balancer(vec![0])], Some(second))
-        });
+        let third = second.succeed(|second| Backends::adopt(vec![member("a")], vec![balancer(vec![0])], Some(second)));
         // Whoever still has the first page changes the last generation.
         first.change_worker("a", |spec| spec.route = b"late".to_vec());
         for (current, at) in [(&*second, 1), (&*third, 0)] {

@@ -153,8 +153,7 @@ pub(super) fn post_config(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
         sealed.push(Arc::new(table));
     }
     let schemes = Handlers::loaded(&post.globals.modules);
-    *post.globals.conf.get_mut::<ProxyProcess>() =
-        ProxyProcess { backends: current, tables: sealed, schemes };
+    *post.globals.conf.get_mut::<ProxyProcess>() = ProxyProcess { backends: current, tables: sealed, schemes };
     Ok(())
 }
 

@@ -128,13 +128,7 @@ fn forget_balance(backends: &Backends, balancer: &Balancer, method: LbMethod) {
     }
 }
 
-fn change_balancer(
-    ex: &Exchange,
-    current: &Current,
-    backends: &Backends,
-    balancer: &Balancer,
-    params: &Params,
-) {
+fn change_balancer(ex: &Exchange, current: &Current, backends: &Backends, balancer: &Balancer, params: &Params) {
     let method = params
         .get(b"b_lbm")
         .and_then(|name| super::super::balancer::method(name, &ex.live.generation.globals.modules).ok());
