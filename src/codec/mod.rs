@@ -9,6 +9,7 @@ pub mod http2;
 pub mod http2_head;
 pub mod java;
 pub mod ocsp;
+pub mod preload;
 pub mod proxy_header;
 pub mod tribes;
 pub mod x509;

@@ -1,7 +1,9 @@
 //! Values of `mod_http2`, and the functions that read them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::push::{Hints, Order};
 use crate::base::clock::{Unit, leading_integer, parse_interval};
 use crate::config::{Args, Cmd, Conf, Server, inner_or_outer};
 use crate::modules::{check, slot};
@@ -31,6 +33,12 @@ pub(super) struct Http2Server {
     pub buffering: Option<bool>,
     /// H2WebSockets.
     pub web_sockets: Option<bool>,
+    /// H2PushDiarySize.
+    pub diary: Option<usize>,
+    /// H2PushPriority: by type, the last one first.
+    pub orders: Vec<(Vec<u8>, Order)>,
+    /// H2PushResource and H2EarlyHint outside of sections.
+    pub hints: Hints,
 }
 
 impl Conf for Http2Server {
@@ -39,7 +47,9 @@ impl Conf for Http2Server {
     fn merge(base: &Self, add: &Self) -> Self {
         inner_or_outer!(
             base, add; most_streams, window, stream_memory, direct, early_hints, stream_timeout, most_data, most_head,
-            most_errors, buffering, web_sockets
+            most_errors, buffering, web_sockets, diary;
+            orders: add.orders.iter().chain(&base.orders).cloned().collect(),
+            hints: Hints::merge(&base.hints, &add.hints),
         )
     }
 }
@@ -51,8 +61,10 @@ pub struct Http2Dir {
     pub upgrade: Option<bool>,
     /// H2ProxyRequests.
     pub proxy_requests: Option<bool>,
-    /// Fields of H2EarlyHint.
-    pub hints: Vec<(Vec<u8>, Vec<u8>)>,
+    /// H2Push.
+    pub push: Option<bool>,
+    /// H2PushResource and H2EarlyHint in sections: in place of the server's.
+    pub hints: Hints,
 }
 
 impl Conf for Http2Dir {
@@ -60,8 +72,8 @@ impl Conf for Http2Dir {
 
     fn merge(base: &Self, add: &Self) -> Self {
         inner_or_outer!(
-            base, add; upgrade, proxy_requests;
-            hints: base.hints.iter().chain(&add.hints).cloned().collect(),
+            base, add; upgrade, proxy_requests, push;
+            hints: Hints::merge(&base.hints, &add.hints),
         )
     }
 }
@@ -153,13 +165,6 @@ pub(super) fn most_errors(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     Ok(())
 }
 
-/// `H2EarlyHint name value`.
-pub(super) fn early_hint(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
-    let hint = (args.word(0).to_vec(), args.word(1).to_vec());
-    cmd.dir_conf::<Http2Dir>().hints.push(hint);
-    Ok(())
-}
-
 /// What the front does with HTTP/2 on one server, defaults filled in.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -189,6 +194,12 @@ pub struct Settings {
     pub upgrade: bool,
     /// Requests may be for a proxy, with scheme and host in the target.
     pub proxy_requests: bool,
+    /// Resources are pushed to clients that take them.
+    pub push: bool,
+    /// How many resources a connection remembers, so as not to push them again.
+    pub diary: usize,
+    /// What is sent first, of a response and what is pushed with it.
+    pub orders: Arc<[(Vec<u8>, Order)]>,
 }
 
 impl Settings {
@@ -212,6 +223,9 @@ impl Settings {
             web_sockets: conf.web_sockets.unwrap_or(false),
             upgrade: dir.and_then(|dir| dir.upgrade).unwrap_or(true),
             proxy_requests: dir.and_then(|dir| dir.proxy_requests).unwrap_or(false),
+            push: dir.and_then(|dir| dir.push).unwrap_or(true),
+            diary: conf.diary.unwrap_or(256),
+            orders: conf.orders.clone().into(),
         }
     }
 }

@@ -1,30 +1,40 @@
 //! What requests may know of the stream they came on, and hints in front of their responses.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::LazyLock;
 
+use super::conf::{Http2Dir, Http2Server};
+use super::push::Hints;
 use crate::codec::http1::write::push_decimal;
 use crate::config::core::CoreServer;
 use crate::config::{Server, Slots};
-use crate::modules::http2::Http2Dir;
 use crate::pipe::{Hook, Outcome, Phase, Run, Waiting, declined, interim};
-use crate::web::{Exchange, Table, Wire};
+use crate::web::{Exchange, Wire};
 
 /// The number of this process, which asking for costs a system call.
 static PROCESS: LazyLock<u32> = LazyLock::new(std::process::id);
 
 /// The stream of a request; the front puts it into [`Exchange::ext`].
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Stream {
     /// Its number.
     pub id: u32,
     /// 103 may be sent.
     pub early_hints: bool,
+    /// Server and client of the connection agree that resources may be pushed.
+    pub push: bool,
+    /// The stream that this one was pushed with; 0: it was asked for.
+    pub pushed_on: u32,
+    /// Where it is said that nothing is to be pushed with this response; `None`: nothing is anyway.
+    pub quiet: Option<Rc<Cell<bool>>>,
 }
 
 pub(super) const HOOKS: &[Hook] = &[
     Hook { phase: Phase::Fixups, order: -10, wants: speaks, run: Run::Now(describe) },
     Hook { phase: Phase::Handler, order: -30, wants: speaks, run: Run::Now(offer) },
     Hook { phase: Phase::Handler, order: -20, wants: hints, run: Run::Handle(hint) },
+    Hook { phase: Phase::Head, order: 0, wants: is_quiet, run: Run::Now(hush) },
 ];
 
 /// Whether a server speaks HTTP/2 at all.
@@ -34,12 +44,29 @@ fn speaks(server: &Server, _: &Slots) -> bool {
 }
 
 fn hints(server: &Server, dir: &Slots) -> bool {
-    speaks(server, dir) && dir.get::<Http2Dir>().is_some_and(|dir| !dir.hints.is_empty())
+    let has = || {
+        dir.get::<Http2Dir>().is_some_and(|dir| !dir.hints.is_empty())
+            || server.get::<Http2Server>().is_some_and(|conf| !conf.hints.is_empty())
+    };
+    speaks(server, dir) && (has() || is_quiet(server, dir))
 }
 
-/// The variables of mod_http2. Nothing is pushed here, so those about that say so.
+/// Whether the server pushes, but not here.
+fn is_quiet(server: &Server, dir: &Slots) -> bool {
+    speaks(server, dir) && dir.get::<Http2Dir>().is_some_and(|dir| dir.push == Some(false))
+}
+
+/// H2Push Off in a section.
+fn hush(ex: &mut Exchange) -> Outcome {
+    if let Some(quiet) = ex.ext.get::<Stream>().and_then(|stream| stream.quiet.as_ref()) {
+        quiet.set(true);
+    }
+    Outcome::Declined
+}
+
+/// The variables of mod_http2.
 fn describe(ex: &mut Exchange) -> Outcome {
-    let Some(stream) = ex.ext.get::<Stream>().copied() else { return Outcome::Declined };
+    let Some(stream) = ex.ext.get::<Stream>() else { return Outcome::Declined };
     let mut tag = Vec::with_capacity(48);
     for number in [u64::from(*PROCESS), ex.conn.id, u64::from(stream.id)] {
         push_decimal(&mut tag, number);
@@ -47,14 +74,20 @@ fn describe(ex: &mut Exchange) -> Outcome {
     }
     tag.pop();
     let id = tag.rsplit(|byte| *byte == b'-').next().unwrap_or_default();
+    let push: &[u8] = if stream.push { b"on" } else { b"off" };
+    let (mut pushed, mut pushed_on): (&[u8], _) = (b"", Vec::new());
+    if stream.pushed_on > 0 {
+        pushed = b"PUSHED";
+        push_decimal(&mut pushed_on, u64::from(stream.pushed_on));
+    }
     for (name, value) in [
         (&b"HTTP2"[..], &b"on"[..]),
-        (b"H2_PUSH", b"off"),
-        (b"H2_PUSHED", b""),
-        (b"H2_PUSHED_ON", b""),
+        (b"H2_PUSH", push),
+        (b"H2_PUSHED", pushed),
+        (b"H2_PUSHED_ON", &pushed_on),
         (b"H2_STREAM_ID", id),
         (b"H2_STREAM_TAG", &tag),
-        (b"H2PUSH", b"off"),
+        (b"H2PUSH", push),
     ] {
         ex.env.set(name, value);
     }
@@ -84,14 +117,19 @@ fn offer(ex: &mut Exchange) -> Outcome {
     Outcome::Declined
 }
 
-/// H2EarlyHint: once a request, in front of whoever answers it.
+/// H2PushResource and H2EarlyHint: once a request, in front of whoever answers it. What is named there is pushed, also
+/// when 103 itself is not passed on.
 fn hint<'a>(ex: &'a mut Exchange, wire: &'a mut dyn Wire) -> Waiting<'a> {
-    if ex.redirects == 0 && ex.ext.get::<Stream>().is_some_and(|stream| stream.early_hints) {
-        let mut fields = Table::default();
-        for (name, value) in ex.dir::<Http2Dir>().map(|dir| dir.hints.as_slice()).unwrap_or_default() {
-            fields.add(name, value);
+    if ex.dir::<Http2Dir>().is_some_and(|dir| dir.push == Some(false)) {
+        hush(ex);
+    }
+    let wanted = ex.ext.get::<Stream>().is_some_and(|stream| stream.early_hints || stream.quiet.is_some());
+    if ex.redirects == 0 && wanted && !wire.expects_continue() {
+        let server = ex.server().get::<Http2Server>().map(|conf| &conf.hints);
+        let fields = Hints::fields(ex.dir::<Http2Dir>().map(|dir| &dir.hints), server);
+        if !fields.is_empty() {
+            interim(ex, wire, 103, b"Early Hints", &fields);
         }
-        interim(ex, wire, 103, b"Early Hints", &fields);
     }
     declined()
 }

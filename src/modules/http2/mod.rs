@@ -2,6 +2,7 @@
 
 mod conf;
 mod hooks;
+mod push;
 
 use crate::config::{Args, Cmd, Directive, ModuleRow, Places, Shape, row};
 use crate::modules::check;
@@ -10,6 +11,7 @@ use crate::pipe::Module;
 
 pub use conf::{Http2Dir, Settings};
 pub use hooks::Stream;
+pub use push::{Order, order_of};
 
 /// The module.
 pub const MODULE: Module = Module {
@@ -39,11 +41,11 @@ pub const DIRECTIVES: &[Directive] = &[
     row("H2SessionExtraFiles", Places::SERVER, Shape::Take1, extra_files, "number of extra file a session might keep open (obsolete)").moot(),
     row("H2TLSWarmUpSize", Places::SERVER, Shape::Take1, accept, "number of bytes on TLS connection before doing max writes").moot(),
     row("H2TLSCoolDownSecs", Places::SERVER, Shape::Take1, accept, "seconds of idle time on TLS before shrinking writes").moot(),
-    row("H2Push", Places::AUTHCFG.or(Places::SERVER), Shape::Take1, |_, a| check::one_of(a, &["on", "off"], "value must be On or Off"), "off to disable HTTP/2 server push").missing(),
-    row("H2PushPriority", Places::SERVER, Shape::Take23, push_priority, "define priority of PUSHed resources per content type").missing(),
-    row("H2PushDiarySize", Places::SERVER, Shape::Take1, push_diary, "size of push diary").missing(),
+    row("H2Push", Places::AUTHCFG.or(Places::SERVER), Shape::Take1, push::push, "off to disable HTTP/2 server push"),
+    row("H2PushPriority", Places::SERVER, Shape::Take23, push::priority, "define priority of PUSHed resources per content type"),
+    row("H2PushDiarySize", Places::SERVER, Shape::Take1, push::diary, "size of push diary"),
     row("H2CopyFiles", Places::FILEINFO, Shape::Take1, |_, a| check::one_of(a, &["on", "off"], "value must be On or Off"), "on to perform copy of file data").moot(),
-    row("H2PushResource", Places::FILEINFO.or(Places::AUTHCFG), Shape::Take123, push_resource, "add a resource to be pushed in this location/on this server.").missing(),
+    row("H2PushResource", Places::FILEINFO.or(Places::AUTHCFG), Shape::Take123, push::resource, "add a resource to be pushed in this location/on this server."),
     row("H2EarlyHints", Places::SERVER, Shape::Take1, conf::early_hints, "on to enable interim status 103 responses"),
     row("H2Padding", Places::SERVER, Shape::Take1, padding, "set payload padding").missing(),
     row("H2OutputBuffering", Places::SERVER, Shape::Take1, conf::buffering, "set stream output buffer on/off"),
@@ -51,7 +53,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("H2MaxDataFrameLen", Places::SERVER, Shape::Take1, conf::most_data, "maximum number of bytes in a single HTTP/2 DATA frame"),
     row("H2MaxHeaderBlockLen", Places::SERVER, Shape::Take1, conf::most_head, "maximum number of bytes in a response header block"),
     row("H2MaxStreamErrors", Places::SERVER, Shape::Take1, conf::most_errors, "maximum number of flow control errors tolerated"),
-    row("H2EarlyHint", Places::FILEINFO.or(Places::AUTHCFG), Shape::Take2, conf::early_hint, "add a a 'Link:' header for a 103 Early Hints response."),
+    row("H2EarlyHint", Places::FILEINFO.or(Places::AUTHCFG), Shape::Take2, push::early_hint, "add a a 'Link:' header for a 103 Early Hints response."),
     row("H2ProxyRequests", Places::FILEINFO, Shape::Take1, conf::proxy_requests, "Enables forward proxy requests via HTTP/2"),
     row("H2WebSockets", Places::SERVER, Shape::Take1, conf::web_sockets, "off to disable WebSockets over HTTP/2"),
 ];
@@ -63,36 +65,6 @@ fn serialize(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
         cmd.warn("http2", "warn", text.to_owned());
     }
     Ok(())
-}
-
-/// `H2PushPriority type dependency [weight]`.
-fn push_priority(_: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
-    let word = args.word(1).to_ascii_lowercase();
-    match word.as_slice() {
-        b"before" if args.opt(2).is_some() => Err("dependency 'Before' does not allow a weight".to_owned()),
-        b"after" | b"before" | b"interleaved" => Ok(()),
-        _ => Err("dependency must be one of 'After', 'Before' or 'Interleaved'".to_owned()),
-    }
-}
-
-fn push_diary(_: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
-    match check::number(args.word(0)) {
-        ..0 => Err("value must be >= 0".to_owned()),
-        size if size & size.saturating_sub(1) != 0 && size > 0 => Err("value must a power of 2".to_owned()),
-        _ => Ok(()),
-    }
-}
-
-/// `H2PushResource [add] path [critical]`.
-fn push_resource(_: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
-    let add = args.word(0).eq_ignore_ascii_case(b"add") && args.words.len() > 1;
-    if !add && args.words.len() > 2 {
-        return Err("too many parameter".to_owned());
-    }
-    match args.opt(if add { 2 } else { 1 }) {
-        Some(word) if !word.eq_ignore_ascii_case(b"critical") => Err("unknown last parameter".to_owned()),
-        _ => Ok(()),
-    }
 }
 
 fn padding(_: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {

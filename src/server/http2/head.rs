@@ -1,9 +1,9 @@
 //! The head of a stream's request as an exchange has it.
 
-use h2::RecvStream;
 use http::{Request, header};
 
 use super::super::front::Front;
+use super::ends::Inbox;
 use crate::codec::http1::Limits;
 use crate::codec::http2_head::{self, HeadFault};
 use crate::logs::{self, Bytes, Level};
@@ -29,7 +29,7 @@ pub(super) fn list_size(limits: &Limits) -> u32 {
 }
 
 /// How the body comes.
-pub(super) fn body_kind(request: &Request<RecvStream>) -> BodyKind {
+pub(super) fn body_kind(request: &Request<Inbox>) -> BodyKind {
     if request.body().is_end_stream() {
         return BodyKind::None;
     }
@@ -39,7 +39,7 @@ pub(super) fn body_kind(request: &Request<RecvStream>) -> BodyKind {
 }
 
 /// Puts the head into the exchange.
-pub(super) fn fill(ex: &mut Exchange, request: &Request<RecvStream>, front: &Front, id: u32) -> Result<(), Refusal> {
+pub(super) fn fill(ex: &mut Exchange, request: &Request<Inbox>, front: &Front, id: u32) -> Result<(), Refusal> {
     let (method, uri, limits) = (request.method(), request.uri(), &front.limits);
     ex.method.extend_from_slice(method.as_str().as_bytes());
     ex.protocol.extend_from_slice(b"HTTP/2.0");

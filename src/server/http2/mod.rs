@@ -10,7 +10,9 @@
 //! time ([`wire`]: Timeout for each piece; here: for the socket).
 
 mod budget;
+mod ends;
 mod head;
+mod push;
 mod stream;
 mod tap;
 mod upgrade;
@@ -28,7 +30,10 @@ use bytes::Bytes;
 use h2::{Reason, server};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use self::ends::Respond;
+use self::push::Diary;
 pub(super) use self::stream::Attendant;
+use self::stream::Origin;
 use self::tap::Tap;
 pub(super) use self::upgrade::{Upgrade, asked};
 use super::conn::Place;
@@ -58,9 +63,18 @@ struct Session {
     stalls: Cell<u32>,
     /// The task that drives the connection.
     driver: RefCell<Option<Waker>>,
+    /// What was pushed.
+    diary: RefCell<Diary>,
+    /// Anything was.
+    pushed: Cell<bool>,
 }
 
 impl Session {
+    /// Whether server and client agree that resources are pushed.
+    fn pushes(&self) -> bool {
+        self.settings.push && self.tap.takes_pushes()
+    }
+
     fn wake(&self) {
         if let Some(waker) = self.driver.borrow_mut().take() {
             waker.wake();
@@ -105,6 +119,8 @@ pub(super) async fn serve(thread: &Rc<Thread>, mut link: Link, conn: &Rc<Conn>, 
     let session = Rc::new(Session {
         thread: thread.clone(),
         conn: conn.clone(),
+        diary: RefCell::new(Diary::new(front.settings.diary)),
+        pushed: Cell::new(false),
         settings: front.settings.clone(),
         tap: Tap::new(link, ahead),
         live: Cell::new(0),
@@ -280,9 +296,7 @@ fn poll_protocol(
         match protocol.poll_accept(cx) {
             Poll::Ready(Some(Ok((request, respond)))) => {
                 *served = true;
-                session.live.set(session.live.get() + 1);
-                session.tap.open(respond.stream_id().as_u32());
-                stream::start(session.clone(), request, respond);
+                stream::start(session.clone(), request.map(Into::into), Respond::Asked(respond), Origin::Asked);
             }
             Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(error)),
             Poll::Ready(None) => return Poll::Ready(None),

@@ -10,17 +10,17 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Instant;
 
-use bytes::Bytes;
+use h2::Reason;
 use h2::ext::Protocol;
-use h2::server::SendResponse;
-use h2::{Reason, RecvStream};
 use http::Request;
 
 use super::super::front::Fronts;
 use super::super::http1::log_trouble;
 use super::super::incoming::Expect;
 use super::super::rates::Stage;
+use super::ends::{Inbox, Respond};
 use super::head::{self, Refusal};
+use super::push::Pushing;
 use super::wire::{Http2, Lent};
 use super::{Session, web_socket};
 use crate::base::clock::{Clock as _, SystemClock};
@@ -43,11 +43,21 @@ impl Drop for Share {
     }
 }
 
+/// Whose wish a stream is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The client's.
+    Asked,
+    /// That of the response on `parent`, which cannot be shown without it if it is `critical`.
+    Pushed { parent: u32, critical: bool },
+}
+
 /// A stream as the protocol brings it.
 struct Asked {
     session: Rc<Session>,
-    request: Request<RecvStream>,
-    respond: SendResponse<Bytes>,
+    request: Request<Inbox>,
+    respond: Respond,
+    origin: Origin,
 }
 
 /// What a stream lends an attendant.
@@ -81,10 +91,12 @@ impl Attendant {
 }
 
 /// Has the request of a stream served.
-pub(super) fn start(session: Rc<Session>, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
+pub(super) fn start(session: Rc<Session>, request: Request<Inbox>, respond: Respond, origin: Origin) {
+    session.live.set(session.live.get() + 1);
+    session.tap.open(respond.id());
     let thread = session.thread.clone();
     let mut attendant = thread.take_attendant();
-    attendant.desk.replace(Desk::Asked(Asked { session, request, respond }));
+    attendant.desk.replace(Desk::Asked(Asked { session, request, respond, origin }));
     tokio::task::spawn_local(async move {
         attendant.work().await;
         thread.give_attendant(attendant);
@@ -121,8 +133,8 @@ async fn attend(desk: Rc<RefCell<Desk>>) {
 }
 
 /// Serves the request of a stream.
-async fn serve(Asked { session, request, respond }: Asked, kept: &mut Kept) {
-    let share = Share { session, id: respond.stream_id().as_u32() };
+async fn serve(Asked { session, request, respond, origin }: Asked, kept: &mut Kept) {
+    let share = Share { session, id: respond.id() };
     let session = &share.session;
     let fronts = session.thread.fronts();
     let lent = std::mem::take(&mut kept.lent);
@@ -132,8 +144,16 @@ async fn serve(Asked { session, request, respond }: Asked, kept: &mut Kept) {
     let asks = request.extensions().get::<Protocol>().map(|name| name.as_str() == "websocket");
     // What follows CONNECT is no body of a request.
     let kind = if asks.is_some() { BodyKind::None } else { head::body_kind(&request) };
-    let (_, body) = request.into_parts();
-    let mut wire = Http2::new(session.clone(), body, respond, kind, lent);
+    let pushing = if origin == Origin::Asked { Pushing::of(session, &request) } else { None };
+    let stream = Stream {
+        id: share.id,
+        early_hints: session.settings.early_hints,
+        push: session.pushes(),
+        pushed_on: if let Origin::Pushed { parent, .. } = origin { parent } else { 0 },
+        quiet: pushing.as_ref().map(|pushing| pushing.quiet()),
+    };
+    let mut wire = Http2::new(session.clone(), request.into_body(), respond, kind, lent);
+    wire.comes_from(origin, pushing);
     wire.timeout = session.settings.stream_timeout.unwrap_or(front.timeout);
     match filled {
         Ok(()) if asks == Some(false) => pipe::refuse(ex, &mut wire, 501).await,
@@ -147,7 +167,7 @@ async fn serve(Asked { session, request, respond }: Asked, kept: &mut Kept) {
             if ex.headers_in.get(b"Expect").is_some_and(|expect| expect.eq_ignore_ascii_case(b"100-continue")) {
                 wire.expect = Expect::Waiting;
             }
-            *ex.ext.get_mut::<Stream>() = Stream { id: share.id, early_hints: session.settings.early_hints };
+            *ex.ext.get_mut::<Stream>() = stream;
             pipe::run_with::<Held>(ex, &mut wire).await;
             if wire.misunderstood() {
                 web_socket::complain(ex, share.id);

@@ -21,10 +21,13 @@ use crate::codec::http2::PREFACE;
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PUSH_PROMISE: u8 = 5;
 const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
+const ACK: u8 = 1;
 const PADDED: u8 = 8;
 const PRIORITISED: u8 = 32;
 
@@ -50,8 +53,11 @@ struct Frames {
     start: Vec<u8>,
 }
 
-/// So much of a payload is looked at, at most.
-const LOOK: usize = 32;
+/// So much of a payload is looked at, at most: more settings than anybody has.
+const LOOK: usize = 96;
+
+/// The setting of a client that says whether it takes what is pushed.
+const ENABLE_PUSH: [u8; 2] = [0, 2];
 
 impl Frames {
     fn new(skip: usize) -> Self {
@@ -120,6 +126,12 @@ impl Frames {
     }
 }
 
+/// The last value of a setting.
+fn setting(payload: &[u8], id: [u8; 2]) -> Option<u32> {
+    let found = payload.chunks_exact(6).rfind(|entry| entry.starts_with(&id))?;
+    Some(u32::from_be_bytes(*found.last_chunk()?))
+}
+
 /// Whether the payload of trailers begins with a pseudo field, which the protocol's library passes over; RFC 9113
 /// section 8.1 calls that malformed. Elsewhere in a head it sees them itself.
 fn begins_with_pseudo_field(head: &Head, payload: &[u8]) -> bool {
@@ -161,6 +173,25 @@ struct Flow {
     /// It is served; else it may be one that never is.
     open: bool,
     waker: Option<Waker>,
+    /// Body that the protocol has and the socket has not; known where anything was pushed.
+    queued: u64,
+    /// Streams that have what this one leaves, and wait.
+    followers: Vec<Waker>,
+    /// Streams that this one lets go first.
+    behind: Vec<u32>,
+}
+
+impl Flow {
+    fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+        self.free();
+    }
+
+    fn free(&mut self) {
+        self.followers.drain(..).for_each(Waker::wake);
+    }
 }
 
 struct State {
@@ -178,6 +209,8 @@ struct State {
     blocked: Option<Instant>,
     /// The client has said that it opens no more streams.
     leaving: bool,
+    /// The client takes what is pushed.
+    takes_pushes: bool,
     /// The newest stream.
     last_stream: u32,
     /// GOAWAY was queued here.
@@ -203,6 +236,7 @@ impl Tap {
             broken: false,
             blocked: None,
             leaving: false,
+            takes_pushes: true,
             last_stream: 0,
             said: false,
             farewell: Vec::new(),
@@ -241,7 +275,43 @@ impl Tap {
 
     /// Forgets a stream.
     pub(super) fn close(&self, stream: u32) {
-        self.0.borrow_mut().flows.remove(&stream);
+        if let Some(mut flow) = self.0.borrow_mut().flows.remove(&stream) {
+            flow.free();
+        }
+    }
+
+    /// Whether the client takes what is pushed.
+    pub(super) fn takes_pushes(&self) -> bool {
+        let state = self.0.borrow();
+        state.takes_pushes && !state.leaving
+    }
+
+    /// The protocol has so much more of a stream's body.
+    pub(super) fn queue(&self, stream: u32, more: usize) {
+        if let Some(flow) = self.0.borrow_mut().flows.get_mut(&stream) {
+            flow.queued += more as u64;
+        }
+    }
+
+    /// Lets a stream have what another one leaves.
+    pub(super) fn follow(&self, stream: u32, first: u32) {
+        if let Some(flow) = self.0.borrow_mut().flows.get_mut(&stream) {
+            flow.behind.push(first);
+        }
+    }
+
+    /// Ready when nothing is on its way of the streams that this one lets go first.
+    pub(super) fn poll_turn(&self, cx: &mut Context<'_>, stream: u32) -> Poll<()> {
+        let mut state = self.0.borrow_mut();
+        let flows = &mut state.flows;
+        for nth in 0.. {
+            let Some(first) = flows.get(&stream).and_then(|flow| flow.behind.get(nth).copied()) else { break };
+            if let Some(flow) = flows.get_mut(&first).filter(|flow| flow.queued > 0 && !flow.ended && !flow.reset) {
+                flow.followers.push(cx.waker().clone());
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(())
     }
 
     /// Bytes of a stream in and out.
@@ -270,9 +340,7 @@ impl Tap {
         let mut state = self.0.borrow_mut();
         for flow in state.flows.values_mut() {
             flow.reset |= !flow.ended;
-            if let Some(waker) = flow.waker.take() {
-                waker.wake();
-            }
+            flow.wake();
         }
     }
 
@@ -303,7 +371,7 @@ impl Tap {
 
 impl State {
     fn received(&mut self, bytes: &[u8]) {
-        let Self { inbound, budget, flows, over, leaving, last_stream, broken, .. } = self;
+        let Self { inbound, budget, flows, over, leaving, last_stream, broken, takes_pushes, .. } = self;
         let mut now = None;
         let each = |head: &Head| {
             let mut look = false;
@@ -327,11 +395,13 @@ impl State {
                 RST_STREAM => {
                     if let Some(flow) = flows.get_mut(&head.stream) {
                         flow.reset = true;
-                        if let Some(waker) = flow.waker.take() {
-                            waker.wake();
-                        }
+                        flow.wake();
                     }
                     Kind::Reset
+                }
+                SETTINGS => {
+                    look = head.flags & ACK == 0;
+                    Kind::Control
                 }
                 GOAWAY => {
                     *leaving = true;
@@ -345,7 +415,13 @@ impl State {
             }
             look
         };
-        inbound.pass(bytes, each, |head, payload| *broken |= begins_with_pseudo_field(head, payload));
+        inbound.pass(bytes, each, |head, payload| {
+            if head.kind != SETTINGS {
+                *broken |= begins_with_pseudo_field(head, payload);
+            } else if let Some(value) = setting(payload, ENABLE_PUSH) {
+                *takes_pushes = value != 0;
+            }
+        });
     }
 
     fn sent(&mut self, bytes: &[u8]) {
@@ -357,12 +433,20 @@ impl State {
                     DATA | HEADERS => head.flags & END_STREAM != 0,
                     kind => kind == RST_STREAM,
                 };
-                if ends {
-                    flow.ended = true;
-                    if let Some(waker) = flow.waker.take() {
-                        waker.wake();
+                if head.kind == DATA && flow.queued > 0 {
+                    flow.queued = flow.queued.saturating_sub(head.len as u64);
+                    if flow.queued == 0 {
+                        flow.free();
                     }
                 }
+                if ends {
+                    flow.ended = true;
+                    flow.wake();
+                }
+            }
+            if head.kind == PUSH_PROMISE {
+                // Which the client may have no use for.
+                budget.earn(Kind::Reset, 1);
             }
             if head.kind == DATA {
                 budget.earn(Kind::Window, 2);

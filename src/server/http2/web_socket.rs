@@ -51,7 +51,7 @@ impl Tunnel for Http2 {
             to.copy_from_slice(from);
         }
         self.data.advance(n);
-        let _ = self.recv.flow_control().release_capacity(n);
+        self.recv.release(n);
         Poll::Ready(Ok(n))
     }
 

@@ -7,15 +7,18 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use h2::server::SendResponse;
-use h2::{Reason, RecvStream, SendStream};
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use h2::{Reason, SendStream};
+use http::{HeaderValue, Response, StatusCode};
 use tokio::time::Instant;
 
 use super::super::incoming::{Expect, Trouble};
 use super::super::link::{Timer, far};
 use super::super::rates::Stage;
 use super::Session;
+use super::ends::{Inbox, Respond, head_of, put};
+use super::push::Pushing;
+use super::stream::Origin;
+use crate::modules::http2::{Order, order_of};
 use crate::web::{BodyFault, BodyKind, Framing, HeadOut, Table, Tunnel, Wire};
 
 /// What is gathered of a response before it goes on to the protocol.
@@ -34,9 +37,9 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Where the response is.
 enum Out {
     /// The head is still to come.
-    Respond(SendResponse<Bytes>),
+    Respond(Respond),
     /// The head is made and goes out with what follows.
-    Head(SendResponse<Bytes>, Box<Response<()>>),
+    Head(Respond, Box<Response<()>>),
     Body(SendStream<Bytes>),
     Over,
 }
@@ -54,7 +57,7 @@ enum Wait {
 pub(super) struct Http2 {
     pub(super) session: Rc<Session>,
     pub(super) id: u32,
-    pub(super) recv: RecvStream,
+    pub(super) recv: Inbox,
     out: Out,
     kind: BodyKind,
     pub(super) data: Bytes,
@@ -79,6 +82,8 @@ pub(super) struct Http2 {
     web_socket: WebSocket,
     /// The end of the request was waited for.
     rested: bool,
+    origin: Origin,
+    pushing: Option<Box<Pushing>>,
 }
 
 /// What streams use one after the other.
@@ -102,14 +107,14 @@ impl Http2 {
     /// `lent` is memory of a stream before this one; [`Http2::into_lent`] gives it back.
     pub(super) fn new(
         session: Rc<Session>,
-        recv: RecvStream,
-        respond: SendResponse<Bytes>,
+        recv: Inbox,
+        respond: Respond,
         kind: BodyKind,
         lent: Lent,
     ) -> Self {
         let Lent { held, timer } = lent;
         Self {
-            id: respond.stream_id().as_u32(),
+            id: respond.id(),
             session,
             ended: kind == BodyKind::None,
             recv,
@@ -131,7 +136,14 @@ impl Http2 {
             finished: false,
             web_socket: WebSocket::No,
             rested: false,
+            origin: Origin::Asked,
+            pushing: None,
         }
+    }
+
+    /// Where the request is from, and what may be pushed with its response.
+    pub(super) fn comes_from(&mut self, origin: Origin, pushing: Option<Box<Pushing>>) {
+        (self.origin, self.pushing) = (origin, pushing);
     }
 
     /// What the next stream can use.
@@ -182,7 +194,7 @@ impl Http2 {
     /// Ends the stream, and nothing of it is answered any more.
     pub(super) fn reset(&mut self, reason: Reason) {
         match std::mem::replace(&mut self.out, Out::Over) {
-            Out::Respond(mut respond) | Out::Head(mut respond, _) => respond.send_reset(reason),
+            Out::Respond(mut respond) | Out::Head(mut respond, _) => respond.reset(reason),
             Out::Body(mut body) => body.send_reset(reason),
             Out::Over => {}
         }
@@ -223,7 +235,7 @@ impl Http2 {
     /// The head goes out; `last`: nothing follows it.
     fn release(&mut self, last: bool) -> bool {
         match std::mem::replace(&mut self.out, Out::Over) {
-            Out::Head(mut respond, head) => match respond.send_response(*head, last) {
+            Out::Head(mut respond, head) => match respond.send(*head, last) {
                 Ok(body) => {
                     self.out = Out::Body(body);
                     true
@@ -244,6 +256,9 @@ impl Http2 {
         }
         let most = self.session.settings.most_data;
         while !self.held.is_empty() {
+            if self.session.pushed.get() {
+                ready!(self.session.tap.poll_turn(cx, self.id));
+            }
             let Out::Body(body) = &mut self.out else { return self.lost() };
             body.reserve_capacity(self.held.len());
             let room = match body.capacity() {
@@ -262,11 +277,25 @@ impl Http2 {
                 self.held.split_to(n).freeze()
             };
             let end = last && self.held.is_empty();
+            if self.session.pushed.get() {
+                self.session.tap.queue(self.id, part.len());
+            }
             if body.send_data(part, end).is_err() {
                 return self.lost();
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Has a response of this type that was pushed wait for the one that it goes with, or that one for it.
+    fn queue_up(&self, kind: Option<&[u8]>) {
+        let Origin::Pushed { parent, critical } = self.origin else { return };
+        let said = if critical { Some(Order::Before) } else { order_of(&self.session.settings.orders, kind) };
+        match said.unwrap_or_default() {
+            Order::After => self.session.tap.follow(self.id, parent),
+            Order::Before => self.session.tap.follow(parent, self.id),
+            Order::Interleaved => {}
+        }
     }
 
     /// As [`Http2::poll_push`], for as long as Timeout.
@@ -307,35 +336,16 @@ impl Http2 {
         let Out::Respond(respond) = &mut self.out else { return };
         let Some(mut head) = StatusCode::from_u16(status).ok().map(head_of) else { return };
         put(&mut head, fields.iter());
-        // A stream that is gone shows where something is read or written.
-        let _ = respond.send_informational(head);
-    }
-}
-
-fn head_of(status: StatusCode) -> Response<()> {
-    let mut head = Response::new(());
-    *head.status_mut() = status;
-    head
-}
-
-/// Fields of the connection, which HTTP/2 has no place for (RFC 9113 section 8.2.2).
-fn is_of_connection(name: &[u8]) -> bool {
-    const NAMES: [&str; 5] = ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
-    NAMES.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
-}
-
-/// Adds fields; says how large they are.
-fn put<'a>(head: &mut Response<()>, fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> usize {
-    let mut size = 0;
-    for (name, value) in fields {
-        if is_of_connection(name) {
-            continue;
+        let pushed = self.pushing.as_ref().and_then(|pushing| pushing.announce(&self.session, respond, fields));
+        if let Some(policy) = pushed {
+            head.headers_mut().append("push-policy", HeaderValue::from_static(policy));
         }
-        let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) else { continue };
-        size += name.as_str().len() + value.len() + 32;
-        head.headers_mut().append(name, value);
+        if status == 103 && !self.session.settings.early_hints {
+            // What it names is on its way all the same.
+            return;
+        }
+        respond.inform(head);
     }
-    size
 }
 
 impl Wire for Http2 {
@@ -404,8 +414,7 @@ impl Wire for Http2 {
     fn consume(&mut self, n: usize) {
         let n = n.min(self.data.len());
         self.data.advance(n);
-        // The client may send as much again; an error shows in the next read.
-        let _ = self.recv.flow_control().release_capacity(n);
+        self.recv.release(n);
     }
 
     fn body_done(&self) -> bool {
@@ -436,7 +445,6 @@ impl Wire for Http2 {
         match status {
             100 => self.expect = Expect::Nothing,
             101 => return self.switch(fields),
-            103 if !self.session.settings.early_hints => return,
             _ => {}
         }
         self.inform(status, fields);
@@ -461,9 +469,18 @@ impl Wire for Http2 {
         let size = put(&mut made, head.fields.iter().filter(|field| !own(field)));
         let size = size + put(&mut made, head.fields.iter().filter(own));
         if size > self.session.settings.most_head {
-            respond.send_reset(Reason::INTERNAL_ERROR);
+            respond.reset(Reason::INTERNAL_ERROR);
             self.gone = true;
             return;
+        }
+        if head.status < 400
+            && let Some(pushing) = self.pushing.take()
+            && let Some(policy) = pushing.announce(&self.session, &mut respond, head.fields)
+        {
+            made.headers_mut().append("push-policy", HeaderValue::from_static(policy));
+        }
+        if self.session.pushed.get() {
+            self.queue_up(head.fields.get(b"Content-Type"));
         }
         self.out = Out::Head(respond, Box::new(made));
     }

@@ -10,6 +10,7 @@ mod ends;
 mod frames;
 mod programs;
 mod proxied;
+mod push;
 mod reloads;
 
 const MODULES: &[&str] = &["dir", "http2", "ssl", "socache_shmcb", "headers", "setenvif", "rewrite"];
