@@ -17,6 +17,7 @@ use rustls::{
 use tokio::io::{AsyncRead, AsyncWrite};
 use webpki::{KeyUsage, RawPublicKeyEntity};
 
+use super::reasons;
 use super::secured::Secured;
 use super::tls::{Versions, provider};
 use super::trust::{Trust, algorithms, openssl_error};
@@ -162,7 +163,7 @@ impl ClientSide {
         let nameless = ServerName::IpAddress(IpAddr::V4(Ipv4Addr::from([0, 0, 0, 0])));
         let called = name.and_then(|name| ServerName::try_from(name.to_owned()).ok()).unwrap_or(nameless);
         let outcome = match ClientConnection::new(Arc::new(config), called) {
-            Err(error) => Err(Refusal::Protocol(error.to_string())),
+            Err(error) => Err(Refusal::Protocol(reasons::words(&error))),
             Ok(session) => {
                 let mut secured = Secured::new(socket, Connection::Client(session));
                 match poll_fn(|cx| secured.poll_handshake(cx)).await {
@@ -228,7 +229,7 @@ impl Watch {
             return Refusal::Untrusted(number, words, Some(cert));
         }
         match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-            Some(inner) => Refusal::Protocol(inner.to_string()),
+            Some(inner) => Refusal::Protocol(reasons::words(inner)),
             None => Refusal::Socket(error),
         }
     }

@@ -30,6 +30,7 @@ pub mod notify;
 pub mod ocsp;
 pub mod opener;
 pub mod phrase;
+pub mod reasons;
 pub mod responder;
 pub mod scoreboard;
 pub mod secured;

@@ -1,5 +1,6 @@
 //! The handshake of a client connection: which server's it is, and how it ends.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{self, Read};
 use std::pin::Pin;
@@ -19,7 +20,7 @@ use crate::logs::{self, Bytes, Errno, Level, OfConn, OfServer};
 use crate::modules::ssl::{Run, SslServer, id_of, write_line};
 use crate::net::ciphers;
 use crate::net::secured::{Blocking, Secured};
-use crate::net::{minutes, ocsp};
+use crate::net::{minutes, ocsp, reasons};
 use crate::web::{Conn, Live, Peer, Secure};
 
 /// How a handshake ended.
@@ -34,6 +35,9 @@ pub(super) enum Shaken {
 
 /// An alert for bytes that rustls has no words for: unexpected_message.
 const ALERT: [u8; 7] = [21, 3, 3, 0, 2, 2, 10];
+
+/// The alert for a hello that no certificate of ours goes with; rustls would deny access.
+const HANDSHAKE_FAILURE: [u8; 7] = [21, 3, 3, 0, 2, 2, 40];
 
 /// Why there is no session.
 enum Failure {
@@ -98,6 +102,9 @@ pub(super) async fn shake_hands(thread: &Thread, mut tcp: TcpStream, conn: &Conn
     let default = conn.default_server.get();
     let server = |at: usize| live.generation.servers.get(at);
     let name = || server(default).map(id_of).unwrap_or_default();
+    // Who answers in the end, once the client has said whom it wants.
+    let meant = Cell::new(default);
+    let closing = || server(meant.get()).map(id_of).unwrap_or_default();
     let timeout = fronts.of(default).handshake_timeout;
     logs::error!(
         OfConn(&live, conn),
@@ -113,6 +120,7 @@ pub(super) async fn shake_hands(thread: &Thread, mut tcp: TcpStream, conn: &Conn
         let sni: Option<Box<[u8]>> = hello.server_name().map(|name| name.to_ascii_lowercase().into_bytes().into());
         let names = live.generation.select.names(conn.local);
         let named = sni.as_deref().and_then(|sni| names.and_then(|names| names.find(sni)));
+        meant.set(named.unwrap_or(default));
         // A host without TLS of its own is served under the default one's.
         let named_run = named.and_then(|at| fronts.of(at).tls.clone());
         let Some(run) = named_run.or_else(|| fronts.of(default).tls.clone()) else {
@@ -121,6 +129,14 @@ pub(super) async fn shake_hands(thread: &Thread, mut tcp: TcpStream, conn: &Conn
         let config = run.for_offer(hello.alpn()).clone();
         let session = match accepted.into_connection(config) {
             Ok(session) => session,
+            Err((error, _)) if reasons::is_nothing_shared(&error) => {
+                send(&mut tcp, |to| {
+                    to.extend_from_slice(&HANDSHAKE_FAILURE);
+                    Ok(())
+                })
+                .await;
+                return Err(Failure::Protocol(error));
+            }
             Err((error, mut alert)) => {
                 send(&mut tcp, |to| alert.write_all(to)).await;
                 return Err(Failure::Protocol(error));
@@ -134,7 +150,7 @@ pub(super) async fn shake_hands(thread: &Thread, mut tcp: TcpStream, conn: &Conn
     };
     let (session, sni, named, run) = match shaken {
         Ok(parts) => parts,
-        Err(failure) => return failed(&failure, tcp, &live, conn, &name()),
+        Err(failure) => return failed(&failure, tcp, &live, conn, [&name(), &closing()]),
     };
     let session = Connection::Server(session);
     let mut lines = Vec::new();
@@ -168,7 +184,7 @@ pub(super) async fn shake_hands(thread: &Thread, mut tcp: TcpStream, conn: &Conn
     let secured = match shaken {
         Ok(secured) => secured,
         Err((error, tcp)) => {
-            report(&error.into(), &live, conn, &name());
+            report(&error.into(), &live, conn, [&name(), &closing()]);
             return Shaken::Failed(tcp);
         }
     };
@@ -242,13 +258,13 @@ async fn send(tcp: &mut TcpStream, write: impl FnOnce(&mut Vec<u8>) -> io::Resul
     let _ = tokio::time::timeout(Duration::from_secs(2), all).await;
 }
 
-fn failed(failure: &Failure, tcp: TcpStream, live: &Live, conn: &Conn, name: &str) -> Shaken {
-    report(failure, live, conn, name);
+fn failed(failure: &Failure, tcp: TcpStream, live: &Live, conn: &Conn, names: [&str; 2]) -> Shaken {
+    report(failure, live, conn, names);
     if matches!(failure, Failure::Http) { Shaken::Plain(tcp) } else { Shaken::Failed(tcp) }
 }
 
-/// Says why there is no session.
-fn report(failure: &Failure, live: &Live, conn: &Conn, name: &str) {
+/// Says why there is no session, of the server that the connection came to and of the one it was for.
+fn report(failure: &Failure, live: &Live, conn: &Conn, [name, meant]: [&str; 2]) {
     let of = OfConn(live, conn);
     match failure {
         Failure::Http => {
@@ -258,20 +274,20 @@ fn report(failure: &Failure, live: &Live, conn: &Conn, name: &str) {
                 "ssl",
                 "AH01996: SSL handshake failed: HTTP spoken on HTTPS port; trying to send HTML error page"
             );
+            logs::error!(of, Level::Info, "ssl", "SSL Library Error: {}", reasons::HTTP_REQUEST);
             return;
         }
         Failure::Socket(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
             logs::error!(of, Level::Info, "ssl", Errno::EOF => "AH02006: SSL handshake stopped: connection was closed");
         }
-        Failure::Socket(error) if error.kind() == io::ErrorKind::TimedOut => {
-            logs::error!(of, Level::Info, "ssl", Errno::TIMEUP => "AH02007: SSL handshake interrupted by system [Hint: Stop button pressed in browser?!]");
-        }
+        // Of who says nothing, nothing is said.
+        Failure::Socket(error) if error.kind() == io::ErrorKind::TimedOut => {}
         Failure::Socket(error) => {
             logs::error!(of, Level::Info, "ssl", Errno::from(error) => "AH02007: SSL handshake interrupted by system [Hint: Stop button pressed in browser?!]");
         }
         Failure::Protocol(error) => {
             logs::error!(of, Level::Info, "ssl", "AH02008: SSL library error 1 in handshake (server {})", name);
-            let text = error.to_string();
+            let text = reasons::words(error);
             logs::error!(of, Level::Info, "ssl", "SSL Library Error: {}", Bytes(text.as_bytes()));
         }
     }
@@ -281,7 +297,7 @@ fn report(failure: &Failure, live: &Live, conn: &Conn, name: &str) {
         "ssl",
         "AH01998: Connection closed to child {} with abortive shutdown (server {})",
         conn.id,
-        name
+        meant
     );
 }
 

@@ -108,7 +108,7 @@ fn report(refusal: &Refusal, wish: &Wish<'_>, from: OfRemote<'_>) {
                 "ssl",
                 "AH02276: Certificate Verification: Error ({number}): {words}{shown}"
             );
-            library("certificate verify failed");
+            library("error:0A000086:SSL routines::certificate verify failed");
         }
         Refusal::Protocol(text) => library(text),
         Refusal::Socket(error) => {

@@ -43,6 +43,11 @@ fn read_request(ex: &mut Exchange) -> Outcome {
         ex.notes.set(b"error-notes", reason.as_bytes());
         return Outcome::Status(403);
     }
+    if let Some(sni) = tls.sni.as_deref().filter(|_| ex.hostname.is_empty()) {
+        let text = "provided via SNI, but no hostname provided in HTTP request";
+        logs::error!(ex, Level::Error, "ssl", "AH02031: Hostname {} {text}", Bytes(sni));
+        return Outcome::Status(400);
+    }
     let shaken = tls.sni.as_deref().and_then(|sni| names.and_then(|names| names.find(sni))).unwrap_or(default);
     let ours = ex.server().get::<SslServer>().and_then(|conf| conf.setup.as_deref());
     let theirs = tls.setup.as_deref().and_then(setup_of);

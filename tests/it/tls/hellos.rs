@@ -56,6 +56,37 @@ fn hellos_that_are_cut_off_or_bent_harm_nobody() {
 }
 
 #[test]
+fn failures_are_logged_in_the_words_of_openssl() {
+    if !tools("failures_are_logged_in_the_words_of_openssl") {
+        return;
+    }
+    let site = Site::new("tls-words");
+    three_hosts(&site);
+    let server = site.start();
+    let authority = site.path("certs/b.pem").display().to_string();
+    for (options, words) in [
+        (
+            &["-servername", "a.test", "-CAfile", &authority, "-verify_return_error"][..],
+            "error:0A000418:SSL routines::tlsv1 alert unknown ca (SSL alert number 48)",
+        ),
+        (
+            &["-servername", "b.test", "-tls1_2", "-cipher", "ECDHE-RSA-AES128-GCM-SHA256"],
+            "error:0A0000C1:SSL routines::no shared cipher -- Too restrictive SSLCipherSuite or using DSA server \
+             certificate?",
+        ),
+    ] {
+        handshake(&server, options);
+        server.log("logs/error_log", |text| text.contains(&format!("SSL Library Error: {words}")));
+    }
+    // Whom the client meant is told in the end.
+    server.log("logs/error_log", |text| {
+        text.lines().any(|line| line.contains("AH01998:") && line.contains("with abortive shutdown (server b.test:443)"))
+    });
+    let said = handshake(&server, &["-servername", "b.test", "-tls1_2", "-cipher", "ECDHE-RSA-AES128-GCM-SHA256"]);
+    assert!(said.contains("alert handshake failure"), "{said}");
+}
+
+#[test]
 fn certificates_that_nobody_believes_are_served() {
     if !tools("certificates_that_nobody_believes_are_served") {
         return;

@@ -162,6 +162,11 @@ fn a_request_belongs_to_the_handshakes_host() {
              setup for policy 'secure'",
         )
     });
+    // Who has named a host to the handshake names one to the server.
+    let got = curl(&server, "https://a.test/index.html", &["--http1.0", "--no-alpn", "-H", "Host:"]);
+    assert_eq!(got.code, "400", "{}", got.text);
+    let line = "AH02031: Hostname a.test provided via SNI, but no hostname provided in HTTP request";
+    server.log("logs/error_log", |text| text.contains(line));
 }
 
 #[test]
@@ -193,7 +198,14 @@ fn http_on_the_port_of_tls_is_told_so() {
     client.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03");
     client.finish();
     assert_eq!(client.rest(), b"");
-    for line in ["AH01996: SSL handshake failed: HTTP spoken on HTTPS port", "AH02008: SSL library error", "AH02006:"] {
+    for line in [
+        "AH01996: SSL handshake failed: HTTP spoken on HTTPS port",
+        "SSL Library Error: error:0A00009C:SSL routines::http request",
+        "AH02008: SSL library error",
+        "SSL Library Error: error:0A00010B:SSL routines::wrong version number",
+        "SSL Library Error: error:0A0000F4:SSL routines::unexpected message",
+        "AH02006:",
+    ] {
         server.log("logs/error_log", |text| text.contains(line));
     }
 }
