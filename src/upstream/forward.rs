@@ -66,7 +66,7 @@ pub async fn forward(ex: &mut Exchange, wire: &mut dyn Wire, backends: &Backends
         Choice::Generic(spec) => {
             let state = Arc::new(WorkerState::new(super::spec::status::IGNORE_ERRORS));
             let worker = Worker::new((**spec).clone(), state);
-            single(ex, wire, backends, to, &worker, &url.0).await
+            Box::pin(single(ex, wire, backends, to, &worker, &url.0)).await
         }
         Choice::Balancer(at) => match backends.balancers.get(*at) {
             Some(balancer) => balanced(ex, wire, backends, to, balancer, &url.0).await,
@@ -197,7 +197,7 @@ async fn attempt_through(
             // TLS goes through it to the backend; what else speaks HTTP it is asked for by its whole URL.
             let target = if worker.spec.scheme == Scheme::Http { attempt.url } else { attempt.target };
             let through = Attempt { worker: &worker, target, ..*attempt };
-            match attempt_once(ex, wire, &through, outgoing).await {
+            match Box::pin(attempt_once(ex, wire, &through, outgoing)).await {
                 Outcome::Status(502) if !announces_body(ex) => respond::forget_error(ex),
                 outcome => return outcome,
             }
@@ -248,16 +248,20 @@ async fn attempt_once(
     if let Some(refused) = block::refuse(ex, attempt).await {
         return refused;
     }
+    // What is awaited here lies in every request, as large as the largest of them, and is moved more than once on its way
+    // there: those that are large, and seldom asked for, are elsewhere.
     match attempt.worker.spec.scheme {
         Scheme::Http | Scheme::Https => http1::exchange(ex, wire, attempt, outgoing).await,
         // An http member has begun to read the body, which AJP would take from the client.
         Scheme::Ajp if outgoing.as_ref().is_some_and(Outgoing::is_begun) => Outcome::Status(503),
         Scheme::Ajp => ajp::exchange(ex, wire, attempt).await,
         Scheme::Scgi | Scheme::Uwsgi if outgoing.as_ref().is_some_and(Outgoing::is_begun) => Outcome::Status(503),
-        Scheme::Fcgi | Scheme::Scgi | Scheme::Uwsgi => gateway::exchange(ex, wire, attempt, outgoing).await,
+        Scheme::Fcgi | Scheme::Scgi | Scheme::Uwsgi => {
+            Box::pin(gateway::exchange(ex, wire, attempt, outgoing)).await
+        }
         Scheme::H2 | Scheme::H2c if outgoing.as_ref().is_some_and(Outgoing::is_begun) => Outcome::Status(503),
         Scheme::H2 | Scheme::H2c => http2::exchange(ex, wire, attempt).await,
-        Scheme::Ftp => ftp::exchange(ex, wire, attempt).await,
+        Scheme::Ftp => Box::pin(ftp::exchange(ex, wire, attempt)).await,
         Scheme::Other => {
             let (url, scheme) = (Bytes(&ex.uri), &attempt.worker.spec.scheme_text);
             logs::error!(

@@ -185,7 +185,8 @@ pub async fn lend(ex: &Exchange, worker: &Worker, policy: &Policy, wanted: Wante
             None => wait(worker, home).await,
         };
         match slot {
-            Ok(slot) => break connect(ex, worker, policy, wanted, timeout, slot, &secure).await?,
+            // Dialling is large, and rare: every request would carry the room for it.
+            Ok(slot) => break Box::pin(connect(ex, worker, policy, wanted, timeout, slot, &secure)).await?,
             Err(Some(link)) if secure.suits(&link) => break link,
             // Made for others: closed, so that there is a place.
             Err(Some(_)) => {}

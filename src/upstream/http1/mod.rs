@@ -67,7 +67,7 @@ pub(super) async fn exchange(
         return respond::dns_failure(ex, &host);
     }
     if policy.raw_websocket && upgrade::is_raw(&worker.spec) {
-        return upgrade::raw(ex, wire, attempt).await;
+        return Box::pin(upgrade::raw(ex, wire, attempt)).await;
     }
     let env = |name: &[u8]| !ex.env.is_empty() && ex.env.contains(name);
     let http10 = env(b"force-proxy-request-1.0");
@@ -106,7 +106,8 @@ pub(super) async fn exchange(
             Ok(head) => {
                 outgoing.settle(wire);
                 if link.lane().head.status == 101 {
-                    return upgrade::switched(ex, wire, attempt, link, head, talk.manner.upgrade.as_deref()).await;
+                    let wanted = talk.manner.upgrade.as_deref();
+                    return Box::pin(upgrade::switched(ex, wire, attempt, link, head, wanted)).await;
                 }
                 let keep = !talk.manner.close && outgoing.is_complete();
                 return answer::relay(ex, wire, attempt, link, head, keep).await;
