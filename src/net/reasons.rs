@@ -87,8 +87,7 @@ pub fn words(error: &Error) -> String {
     format!("error:0A{number:06X}:SSL routines::{text}")
 }
 
-const NO_SHARED_CIPHER: &str =
-    "no shared cipher -- Too restrictive SSLCipherSuite or using DSA server certificate?";
+const NO_SHARED_CIPHER: &str = "no shared cipher -- Too restrictive SSLCipherSuite or using DSA server certificate?";
 
 fn of_alert(number: u8) -> String {
     let reason = 1000 + u32::from(number);

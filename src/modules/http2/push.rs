@@ -130,10 +130,8 @@ mod tests {
 
     #[test]
     fn the_last_word_on_a_type_counts_and_the_star_for_the_rest() {
-        let orders =
-            [(&b"text/css"[..], Order::Before), (b"*", Order::Interleaved), (b"text/css", Order::After)].map(
-                |(name, order)| (name.to_vec(), order),
-            );
+        let orders = [(&b"text/css"[..], Order::Before), (b"*", Order::Interleaved), (b"text/css", Order::After)]
+            .map(|(name, order)| (name.to_vec(), order));
         assert_eq!(order_of(&orders, Some(b"text/css; charset=utf-8")), Some(Order::Before));
         assert_eq!(order_of(&orders, Some(b"image/png")), Some(Order::Interleaved));
         assert_eq!(order_of(&orders, None), None);

@@ -69,9 +69,13 @@ impl Pushing {
         uri.scheme()?;
         let policy = Policy::of(request.headers())?;
         let mut fields = HeaderMap::new();
-        for name in
-            [header::ACCEPT, header::ACCEPT_ENCODING, header::ACCEPT_LANGUAGE, header::CACHE_CONTROL, header::USER_AGENT]
-        {
+        for name in [
+            header::ACCEPT,
+            header::ACCEPT_ENCODING,
+            header::ACCEPT_LANGUAGE,
+            header::CACHE_CONTROL,
+            header::USER_AGENT,
+        ] {
             for value in request.headers().get_all(&name) {
                 fields.append(&name, value.clone());
             }
@@ -85,7 +89,12 @@ impl Pushing {
     }
 
     /// Has pushed what these fields of a response name; the policy by which that was done, if anything is named.
-    pub(super) fn announce(&self, session: &Rc<Session>, respond: &mut Respond, fields: &Table) -> Option<&'static str> {
+    pub(super) fn announce(
+        &self,
+        session: &Rc<Session>,
+        respond: &mut Respond,
+        fields: &Table,
+    ) -> Option<&'static str> {
         if self.quiet.get() {
             return None;
         }

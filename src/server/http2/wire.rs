@@ -105,13 +105,7 @@ enum WebSocket {
 
 impl Http2 {
     /// `lent` is memory of a stream before this one; [`Http2::into_lent`] gives it back.
-    pub(super) fn new(
-        session: Rc<Session>,
-        recv: Inbox,
-        respond: Respond,
-        kind: BodyKind,
-        lent: Lent,
-    ) -> Self {
+    pub(super) fn new(session: Rc<Session>, recv: Inbox, respond: Respond, kind: BodyKind, lent: Lent) -> Self {
         let Lent { held, timer } = lent;
         Self {
             id: respond.id(),

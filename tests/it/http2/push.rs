@@ -67,7 +67,10 @@ fn what_links_name_is_pushed() {
     let port = site.port;
     let pages = [
         page("one", &css),
-        page("list", &link("</a.css>; rel=\\\"preload\\\"; as=style, </b.js>; rel=preload; nopush, </sub/c.png>; rel=x")),
+        page(
+            "list",
+            &link("</a.css>; rel=\\\"preload\\\"; as=style, </b.js>; rel=preload; nopush, </sub/c.png>; rel=x"),
+        ),
         page("fields", &(link("</a.css>; rel=preload") + "\n" + &link("</b.js?x>; rel=preload"))),
         page("again", &link("</a.css>; rel=preload, </a.css>; rel=preload")),
         page("hosts", &link(&format!("<//localhost:{port}/a.css>; rel=preload, <//b.test/b.js>; rel=preload"))),
@@ -82,7 +85,8 @@ fn what_links_name_is_pushed() {
     ];
     let modules = [MODULES, &["alias", "authz_core", "mime"]].concat();
     for (tls, hints) in [(false, "off"), (true, "on")] {
-        let protocols = if tls { format!("Protocols h2 http/1.1\n{TLS}") } else { "Protocols h2c http/1.1\n".to_owned() };
+        let protocols =
+            if tls { format!("Protocols h2 http/1.1\n{TLS}") } else { "Protocols h2c http/1.1\n".to_owned() };
         let first = "H2PushResource /index.html\nH2EarlyHint X-Main main\n";
         site.httpd_conf(
             &modules,

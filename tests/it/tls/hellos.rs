@@ -80,7 +80,8 @@ fn failures_are_logged_in_the_words_of_openssl() {
     }
     // Whom the client meant is told in the end.
     server.log("logs/error_log", |text| {
-        text.lines().any(|line| line.contains("AH01998:") && line.contains("with abortive shutdown (server b.test:443)"))
+        text.lines()
+            .any(|line| line.contains("AH01998:") && line.contains("with abortive shutdown (server b.test:443)"))
     });
     let said = handshake(&server, &["-servername", "b.test", "-tls1_2", "-cipher", "ECDHE-RSA-AES128-GCM-SHA256"]);
     assert!(said.contains("alert handshake failure"), "{said}");
