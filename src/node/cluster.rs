@@ -18,7 +18,7 @@ use super::sessions::Manager;
 use super::standard::{StandardManager, now};
 use super::{group, log};
 use crate::tribes::config::Config;
-use crate::tribes::{Channel, Event, Events, Level, Member};
+use crate::tribes::{Channel, Event, Events, Level, Member, Message};
 
 const CLASS: &str = "org.apache.catalina.ha.tcp.SimpleTcpCluster";
 
@@ -142,12 +142,24 @@ impl Cluster {
     fn open(&mut self) -> Result<(), StartError> {
         let Some(config) = self.config.take() else { return Ok(()) };
         log::info(&format!("{CLASS}.startInternal"), "Cluster is about to start");
-        let (channel, events) = Channel::open(config, Box::new(group_log)).map_err(|error| {
+        let (queue, orders) = mpsc::channel::<Vec<Outgoing>>();
+        // What is about one session is done sooner than another thread is woken for it.
+        let (listener, answers) = (Arc::clone(&self.listener), queue.clone());
+        let quick = move |message: &Message| {
+            let mut out = Vec::new();
+            let done = listener.on_short(&message.from, &message.payload, now(), &mut out);
+            if !out.is_empty() {
+                // Its other end is there as long as the cluster.
+                let _ = answers.send(out);
+            }
+            done
+        };
+        let opened = Channel::open_with(config, Box::new(group_log), Some(Box::new(quick)));
+        let (channel, events) = opened.map_err(|error| {
             log::severe(&format!("{CLASS}.startInternal"), "Unable to start cluster.");
             StartError::Cluster(error.to_string())
         })?;
         self.outlet.open(channel.clone());
-        let (queue, orders) = mpsc::channel::<Vec<Outgoing>>();
         let outlet = Arc::clone(&self.outlet);
         self.threads.push(std::thread::Builder::new().name(format!("{}-sender", self.owner)).spawn(move || {
             while let Ok(messages) = orders.recv() {

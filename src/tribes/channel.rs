@@ -76,6 +76,11 @@ pub struct Message {
 }
 
 impl Message {
+    /// What its sender waits for, taken over from whoever drops the message.
+    pub(super) fn take_receipt(&mut self) -> Option<u64> {
+        self.receipt.id.take()
+    }
+
     /// Tells a sender that waits that processing failed.
     pub fn fail(mut self) {
         self.receipt.good = false;
@@ -103,24 +108,49 @@ impl Drop for Receipt {
     }
 }
 
-/// The events of a channel, in the order in which they happen.
+/// Deals with short messages where they are read, on the channel's thread; true for one that it has dealt with, which is
+/// acknowledged then. All other messages become events, and so does every message while there are events that nobody has
+/// dealt with: the order is kept. It has to be quick and must not wait for anybody, as nothing else happens meanwhile.
+pub type Quick = Box<dyn FnMut(&Message) -> bool + Send>;
+
+/// The events of a channel, in the order in which they happen. Whoever asks for one has dealt with the one before.
 #[derive(Debug)]
-pub struct Events(events::UnboundedReceiver<Event>);
+pub struct Events {
+    queue: events::UnboundedReceiver<Event>,
+    shared: Arc<Shared>,
+    /// One was taken and may not be dealt with.
+    taken: bool,
+}
 
 impl Events {
+    fn done(&mut self) {
+        if std::mem::take(&mut self.taken) {
+            self.shared.queued.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
     /// The next one; `None` after [`Event::Stopped`].
     pub async fn next(&mut self) -> Option<Event> {
-        self.0.recv().await
+        self.done();
+        let event = self.queue.recv().await;
+        self.taken = event.is_some();
+        event
     }
 
     /// The next one if there is any.
     pub fn try_next(&mut self) -> Option<Event> {
-        self.0.try_recv().ok()
+        self.done();
+        let event = self.queue.try_recv().ok();
+        self.taken = event.is_some();
+        event
     }
 
     /// The next one, for a thread without a runtime.
     pub fn blocking_next(&mut self) -> Option<Event> {
-        self.0.blocking_recv()
+        self.done();
+        let event = self.queue.blocking_recv();
+        self.taken = event.is_some();
+        event
     }
 }
 
@@ -220,6 +250,14 @@ impl Channel {
     /// # Errors
     /// A configuration that cannot work, and what the system refuses.
     pub fn open(config: Config, log: Log) -> Result<(Self, Events), OpenError> {
+        Self::open_with(config, log, None)
+    }
+
+    /// The same, with short messages dealt with where they are read.
+    ///
+    /// # Errors
+    /// See [`Channel::open`].
+    pub fn open_with(config: Config, log: Log, quick: Option<Quick>) -> Result<(Self, Events), OpenError> {
         let problems = config.problems();
         if !problems.is_empty() {
             return Err(OpenError::Config(problems));
@@ -235,12 +273,14 @@ impl Channel {
             members: ArcSwap::from_pointee(Vec::new().into()),
             local: reactor.local().clone(),
             waiting: AtomicUsize::new(0),
+            queued: AtomicUsize::new(0),
             backlog,
         });
         reactor
-            .spawn(queue, sender, Arc::clone(&shared))
+            .spawn(queue, sender, Arc::clone(&shared), quick)
             .map_err(|source| OpenError::Io { what: "starting the channel's thread", source })?;
-        Ok((Self { shared }, Events(receiver)))
+        let events = Events { queue: receiver, shared: Arc::clone(&shared), taken: false };
+        Ok((Self { shared }, events))
     }
 
     /// Sends a message. It is on its way even if the outcome is not waited for; who sends much and
@@ -289,6 +329,8 @@ pub(super) struct Shared {
     local: Member,
     /// Bytes of messages that the application has not let go.
     waiting: AtomicUsize,
+    /// Events that the application has not dealt with.
+    queued: AtomicUsize,
     backlog: usize,
 }
 
@@ -315,6 +357,16 @@ impl Shared {
     /// Whether the application has more to process than it should.
     pub(super) fn is_full(&self) -> bool {
         self.waiting.load(Ordering::Acquire) > self.backlog
+    }
+
+    /// An event waits for the application.
+    pub(super) fn queued(&self) {
+        self.queued.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Whether the application has dealt with all events.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.queued.load(Ordering::Acquire) == 0
     }
 
     /// A message that is counted until the application lets it go.

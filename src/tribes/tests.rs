@@ -1,5 +1,6 @@
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use super::core::{Action, Core, Input};
 use super::rpc::{Received, Router, Wait};
 use super::sim::Net;
 use super::stack::Now;
-use super::{Channel, Event, Events, Member, Message, Options};
+use super::{Channel, Event, Events, Member, Message, Options, Quick};
 use crate::codec::tribes::{ChannelData, OVERHEAD, frame};
 
 fn detector() -> InterceptorConfig {
@@ -224,6 +225,11 @@ fn a_split_is_seen_and_heals() {
 
 /// Two channels on loopback that list each other.
 fn pair() -> [(Channel, Events); 2] {
+    pair_with(|_| None)
+}
+
+/// The same, each with what deals with short messages.
+fn pair_with(quick: impl Fn(usize) -> Option<Quick>) -> [(Channel, Events); 2] {
     let ports = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
     let ports = ports.map(|listener| listener.local_addr().unwrap().port());
     let member = |at: usize| listed([127, 0, 0, 1], ports[at], u8::try_from(at + 1).unwrap());
@@ -241,7 +247,7 @@ fn pair() -> [(Channel, Events); 2] {
             interceptors: vec![dispatch, detector(), InterceptorConfig::StaticMembership(statics)],
             ..Config::default()
         };
-        Channel::open(config, Box::new(|_, _, _| {})).unwrap()
+        Channel::open_with(config, Box::new(|_, _, _| {}), quick(at)).unwrap()
     })
 }
 
@@ -324,4 +330,58 @@ fn channels_work_on_sockets() {
         while !matches!(a_events.next().await, Some(Event::MemberDisappeared(_))) {}
         assert_eq!(a.members().len(), 0);
     });
+}
+
+/// Short messages that are dealt with where they are read do not overtake long ones that wait for the application, and
+/// whoever waits for their acknowledgement gets it.
+#[test]
+fn short_messages_are_dealt_with_in_order() {
+    let seen: Arc<Mutex<Vec<(bool, u32)>>> = Arc::default();
+    let number = |message: &Message| u32::from_be_bytes(message.payload[..4].try_into().unwrap());
+    let [(a, mut a_events), (_b, mut b_events)] = pair_with(|at| {
+        let seen = Arc::clone(&seen);
+        let quick = move |message: &Message| {
+            seen.lock().unwrap().push((true, number(message)));
+            true
+        };
+        (at == 1).then(|| Box::new(quick) as Quick)
+    });
+    block_on(60, async {
+        added(&mut a_events).await;
+        added(&mut b_events).await;
+        const ALL: u32 = 600;
+        for n in 0..ALL {
+            // Every third is too long.
+            let mut message = n.to_be_bytes().to_vec();
+            message.resize(if n % 3 == 1 { 40_000 } else { 4 }, 0);
+            a.send(a.members(), message, Options(8));
+        }
+        let events = async {
+            loop {
+                let message = next_message(&mut b_events).await;
+                seen.lock().unwrap().push((false, number(&message)));
+                if number(&message) == ALL {
+                    return;
+                }
+            }
+        };
+        let acked = async {
+            while seen.lock().unwrap().len() < ALL as usize {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            // Sooner or later one finds nothing before it.
+            while seen.lock().unwrap().last().is_none_or(|last| *last != (true, 0)) {
+                a.send(a.members(), vec![0; 4], Options(6)).outcome().await.unwrap();
+            }
+            let mut last = ALL.to_be_bytes().to_vec();
+            last.resize(40_000, 0);
+            a.send(a.members(), last, Options(6)).outcome().await.unwrap();
+        };
+        tokio::join!(events, acked);
+    });
+    let seen = seen.lock().unwrap();
+    let (numbers, rest) = seen.split_at(600);
+    assert_eq!(numbers.iter().map(|(_, number)| *number).collect::<Vec<_>>(), (0..600).collect::<Vec<_>>());
+    assert!(numbers.iter().all(|(quick, number)| !quick || number % 3 != 1), "long ones are events");
+    assert!(rest.ends_with(&[(true, 0), (false, 600)]), "{rest:?}");
 }

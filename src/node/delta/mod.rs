@@ -313,6 +313,19 @@ impl SessionListener {
         self.managers.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
+    /// A message about one session, which is dealt with at once; false if it is anything else, or if an application listens,
+    /// which may take its time.
+    pub fn on_short(&self, from: &Member, bytes: &[u8], now: i64, out: &mut Vec<Outgoing>) -> bool {
+        let Ok(Some(message)) = SessionMessage::decode(bytes) else { return false };
+        let about_one =
+            matches!(message.event, Event::Created | Event::Delta | Event::Accessed | Event::Expired | Event::ChangeId);
+        let Some(name) = message.context.as_ref().filter(|_| about_one) else { return false };
+        let managers = self.managers.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(manager) = managers.get(name).filter(|manager| manager.observer.is_none()) else { return false };
+        manager.on_message(from, &message, now, out);
+        true
+    }
+
     /// A message of a member. False if it is no session message. What is wrong with one is logged.
     pub fn on_message(&self, from: &Member, bytes: &[u8], now: i64, log: &Log, out: &mut Vec<Outgoing>) -> bool {
         let source = "org.apache.catalina.ha.session.ClusterSessionListener.messageReceived";

@@ -35,6 +35,8 @@ struct Conn {
     out: VecDeque<Bytes>,
     connecting: bool,
     in_ready: bool,
+    /// Its other side sends nothing more, which only reading to the end tells.
+    ending: bool,
 }
 
 impl Conns {
@@ -79,7 +81,7 @@ impl Conns {
     fn add(&mut self, conn: u64, mut stream: TcpStream, connecting: bool, registry: &Registry) -> io::Result<()> {
         let token = usize::try_from(conn).ok().and_then(|n| n.checked_add(CONNS)).ok_or(io::ErrorKind::Other)?;
         registry.register(&mut stream, Token(token), Interest::READABLE | Interest::WRITABLE)?;
-        let new = Conn { stream, out: VecDeque::new(), connecting, in_ready: false };
+        let new = Conn { stream, out: VecDeque::new(), connecting, in_ready: false, ending: false };
         self.all.insert(conn, new);
         Ok(())
     }
@@ -120,6 +122,7 @@ impl Conns {
         if event.is_writable() && !of.out.is_empty() {
             self.dirty.insert(conn);
         }
+        of.ending |= event.is_read_closed() || event.is_error();
         if (event.is_readable() || event.is_read_closed() || event.is_error()) && !of.in_ready {
             of.in_ready = true;
             self.ready.push_back(conn);
@@ -172,8 +175,13 @@ impl Conns {
                 }
                 Ok(n) => {
                     turn += n;
+                    // A read that does not fill the buffer has taken all there was; what comes later is reported anew.
+                    let all = n < scratch.len() && !of.ending;
                     if let Some(bytes) = scratch.get(..n) {
                         core.input(now, conn, &Input::Read(bytes));
+                    }
+                    if all {
+                        break;
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use mio::{Events, Interest, Poll, Token, Waker};
 use tokio::sync::{mpsc as events, oneshot};
 
-use super::channel::{Command, Event, Log, OpenError, Shared, To};
+use super::channel::{Command, Event, Log, OpenError, Quick, Shared, To};
 use super::config::{Config, MembershipConfig, start};
 use super::core::{Action, Core, Input};
 use super::stack::{Failed, Now};
@@ -38,6 +38,9 @@ const CONNS: usize = 16;
 
 /// How long the last messages may take when the channel is stopped.
 const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Messages that may be dealt with on this thread, in bytes.
+const SHORT: usize = 16 << 10;
 
 /// Commands obeyed before anything else gets its turn.
 const COMMANDS: usize = 4096;
@@ -65,6 +68,7 @@ pub(super) struct Reactor {
     scratch: Vec<u8>,
     accept_again: bool,
     more_commands: bool,
+    quick: Option<Quick>,
 }
 
 struct Clock(Instant);
@@ -133,6 +137,7 @@ impl Reactor {
             scratch: vec![0; 65536],
             accept_again: false,
             more_commands: false,
+            quick: None,
         };
         Ok((reactor, waker))
     }
@@ -142,11 +147,13 @@ impl Reactor {
     }
 
     pub(super) fn spawn(
-        self,
+        mut self,
         commands: mpsc::Receiver<Command>,
         events: events::UnboundedSender<Event>,
         shared: Arc<Shared>,
+        quick: Option<Quick>,
     ) -> io::Result<()> {
+        self.quick = quick;
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let name = format!("tribes-{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let run = move || self.run(&commands, &events, &shared);
@@ -273,7 +280,19 @@ impl Reactor {
                 }
                 return;
             }
-            Action::Deliver(incoming) => Event::Message(shared.message(incoming)),
+            Action::Deliver(incoming) => {
+                let mut message = shared.message(incoming);
+                let short = message.payload.len() <= SHORT && shared.is_quiet();
+                if let Some(quick) = self.quick.as_mut().filter(|_| short)
+                    && quick(&message)
+                {
+                    if let Some(receipt) = message.take_receipt() {
+                        self.core.processed(self.clock.now(), receipt, true);
+                    }
+                    return;
+                }
+                Event::Message(message)
+            }
             Action::MemberAdded(member) => {
                 self.publish(shared);
                 Event::MemberAdded(member)
@@ -285,6 +304,7 @@ impl Reactor {
             Action::Established => Event::Established,
             Action::Heartbeat => Event::Heartbeat,
         };
+        shared.queued();
         // An application that no longer listens has its messages acknowledged by dropping them.
         let _ = to.send(event);
     }
