@@ -1,4 +1,4 @@
-//! Java keystores: PKCS#12, which keytool writes.
+//! Java keystores: PKCS#12, which keytool writes, and the older JKS.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,6 +7,8 @@ use p12_keystore::{KeyStore, KeyStoreEntry};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
+
+use super::jks;
 
 /// Why a keystore cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +27,9 @@ pub enum Error {
     /// Nothing in it has this alias and a key.
     #[error("Alias name [{0}] does not identify a key entry")]
     Alias(String),
+    /// It is a JKS keystore that cannot be read.
+    #[error(transparent)]
+    Jks(#[from] jks::Error),
     /// There is no key in it.
     #[error("there is no key in it")]
     Empty,
@@ -41,16 +46,22 @@ pub struct Store {
     pub trusted: Vec<CertificateDer<'static>>,
 }
 
-/// Reads a keystore.
+/// Reads a keystore, whose keys may be under a password of their own.
 ///
 /// # Errors
 /// See [`Error`].
-pub fn read(path: &Path, password: &str) -> Result<Store, Error> {
+pub fn read(path: &Path, password: &str, key_password: &str) -> Result<Store, Error> {
     let bytes = std::fs::read(path)?;
-    match bytes.get(..4) {
-        Some([0xfe, 0xed, 0xfe, 0xed]) => return Err(Error::Kind("JKS")),
-        Some([0xce, 0xce, 0xce, 0xce]) => return Err(Error::Kind("JCEKS")),
-        _ => {}
+    if bytes.starts_with(&[0xce; 4]) {
+        return Err(Error::Kind("JCEKS"));
+    }
+    if bytes.starts_with(&jks::MAGIC) {
+        let entries = jks::read(&bytes, password, key_password)?;
+        let certificates = |list: Vec<Vec<u8>>| list.into_iter().map(CertificateDer::from).collect();
+        let mut keys: Vec<_> =
+            entries.keys.into_iter().map(|(alias, key, chain)| (alias, key, certificates(chain))).collect();
+        keys.sort_by(|one: &(String, _, _), other| one.0.cmp(&other.0));
+        return Ok(Store { keys, trusted: certificates(entries.trusted) });
     }
     let store = KeyStore::from_pkcs12(&bytes, password).map_err(|error| Error::Broken(error.to_string()))?;
     let (mut keys, mut trusted) = (Vec::new(), Vec::new());

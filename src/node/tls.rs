@@ -299,7 +299,8 @@ fn clients(element: &Component, dir: &Path) -> Result<Option<Asking>, Fault> {
     }
     if let Some(file) = path(element, "truststoreFile", dir) {
         let password = element.text("truststorePassword").unwrap_or_default();
-        let store = keystore::read(&file, password).map_err(|error| wrong(format!("{}: {error}", file.display())))?;
+        let store =
+            keystore::read(&file, password, password).map_err(|error| wrong(format!("{}: {error}", file.display())))?;
         trust.add_anchors(&store.trusted).map_err(|error| wrong(format!("{}: {error}", file.display())))?;
         shown = file.display().to_string();
     }
@@ -353,7 +354,8 @@ fn own(element: &Component, dir: &Path) -> Result<(Arc<CertifiedKey>, String), F
     let file = file.ok_or_else(|| wrong("Certificate names neither a certificateFile nor a keystore".to_owned()))?;
     let text = password(element, "certificateKeystorePassword", dir)?.unwrap_or_default();
     let fault = |error: keystore::Error| wrong(format!("{}: {error}", file.display()));
-    let store = keystore::read(&file, &text).map_err(fault)?;
+    let own = password(element, "certificateKeyPassword", dir)?;
+    let store = keystore::read(&file, &text, own.as_deref().unwrap_or(&text)).map_err(fault)?;
     let alias = element.text("certificateKeyAlias");
     let (alias, identity) = store.identity(alias).map_err(fault)?;
     Ok((identity, format!("keystore [{}] using alias [{alias}]", file.display())))

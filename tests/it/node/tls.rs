@@ -153,6 +153,50 @@ fn clients_have_to_show_a_certificate() {
     assert!(stranger.starts_with("\nexit "), "{stranger}");
 }
 
+/// Keystores of Java's own older kind, one with the key, one with whom it trusts.
+#[test]
+fn jks_keystores_are_read() {
+    if !tools("jks_keystores_are_read") {
+        return;
+    }
+    if which("keytool").is_none() {
+        return skip("jks_keystores_are_read", "keytool");
+    }
+    let base = Base::new();
+    base.certificates();
+    let keytool = |line: &str| {
+        let mut command = Command::new("keytool");
+        let done = command.args(line.split(' ')).current_dir(base.dir.path().join("conf")).output().unwrap();
+        assert!(done.status.success(), "keytool {line}: {}", String::from_utf8_lossy(&done.stdout));
+    };
+    keytool(
+        "-importkeystore -srckeystore keys.p12 -srcstorepass changeit -destkeystore own.jks -deststoretype JKS \
+         -deststorepass outside -destkeypass within -srcalias node -destalias Mine",
+    );
+    keytool("-importcert -noprompt -file ca.pem -alias lab -keystore trust.jks -storetype JKS -storepass outside");
+    let port = crate::support::free_port();
+    let connector = |key_password: &str| {
+        format!(
+            "<Connector port='{port}' address='127.0.0.1' SSLEnabled='true'>
+             <SSLHostConfig truststoreFile='conf/trust.jks' truststorePassword='outside' certificateVerification='required'>
+              <Certificate certificateKeystoreFile='conf/own.jks' certificateKeystorePassword='outside'
+               certificateKeyPassword='{key_password}'/></SSLHostConfig></Connector>"
+        )
+    };
+    base.write("conf/server.xml", &base.server(&connector("wrong"), ""));
+    let refused = base.run(&["run"]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("own.jks: Cannot recover key"), "{said}");
+    base.write("conf/server.xml", &base.server(&connector("within"), ""));
+    base.write("webapps/ROOT/a.txt", "hello\n");
+    let _running = base.start();
+    assert!(base.log().contains("own.jks] using alias [mine] with trust store ["), "{}", base.log());
+    let none = base.curl(port, "https://localhost/a.txt");
+    assert!(none.starts_with("\nexit "), "{none}");
+    let shown = base.curl(port, "--cert conf/client.pem --key conf/client.key https://localhost/a.txt");
+    assert!(shown.starts_with("HTTP/1.1 200 \n"), "{shown}");
+}
+
 /// HTTP/2 without TLS: by a client that knows, and by an upgrade, whose request becomes the first stream.
 #[test]
 fn http2_without_tls() {
@@ -221,7 +265,7 @@ fn what_cannot_be_shown_is_refused_where_it_stands() {
             7,
             "is encrypted",
         ),
-        ("", "\n<Certificate certificateKeystoreFile='conf/jks'/>", 7, "this is a JKS keystore"),
+        ("", "\n<Certificate certificateKeystoreFile='conf/jks'/>", 7, "Invalid keystore format"),
         (
             "",
             "\n<Certificate certificateKeystoreFile='conf/keys.p12' certificateKeystorePassword='no'/>",
