@@ -103,6 +103,7 @@ fn life(lab: &mut Lab) {
     assert_eq!(thing, "p/42/WILD/true", "a class that ours cannot know came back as it was");
 
     ends(lab);
+    begins_here(lab);
 
     // Every Tomcat restarted while ours stays: one killed, one stopped.
     lab.kill(1);
@@ -140,6 +141,33 @@ fn life(lab: &mut Lab) {
     assert_eq!(lab.ask(2, "", Some(&id)).unwrap().attributes["of-pojo"].1, thing);
     let said_goodbye = "command={66 65 66 89 45 65 76 69 88 ";
     lab.wait_for_line(1, said_goodbye);
+}
+
+/// A session that our node makes, with everything that its page can set, and whose id a Tomcat changes.
+fn begins_here(lab: &Lab) {
+    let mut id = lab.ask(3, "op=set&name=first&type=int&value=1", None).unwrap().id;
+    let mut expected = Attributes::new();
+    for (kind, value, class) in [
+        ("string", "h%C3%A9llo", "java.lang.String"),
+        ("int", "-5", "java.lang.Integer"),
+        ("long", "5000000000", "java.lang.Long"),
+        ("boolean", "true", "java.lang.Boolean"),
+        ("double", "1.5", "java.lang.Double"),
+    ] {
+        id = lab.ask(3, &format!("op=set&name=of-{kind}&type={kind}&value={value}"), Some(&id)).unwrap().id;
+        expected.insert(format!("of-{kind}"), (class.to_owned(), value.replace("%C3%A9", "é")));
+    }
+    let id = lab.ask(3, "op=remove&name=first", Some(&id)).unwrap().id;
+    let id = lab.shows(1, &id, &expected);
+    let old = lab.shows(2, &id, &expected);
+    let id = lab.ask(2, "op=changeid", Some(&old)).unwrap().id;
+    assert_ne!(id[..32], old[..32]);
+    let id = lab.shows(3, &id, &expected);
+    let asked = lab.ask(3, "", Some(&old)).unwrap();
+    assert!(asked.id[..32] != old[..32] && asked.attributes.is_empty(), "the old id is gone: {asked:?}");
+    lab.ask(3, "op=remove&name=of-string", Some(&id)).unwrap();
+    expected.remove("of-string");
+    lab.shows(1, &id, &expected);
 }
 
 /// Sessions that end, by a word and by the clock.

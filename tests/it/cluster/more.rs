@@ -201,3 +201,44 @@ fn other_domains_are_kept_out() {
     let third = |line: &&str| line.contains("Replication member added") && line.contains("{10, 77, 0, 3}");
     assert_eq!(known.lines().find(third), None);
 }
+
+/// Members that are listed, without any multicast.
+#[test]
+fn listed_members() {
+    let Some(mut lab) = Lab::new("listed_members", &[Kind::Tomcat, Kind::Tandem]) else { return };
+    let listed = |own: usize, other: usize| {
+        let id = |number: usize| format!("uniqueId='{{0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,{number}}}'");
+        let channel = channel(&format!(
+            "<Receiver className='t:transport.nio.NioReceiver' address='@IP@' port='4000'/>\
+             <Interceptor className='t:group.interceptors.TcpPingInterceptor'/>\
+             <Interceptor className='t:group.interceptors.TcpFailureDetector'/>\
+             <Interceptor className='t:group.interceptors.MessageDispatchInterceptor'/>\
+             <Interceptor className='t:group.interceptors.StaticMembershipInterceptor'>\
+             <LocalMember className='t:membership.StaticMember' {}/>\
+             <Member className='t:membership.StaticMember' port='4000' host='10.77.0.{other}' {}/></Interceptor>",
+            id(own),
+            id(other)
+        ));
+        channel.replacen("SimpleTcpCluster'", "SimpleTcpCluster' channelSendOptions='6' channelStartOptions='3'", 1)
+    };
+    // Tomcat calls those that it was told of by another name.
+    const LISTED: &str =
+        "Replication member added:[org.apache.catalina.tribes.membership.StaticMember[tcp://10.77.0.2:";
+    for (own, other) in [(1, 2), (2, 1)] {
+        lab.configure(&listed(own, other), &[]);
+        lab.start(own);
+    }
+    lab.wait_for_line(1, LISTED);
+    lab.knows(2, 1);
+    let (id, mut expected) = full_session(&lab, 1);
+    let id = on_all(&lab, &[2], &id, &expected);
+    lab.ask(2, "op=set&name=ours&type=long&value=7", Some(&id)).unwrap();
+    expected.insert("ours".to_owned(), ("java.lang.Long".to_owned(), "7".to_owned()));
+    let id = on_all(&lab, &[1], &id, &expected);
+    lab.kill(1);
+    gone(&mut lab, 1, &[2]);
+    lab.configure(&listed(1, 2), &[]);
+    lab.start(1);
+    lab.wait_for_line(1, LISTED);
+    on_all(&lab, &[1, 2], &id, &expected);
+}
