@@ -1,4 +1,4 @@
-//! AccessLogValve: a line for each request, from a list of items.
+//! AccessLogValve and its kin: a line for each request, from a list of items.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Write as _};
@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::access_form::{self, Field};
 use super::components::Component;
 use super::exchange::Exchange;
 use crate::base::clock;
@@ -16,7 +17,7 @@ const COMBINED: &str = "%h %l %u %t \"%r\" %s %b \"%{Referer}i\" \"%{User-Agent}
 /// A log of requests.
 #[derive(Debug)]
 pub struct AccessLog {
-    items: Vec<Item>,
+    form: Form,
     condition_if: Option<String>,
     condition_unless: Option<String>,
     attributes: bool,
@@ -29,9 +30,21 @@ pub struct AccessLog {
     file: Mutex<Option<(String, BufWriter<File>)>>,
 }
 
+/// How a line is made.
+#[derive(Debug)]
+enum Form {
+    /// AccessLogValve
+    Items(Vec<Item>),
+    /// JsonAccessLogValve
+    Json(Vec<Item>),
+    /// ExtendedAccessLogValve, and what its files begin with.
+    Extended(Vec<Field>, String),
+}
+
 /// One item of a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Item {
+pub enum Item {
+    /// As it stands.
     Text(String),
     /// A letter with its argument, both as written.
     Code(char, Option<String>),
@@ -118,8 +131,14 @@ impl AccessLog {
         let text = |name: &str| element.text(name).map(str::to_owned).filter(|text| !text.is_empty());
         let date =
             element.flag("rotatable").then(|| strftime_of(element.text("fileDateFormat").unwrap_or(".yyyy-MM-dd")));
+        let pattern = element.text("pattern").unwrap_or_default();
+        let form = match element.class.short() {
+            "JsonAccessLogValve" => Form::Json(items(pattern)),
+            "ExtendedAccessLogValve" => Form::Extended(access_form::fields(pattern), access_form::header(pattern)),
+            _ => Form::Items(items(pattern)),
+        };
         Some(Self {
-            items: items(element.text("pattern").unwrap_or_default()),
+            form,
             condition_if: text("conditionIf"),
             condition_unless: text("conditionUnless").or_else(|| text("condition")),
             attributes: element.flag("requestAttributesEnabled"),
@@ -155,7 +174,17 @@ impl AccessLog {
             let file = fs::create_dir_all(&self.directory)
                 .and_then(|()| OpenOptions::new().create(true).append(true).open(&path));
             *open = match file {
-                Ok(file) => Some((name, BufWriter::with_capacity(128_000, file))),
+                Ok(file) => {
+                    let is_new = file.metadata().is_ok_and(|about| about.len() == 0);
+                    let mut file = BufWriter::with_capacity(128_000, file);
+                    if let Form::Extended(_, header) = &self.form
+                        && is_new
+                    {
+                        // A full disk, as below.
+                        let _ = file.write_all(header.as_bytes());
+                    }
+                    Some((name, file))
+                }
                 Err(error) => {
                     const SOURCE: &str = "org.apache.catalina.valves.AccessLogValve.open";
                     super::log::severe(
@@ -183,16 +212,26 @@ impl AccessLog {
     }
 
     fn line(&self, exchange: &Exchange) -> String {
-        let mut out = String::with_capacity(160);
-        for item in &self.items {
-            match item {
-                Item::Text(text) => out.push_str(text),
-                Item::Code(letter, None) => self.push_plain(&mut out, *letter, exchange),
-                Item::Code(letter, Some(argument)) => push_named(&mut out, *letter, argument, exchange),
+        let mut out = match &self.form {
+            Form::Items(items) => {
+                let mut out = String::with_capacity(160);
+                items.iter().for_each(|item| self.push(&mut out, item, exchange));
+                out
             }
-        }
+            Form::Json(items) => access_form::json(self, items, exchange),
+            Form::Extended(fields, _) => access_form::extended(self, fields, exchange),
+        };
         out.push('\n');
         out
+    }
+
+    /// Writes an item.
+    pub(super) fn push(&self, out: &mut String, item: &Item, exchange: &Exchange) {
+        match item {
+            Item::Text(text) => out.push_str(text),
+            Item::Code(letter, None) => self.push_plain(out, *letter, exchange),
+            Item::Code(letter, Some(argument)) => push_named(out, *letter, argument, exchange),
+        }
     }
 
     fn push_plain(&self, out: &mut String, letter: char, exchange: &Exchange) {
@@ -298,7 +337,7 @@ fn time(argument: &str, exchange: &Exchange) -> String {
 }
 
 /// A text of the client's, so that it cannot end the line or the quotes around it.
-fn push_escaped(out: &mut String, text: &str) {
+pub(super) fn push_escaped(out: &mut String, text: &str) {
     for c in text.chars() {
         match c {
             '"' => out.push_str("\\\""),
@@ -334,7 +373,7 @@ mod tests {
             let element =
                 Component::bare(crate::node::components::Kind::Valve, "org.apache.catalina.valves.AccessLogValve");
             let mut log = AccessLog::of(&element.unwrap(), Path::new("/nowhere")).unwrap();
-            log.items = items(pattern);
+            log.form = Form::Items(items(pattern));
             log.line(&exchange)
         };
         assert_eq!(

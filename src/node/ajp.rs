@@ -12,10 +12,13 @@ use tokio::time::timeout;
 
 use super::connector::{Shared, plain};
 use super::exchange::{Body, Exchange, Request};
+use super::gates::{CERTIFICATE, pem_of};
 use super::http::is_bodyless;
+use super::link::{self, Refused};
 use super::log;
 use super::model::Ajp;
-use super::valves::{ErrorReport, Valve, whole};
+use super::reports::ErrorReport;
+use super::valves::{Valve, whole};
 use crate::base::clock::{Clock, SystemClock};
 use crate::base::pattern::Pattern;
 use crate::codec::ajp::{self, Attribute, Forward, HeadersWriter, Message, Sender};
@@ -50,9 +53,6 @@ struct Connection<'a> {
     taken: usize,
     used: bool,
 }
-
-/// A request that was refused before an application could see it.
-struct Refused(u16, &'static str);
 
 impl Connection<'_> {
     /// One packet that begins an exchange, and the exchange; whether the connection goes on.
@@ -175,12 +175,9 @@ impl Connection<'_> {
         request.scheme = if forward.is_ssl { "https" } else { "http" }.to_owned();
         request.secure = forward.is_ssl || self.shared.settings.secure;
         request.headers = forward.headers().map(|(name, value)| (text(name), value.to_vec())).collect();
-        if let Some((name, port)) = request.header("host").and_then(|host| host.rsplit_once(':'))
-            && !name.ends_with(':')
-            && let Ok(port) = port.parse()
-        {
-            request.server_port = port;
-        }
+        // What the client asked for counts, where it said so.
+        let host = request.header("host").unwrap_or_default().to_owned();
+        link::place(request, &host, &self.shared.settings)?;
         let mut shown: Option<&[u8]> = None;
         let pattern = self.settings.attributes.as_deref().and_then(|text| whole(text).ok());
         for attribute in forward.attributes() {
@@ -194,12 +191,17 @@ impl Connection<'_> {
                 Attribute::SslCipher(cipher) => {
                     request.set_attribute("jakarta.servlet.request.cipher_suite", &text(cipher))
                 }
+                Attribute::SslCert(certificate) => {
+                    if let Some(pem) = pem_of(&text(certificate)) {
+                        request.set_attribute(CERTIFICATE, &pem);
+                    }
+                }
                 Attribute::Named(name, value) => {
                     let (name, value) = (text(name), text(value));
                     if !admitted(&name, pattern.as_ref()) {
                         const SOURCE: &str = "org.apache.coyote.ajp.AjpProcessor.prepareRequest";
                         log::warning(SOURCE, &format!("The request attribute [{name}] is not allowed"));
-                        return Err(Refused(403, "a request attribute is not allowed"));
+                        return Err(Refused(403, ""));
                     }
                     match name.as_str() {
                         "AJP_REMOTE_PORT" => request.remote_port = value.parse().unwrap_or(0),
@@ -323,7 +325,7 @@ impl Connection<'_> {
 /// The response to a request that no application sees.
 fn refusal(request: Request, refused: &Refused) -> Exchange {
     let mut exchange = Exchange::new(request);
-    exchange.response.error(refused.0, Some(refused.1));
+    exchange.response.error(refused.0, Some(refused.1).filter(|message| !message.is_empty()));
     ErrorReport::of(None).after(&mut exchange);
     exchange
 }
@@ -332,7 +334,7 @@ fn refusal(request: Request, refused: &Refused) -> Exchange {
 fn body_length(request: &Request) -> Result<Option<usize>, Refused> {
     let mut lengths = request.headers("content-length");
     match (lengths.next(), lengths.next()) {
-        (Some(_), Some(_)) => Err(Refused(400, "two lengths")),
+        (Some(_), Some(_)) => Err(Refused(400, "")),
         (Some(length), None) => match length.trim().parse::<usize>() {
             Ok(length) if length <= MOST_BODY => Ok(Some(length)),
             Ok(_) => Err(Refused(413, "the request body is too large")),

@@ -1,6 +1,7 @@
 //! From the model to what runs: hosts, applications with their handlers and managers, valves.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::access_log::AccessLog;
@@ -13,7 +14,8 @@ use super::failure::StartError;
 use super::files::Files;
 use super::model::{self, DocBase};
 use super::page::SessionPage;
-use super::valves::{self, ErrorReport, Valve};
+use super::reports::{ErrorPages, ErrorReport, JsonErrorReport};
+use super::valves::{self, Valve};
 use super::webapp::{Handler, Handlers};
 use super::webxml::WebXml;
 
@@ -53,7 +55,13 @@ fn build_host(
     let (mut own, logs) = valves_of(&host.valves, base)?;
     own.extend(cluster_valves(host.cluster.as_ref())?);
     let report = host.valves.iter().rev().find(|valve| valve.class.short() == "ErrorReportValve");
-    own.push(Box::new(ErrorReport::of(report)));
+    let json = host.error_report.ends_with(".JsonErrorReportValve");
+    own.push(if json {
+        Box::new(JsonErrorReport)
+    } else {
+        Box::new(ErrorReport::of(report).with_pages(report, &base.dir))
+    });
+    own.push(Box::new(ErrorPages));
     let mut contexts = Vec::new();
     for context in &host.contexts {
         contexts.push(mount(engine, host, context, base, handlers, clusters)?);
@@ -94,15 +102,25 @@ fn mount(
     let page = context.base == DocBase::SessionPage;
     let distributable = context.distributable() || page;
     let (manager, distributable) = clusters.manager(host, context, distributable)?;
+    let of_cluster =
+        || host.cluster.as_ref().or(engine.cluster.as_ref()).and_then(|cluster| cluster.one(Kind::Manager));
+    let generator =
+        context.one(Kind::Manager).or_else(of_cluster).and_then(|element| element.one(Kind::SessionIdGenerator));
     let context = Context {
         path: context.path.clone(),
         name: context.name(),
         manager,
         distributable,
         handler,
-        route: engine.route.clone(),
+        route: generator
+            .and_then(|element| element.set("jvmRoute"))
+            .map(str::to_owned)
+            .or_else(|| engine.route.clone()),
+        id_length: generator.map_or(16, |element| element.count("sessionIdLength")),
         cookie: SessionCookie::of(context),
         root_redirect: context.flag("mapperContextRootRedirectEnabled"),
+        relative_redirects: context.flag("useRelativeRedirects"),
+        error_pages: context.web.error_pages.clone(),
     };
     Ok(Mounted { context: Arc::new(context), valves: own, logs })
 }
@@ -113,17 +131,17 @@ type Pipeline = (Vec<Box<dyn Valve>>, Vec<AccessLog>);
 fn valves_of(elements: &[Component], base: &Base) -> Result<Pipeline, StartError> {
     let (mut found, mut logs) = (Vec::new(), Vec::new());
     for element in elements {
-        if element.class.short() == "AccessLogValve" {
+        if element.class.short().ends_with("AccessLogValve") {
             logs.extend(AccessLog::of(element, &base.dir));
         } else {
-            found.extend(valve(element)?);
+            found.extend(valve(element, &base.dir)?);
         }
     }
     Ok((found, logs))
 }
 
-fn valve(element: &Component) -> Result<Option<Box<dyn Valve>>, StartError> {
-    valves::make(element).map_err(|reason| StartError::Valve { name: element.class.name, at: element.at, reason })
+fn valve(element: &Component, dir: &Path) -> Result<Option<Box<dyn Valve>>, StartError> {
+    valves::make(element, dir).map_err(|reason| StartError::Valve { name: element.class.name, at: element.at, reason })
 }
 
 /// The valves of a cluster: its own, or Tomcat's two.
@@ -137,7 +155,8 @@ fn cluster_valves(cluster: Option<&Component>) -> Result<Vec<Box<dyn Valve>>, St
     }
     let mut found = Vec::new();
     for element in &elements {
-        found.extend(valve(element)?);
+        // None of them names files.
+        found.extend(valve(element, Path::new(""))?);
     }
     Ok(found)
 }

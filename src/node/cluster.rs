@@ -59,7 +59,9 @@ impl Clusters {
         distributable: bool,
     ) -> Result<(Arc<dyn Manager>, bool), StartError> {
         let max_inactive = context.max_inactive();
-        let local = || (Arc::new(StandardManager::new(max_inactive)) as Arc<dyn Manager>, false);
+        let most =
+            context.one(Kind::Manager).and_then(|element| usize::try_from(element.number("maxActiveSessions")).ok());
+        let local = || (Arc::new(StandardManager::new(max_inactive, most)) as Arc<dyn Manager>, false);
         let of_host = self.hosts.iter().find(|(name, _)| *name == host.name).map(|(_, cluster)| cluster);
         let Some(cluster) = of_host.or(self.own.as_ref()) else { return Ok(local()) };
         let own = context.one(Kind::Manager);

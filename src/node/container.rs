@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::access_log::AccessLog;
 use super::context::Context;
-use super::exchange::{Exchange, normalize};
-use super::valves::{self, ErrorReport, Valve};
+use super::exchange::{Exchange, Request, normalize};
+use super::reports::ErrorReport;
+use super::valves::{self, Valve};
 
 /// A running engine with its hosts.
 #[derive(Debug)]
@@ -81,10 +82,20 @@ impl Engine {
                 }
             }
             // A server, not one of its resources, is asked what it can.
-            Err(_) if uri == "*" => {}
+            Err(_) if uri == "*" && exchange.request.method == "OPTIONS" => {}
             Err(error) => {
                 exchange.response.error(400, Some(error.to_string().as_str()).filter(|text| !text.is_empty()));
             }
+        }
+        if let Some(context) = mounted.map(|mounted| &mounted.context)
+            && exchange.response.status < 400
+            && exchange.request.path_info().is_empty()
+            && context.root_redirect
+            && !context.path.is_empty()
+        {
+            // Tomcat's mapper does this before any valve sees the request.
+            exchange.response.redirect(&below_root(context, &exchange.request));
+            return name_host(exchange);
         }
         let fallback: [Box<dyn Valve>; 1] = [Box::new(ErrorReport::of(None))];
         let host_valves: &[Box<dyn Valve>] = host.map_or(&fallback, |host| &host.valves);
@@ -100,12 +111,12 @@ impl Engine {
                 let message = format!("The requested resource [{uri}] is not available");
                 return exchange.response.error(404, Some(&message));
             };
-            if exchange.request.path_info().is_empty() && context.root_redirect && !context.path.is_empty() {
-                let query = exchange.request.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
-                return exchange.response.redirect(&format!("{}/{query}", context.path));
+            if is_private(exchange.request.path_info()) {
+                return exchange.response.error(404, None);
             }
             context.handler.handle(exchange);
         });
+        name_host(exchange);
         if let (Some(context), Some(held)) = (&exchange.context, &exchange.request.session) {
             context.manager.end(held.id());
         }
@@ -127,10 +138,60 @@ impl Engine {
         self.logs.iter().chain(inner)
     }
 
+    /// All valves.
+    pub fn all_valves(&self) -> impl Iterator<Item = &dyn Valve> {
+        let inner = self
+            .hosts
+            .iter()
+            .flat_map(|host| host.valves.iter().chain(host.contexts.iter().flat_map(|own| &own.valves)));
+        self.valves.iter().chain(inner).map(AsRef::as_ref)
+    }
+
     /// All applications.
     pub fn contexts(&self) -> impl Iterator<Item = (&Host, &Arc<Context>)> {
         self.hosts.iter().flat_map(|host| host.contexts.iter().map(move |mounted| (host, &mounted.context)))
     }
+}
+
+/// Where a request for nothing but an application goes on: the session's id in the path stays there.
+fn below_root(context: &Context, request: &Request) -> String {
+    let mut location = Vec::new();
+    crate::base::path::encode_proxy_path(context.path.as_bytes(), false, &mut location);
+    let mut location = String::from_utf8_lossy(&location).into_owned();
+    location.push('/');
+    if request.requested.as_ref().is_some_and(|requested| !requested.from_cookie) {
+        let parameters = request.uri.split('/').flat_map(|segment| segment.split(';').skip(1));
+        let mut pairs = parameters.filter_map(|parameter| parameter.split_once('='));
+        if let Some((name, id)) = pairs.find(|(name, _)| *name == context.cookie.parameter) {
+            location.push_str(&format!(";{name}={id}"));
+        }
+    }
+    if let Some(query) = &request.query {
+        location.push_str(&format!("?{query}"));
+    }
+    location
+}
+
+/// Puts scheme and host in front of a redirect, where the application or an old client wants them.
+fn name_host(exchange: &mut Exchange) {
+    let relative = exchange.context.as_ref().is_none_or(|context| context.relative_redirects);
+    let (request, response) = (&exchange.request, &mut exchange.response);
+    if !(300..400).contains(&response.status) || relative && matches!(request.protocol.as_str(), "HTTP/1.1" | "HTTP/2.0") {
+        return;
+    }
+    let Some(path) = response.header("Location").filter(|location| location.starts_with('/')) else { return };
+    let port = match (request.scheme.as_str(), request.server_port) {
+        ("http", 80) | ("https", 443) => String::new(),
+        (_, port) => format!(":{port}"),
+    };
+    let location = format!("{}://{}{port}{path}", request.scheme, request.server_name);
+    response.set_header("Location", &location);
+}
+
+/// Whether a path inside an application is nobody's business.
+fn is_private(path: &str) -> bool {
+    let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+    first.eq_ignore_ascii_case("WEB-INF") || first.eq_ignore_ascii_case("META-INF")
 }
 
 impl Host {

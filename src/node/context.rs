@@ -22,10 +22,16 @@ pub struct Context {
     pub handler: Arc<dyn Handler>,
     /// What session ids end in.
     pub route: Option<String>,
+    /// Random bytes of a session's id.
+    pub id_length: usize,
     /// How ids travel.
     pub cookie: SessionCookie,
     /// `/clu` leads to `/clu/`.
     pub root_redirect: bool,
+    /// Redirects name no host where the client can do without.
+    pub relative_redirects: bool,
+    /// Pages of its own for statuses, all others where there is none: paths inside the application.
+    pub error_pages: Vec<(Option<u16>, String)>,
 }
 
 impl fmt::Debug for Context {
@@ -158,8 +164,11 @@ impl Context {
         if !create {
             return None;
         }
-        let id = new_id(16, self.route.as_deref());
-        self.manager.create(&id);
+        let id = new_id(self.id_length, self.route.as_deref());
+        if !self.manager.create(&id) {
+            exchange.response.error(500, Some("createSession: Too many active sessions"));
+            return None;
+        }
         self.send_cookie(exchange, &id);
         exchange.request.session = Some(Held { manager: Arc::clone(&self.manager), id });
         exchange.request.session.clone()
@@ -190,7 +199,7 @@ impl Exchange {
     pub fn change_session_id(&mut self) -> Option<String> {
         let held = self.session(false)?;
         let context = self.context.clone()?;
-        let id = new_id(16, context.route.as_deref());
+        let id = new_id(context.id_length, context.route.as_deref());
         self.rename_session(&context, &held.id, &id).then_some(id)
     }
 

@@ -165,6 +165,7 @@ impl Loader<'_> {
             aliases: host.all(Kind::Alias).map(|alias| alias.body.trim().to_ascii_lowercase()).collect(),
             valves: host.all(Kind::Valve).cloned().collect(),
             cluster: host.one(Kind::Cluster).cloned(),
+            error_report: host.text("errorReportValveClass").unwrap_or_default().to_owned(),
             name,
             app_base,
             contexts,

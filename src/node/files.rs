@@ -5,6 +5,7 @@ use std::fs::{self, File, Metadata};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use super::conditions::{self, Malformed, Verdict};
 use super::exchange::Exchange;
 use super::ranges;
 use super::webapp::Handler;
@@ -75,6 +76,9 @@ impl Files {
     }
 
     fn serve(&self, exchange: &mut Exchange, path: &str) {
+        if conditions::check(&exchange.request).is_err() {
+            return exchange.response.error(400, None);
+        }
         let Some((file, about)) = self.find(path) else { return not_found(exchange) };
         if about.is_dir() {
             if !path.ends_with('/') {
@@ -105,32 +109,25 @@ impl Files {
         let tag = format!("W/\"{}-{changed}\"", about.len());
         let mut date = Vec::new();
         clock::push_http_date(&mut date, changed.saturating_mul(1000));
-        let request = &exchange.request;
-        let date_of = |name: &str| request.header(name).and_then(|text| clock::parse_http_date(text.as_bytes()));
-        // Tags of files are weak, which never match where a strong one is asked for.
-        let failed = match request.header("if-match") {
-            Some(tags) => tags.trim() != "*",
-            None => date_of("if-unmodified-since").is_some_and(|since| changed >= (since + 1) * 1000),
-        };
-        if failed {
-            return exchange.response.error(412, None);
-        }
-        let may_be_unchanged = matches!(request.method.as_str(), "GET" | "HEAD");
-        let bare = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
-        let unchanged = match request.header("if-none-match") {
-            Some(tags) => tags.trim() == "*" || tags.split(',').any(|other| bare(other) == bare(&tag)),
-            None => may_be_unchanged && date_of("if-modified-since").is_some_and(|since| changed < (since + 1) * 1000),
-        };
-        if unchanged {
-            if !may_be_unchanged {
-                return exchange.response.error(412, None);
+        let malformed = |exchange: &mut Exchange| exchange.response.error(400, None);
+        let verdict = conditions::judge(&exchange.request, tag.trim_start_matches("W/").trim_matches('"'), changed);
+        match verdict {
+            Ok(Verdict::Go) => {}
+            Ok(Verdict::Failed) => return exchange.response.error(412, None),
+            Ok(Verdict::Unchanged) => {
+                exchange.response.set_header("ETag", &tag);
+                exchange.response.status = 304;
+                return;
             }
-            exchange.response.set_header("ETag", &tag);
-            exchange.response.status = 304;
-            return;
+            Err(Malformed) => return malformed(exchange),
         }
-        let range = ranges::wanted(request, about.len(), &tag, changed);
         exchange.response.set_header("Accept-Ranges", "bytes");
+        let range = match conditions::allows_part(&exchange.request, changed) {
+            Ok(true) => ranges::wanted(&exchange.request, about.len()),
+            Ok(false) => Some(Vec::new()),
+            Err(Malformed) if exchange.request.header("range").is_none() => Some(Vec::new()),
+            Err(Malformed) => return malformed(exchange),
+        };
         let Some(range) = range else {
             exchange.response.set_header("Content-Range", &format!("bytes */{}", about.len()));
             return exchange.response.error(416, None);
@@ -195,7 +192,10 @@ impl Handler for Files {
             return not_found(exchange);
         }
         if self.is_program(&path) {
-            return if self.find(&path).is_some() { not_run(exchange, &path) } else { not_found(exchange) };
+            return match self.find(&path) {
+                Some(_) => not_run(exchange, &path),
+                None => exchange.response.error(404, Some(&format!("JSP file [{path}] not found"))),
+            };
         }
         if let Some(name) = self.servlet(&path) {
             let message = format!("[{path}] is answered by the servlet [{name}]: this node runs no Java");

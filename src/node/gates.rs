@@ -3,8 +3,11 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 
+use base64::Engine as _;
+
 use super::components::Component;
-use super::exchange::{Body, Exchange};
+use super::exchange::{Body, Exchange, percent_decoded};
+use super::log;
 use super::valves::Valve;
 
 /// HealthCheckValve: a path at which a proxy asks whether the node is well.
@@ -154,9 +157,42 @@ impl Valve for Draining {
     }
 }
 
+/// The attribute with the client's certificate, as PEM: nothing here runs Java, where it would be an object.
+pub const CERTIFICATE: &str = "jakarta.servlet.request.X509Certificate";
+
+/// A certificate in PEM, whatever became of its line ends on the way; `None` if it is none.
+pub fn pem_of(text: &str) -> Option<String> {
+    let (_, behind) = text.split_once("-----BEGIN CERTIFICATE-----")?;
+    let (inside, _) = behind.split_once("-----END CERTIFICATE-----")?;
+    let base64: String = inside.chars().filter(|c| !c.is_whitespace()).collect();
+    let der = base64::engine::general_purpose::STANDARD.decode(&base64).ok()?;
+    x509_parser::parse_x509_certificate(&der).ok().filter(|(rest, _)| rest.is_empty())?;
+    Some(pem(&der))
+}
+
+/// A certificate as PEM.
+pub fn pem(der: &[u8]) -> String {
+    let base64 = base64::engine::general_purpose::STANDARD.encode(der);
+    let mut out = String::with_capacity(base64.len() + base64.len() / 64 + 64);
+    out.push_str("-----BEGIN CERTIFICATE-----\n");
+    for (at, c) in base64.chars().enumerate() {
+        if at > 0 && at % 64 == 0 {
+            out.push('\n');
+        }
+        out.push(c);
+    }
+    out.push_str("\n-----END CERTIFICATE-----\n");
+    out
+}
+
 /// SSLValve: what a proxy in front tells of TLS in fields of the request.
 #[derive(Debug)]
-pub struct SslFields(Vec<(String, &'static str)>);
+pub struct SslFields {
+    plain: Vec<(String, &'static str)>,
+    /// Fields with the client's certificate: escaped as in a URL, and with blanks for line ends.
+    escaped: String,
+    folded: String,
+}
 
 impl SslFields {
     /// The valve of an element.
@@ -166,16 +202,39 @@ impl SslFields {
             ("sslSessionIdHeader", "jakarta.servlet.request.ssl_session_id"),
             ("sslCipherUserKeySizeHeader", "jakarta.servlet.request.key_size"),
         ];
-        Self(rows.map(|(name, to)| (element.text(name).unwrap_or_default().to_owned(), to)).to_vec())
+        let text = |name: &str| element.text(name).unwrap_or_default().to_owned();
+        Self {
+            plain: rows.map(|(name, to)| (text(name), to)).to_vec(),
+            escaped: text("sslClientEscapedCertHeader"),
+            folded: text("sslClientCertHeader"),
+        }
     }
 }
 
 impl Valve for SslFields {
     fn before(&self, exchange: &mut Exchange) -> bool {
-        for (field, attribute) in &self.0 {
+        let given = |exchange: &Exchange, field: &str| {
             let value = exchange.request.header(field).filter(|value| !value.is_empty() && *value != "(null)");
-            if let Some(value) = value.map(str::to_owned) {
+            value.map(str::to_owned)
+        };
+        for (field, attribute) in &self.plain {
+            if let Some(value) = given(exchange, field) {
                 exchange.request.set_attribute(attribute, &value);
+            }
+        }
+        let escaped = given(exchange, &self.escaped)
+            .map(|value| String::from_utf8_lossy(&percent_decoded(value.as_bytes())).into_owned());
+        if let Some(value) = escaped.or_else(|| given(exchange, &self.folded)) {
+            match pem_of(&value) {
+                Some(pem) => exchange.request.set_attribute(CERTIFICATE, &pem),
+                None => {
+                    const SOURCE: &str = "org.apache.catalina.valves.SSLValve.invoke";
+                    let text = format!(
+                        "Unable to process the certificate string [{value:.2000}] to create a \
+                         java.security.cert.X509Certificate object"
+                    );
+                    log::warning(SOURCE, &text);
+                }
             }
         }
         true

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::connector::Shared;
 use super::exchange::{Body, Exchange, Request};
+use super::heads::{self, Expects, Mended};
 use super::http2::{self, Upgrade};
 use super::link::{Link, Refused, is_target};
 use crate::base::clock::{self, Clock, SystemClock};
@@ -68,8 +69,7 @@ impl Connection<'_> {
         let parsed = match head {
             Ok(length) => self.fill(&mut request, length),
             Err(refused) => {
-                request.method.clear();
-                request.uri.clear();
+                heads::note(&self.buf, refused, &mut request);
                 Err(refused)
             }
         };
@@ -87,25 +87,34 @@ impl Connection<'_> {
             self.shared.answers.log(&exchange);
             return Ok(Next::Http2(Some(upgrade)));
         }
-        let keep = self.keeps(&request);
-        if request.header("expect").is_some_and(|text| text.eq_ignore_ascii_case("100-continue"))
-            && body != RequestBody::Empty
-            && request.protocol == "HTTP/1.1"
-        {
-            stream.write_all(b"HTTP/1.1 100 \r\n\r\n").await?;
+        let mut keep = self.keeps(&request);
+        let expects = heads::expects(request.header("expect"), self.head.version.minor == 0);
+        match expects {
+            Expects::Continue => stream.write_all(b"HTTP/1.1 100 \r\n\r\n").await?,
+            Expects::Other => return self.refuse(stream, request, Refused(417, "")).await,
+            Expects::Nothing => {}
         }
         self.buf.drain(..length);
-        match self.read_body(stream, body).await? {
-            Ok(read) => request.body = read,
-            Err(refused) => return self.refuse(stream, request, refused).await,
+        let has_body = body != RequestBody::Empty;
+        let mut cut = false;
+        match self.read_body(stream, body).await {
+            Ok(Ok(read)) => request.body = read,
+            Ok(Err(refused)) => return self.refuse(stream, request, refused).await,
+            // Whoever reads no body is not disturbed by one that ends early; who does finds nothing in it.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => cut = true,
+            Err(error) => return Err(error),
         }
         self.served += 1;
         let Ok(exchange) = self.shared.handle(Exchange::new(request)).await else {
             let request = self.link.request(&self.shared.settings, started);
             return self.refuse(stream, request, Refused(500, "the application failed")).await;
         };
-        let keep = keep && !is_last(exchange.response.status) && !self.shared.is_stopping();
-        self.send(stream, exchange, keep).await
+        let status = exchange.response.status;
+        keep &= !is_last(status)
+            && !(expects == Expects::Continue && has_body && status >= 400)
+            && !self.shared.is_stopping();
+        let next = self.send(stream, exchange, keep).await?;
+        Ok(if cut { Next::Close } else { next })
     }
 
     /// Reads until a head is whole or refused; `None` at the end of the connection.
@@ -123,8 +132,23 @@ impl Connection<'_> {
                 match http1::parse_request(&self.buf, &limits, &Rules::default(), &mut self.head) {
                     Ok(Status::Complete(length)) if length <= most => return Ok(Some((begun, Ok(length)))),
                     Ok(Status::Partial) if self.buf.len() <= most => {}
-                    Ok(_) => return Ok(Some((begun, Err(Refused(400, "Request header is too large"))))),
-                    Err(error) => return Ok(Some((begun, Err(Refused(error.status(), "Invalid request"))))),
+                    Ok(_) => return Ok(Some((begun, Err(Refused(400, "Error parsing HTTP request header"))))),
+                    Err(error) => match heads::mend(&self.buf) {
+                        Mended::Partly if self.buf.len() <= most => {}
+                        Mended::Whole(head, before) if before <= most => {
+                            let again = http1::parse_request(&head, &limits, &Rules::default(), &mut self.head);
+                            let refused = heads::refusal(&head, error.status());
+                            self.buf.splice(..before, head);
+                            return Ok(Some((
+                                begun,
+                                match again {
+                                    Ok(Status::Complete(length)) => Ok(length),
+                                    _ => Err(refused),
+                                },
+                            )));
+                        }
+                        _ => return Ok(Some((begun, Err(heads::refusal(&self.buf, error.status()))))),
+                    },
                 }
             }
             let limit = if started.is_none() && self.served > 0 { settings.keep_alive } else { settings.timeout };
@@ -161,8 +185,12 @@ impl Connection<'_> {
         for (name, value) in self.head.fields(&self.buf) {
             request.headers.push((String::from_utf8_lossy(name).into_owned(), value.to_vec()));
         }
-        if self.head.is_simple() || self.head.version.major != 1 {
+        if self.head.is_simple() || self.head.version.major != 1 || self.head.version.minor > 1 {
             return Err(Refused(505, ""));
+        }
+        if request.method == "CONNECT" {
+            request.uri = target;
+            return Err(heads::CONNECT);
         }
         let (mut rest, mut host) = (target.as_str(), None);
         for scheme in ["http://", "https://"] {
@@ -201,10 +229,16 @@ impl Connection<'_> {
         }
         let host = host.or(written).unwrap_or_default();
         self.link.place(request, &host, &self.shared.settings)?;
-        let body = http1::request_body(&self.head, &self.buf).map_err(|error| match error {
-            FramingError::UnknownCoding(_) => Refused(501, ""),
-            _ => Refused(400, ""),
-        })?;
+        let coded = heads::is_chunked(request.headers("transfer-encoding"))?;
+        if coded.is_some() && self.head.version.minor == 0 {
+            return Err(Refused(400, ""));
+        }
+        let length_too = request.header("content-length").is_some();
+        let body = match http1::request_body(&self.head, &self.buf) {
+            Ok(body) => body,
+            Err(FramingError::UnknownCoding(_)) if coded == Some(true) => RequestBody::Chunked { length_too },
+            Err(_) => return Err(Refused(400, "")),
+        };
         Ok((body, length))
     }
 
@@ -283,7 +317,10 @@ impl Connection<'_> {
                 .flat_map(|line| line.split(','))
                 .any(|word| word.trim().eq_ignore_ascii_case("keep-alive"));
         let told = self.shared.settings.keep_alive.filter(|_| asked).map(|time| time.as_secs());
-        push_head(&mut out, &exchange, keep, self.head.version.minor == 0, &self.shared.settings, told);
+        // Two statuses end the connection without a word.
+        let shown = keep || matches!(exchange.response.status, 417 | 505);
+        let old = self.head.version.minor == 0 && keep;
+        push_head(&mut out, &exchange, shown, old, &self.shared.settings, told);
         exchange.response.kept = keep;
         exchange.response.committed = Some(Instant::now());
         let limit = self.shared.settings.timeout.unwrap_or(LONG);

@@ -51,6 +51,10 @@ impl Keeper for DeltaManager {
         self.remove_attribute(id, name)
     }
 
+    fn set_max_inactive(&self, id: &str, seconds: i32) -> Result<(), Ended> {
+        self.set_max_inactive(id, seconds)
+    }
+
     fn change_id(&self, id: &str, new: &str, now: i64, out: &mut Vec<Outgoing>) -> Result<(), Ended> {
         self.change_id(id, new, now, out)
     }
@@ -111,6 +115,10 @@ impl Keeper for BackupManager {
 
     fn remove(&self, id: &str, name: &str) -> Result<(), Ended> {
         self.remove_attribute(id, name)
+    }
+
+    fn set_max_inactive(&self, id: &str, seconds: i32) -> Result<(), Ended> {
+        self.set_max_inactive(id, seconds)
     }
 
     fn change_id(&self, id: &str, new: &str, _now: i64, out: &mut Vec<Outgoing>) -> Result<(), Ended> {

@@ -9,9 +9,12 @@ use tokio::net::TcpStream;
 
 use super::connector::plain;
 use super::exchange::{Exchange, Request};
+use super::gates::{CERTIFICATE, pem};
+use super::heads::is_host;
 use super::model;
+use super::reports::ErrorReport;
 use super::tls::{Hosts, Session};
-use super::valves::{ErrorReport, Valve};
+use super::valves::Valve;
 use crate::base::clock::{Clock, SystemClock};
 
 /// A request that cannot be answered by an application.
@@ -40,14 +43,6 @@ pub fn is_target(path: &[u8], query: Option<&[u8]>, settings: &model::Connector)
     let in_path = |byte: &u8| known(byte) || settings.relaxed_path.as_bytes().contains(byte);
     let in_query = |byte: &u8| known(byte) || *byte == b'?' || settings.relaxed_query.as_bytes().contains(byte);
     path.iter().all(in_path) && query.unwrap_or_default().iter().all(in_query)
-}
-
-/// Whether a text may be a host: a name, or an address, that of IPv6 in brackets.
-fn is_host(name: &str) -> bool {
-    match name.strip_prefix('[') {
-        Some(rest) => rest.strip_suffix(']').is_some_and(|inside| inside.parse::<std::net::Ipv6Addr>().is_ok()),
-        None => name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte)),
-    }
 }
 
 /// A connection.
@@ -109,40 +104,53 @@ impl Link {
                 ("jakarta.servlet.request.key_size".to_owned(), session.bits.to_string()),
                 ("org.apache.tomcat.util.net.secure_protocol_version".to_owned(), session.version.to_owned()),
             ]);
+            let certificate = session.certificate.as_ref();
+            request.attributes.extend(certificate.map(|der| (CERTIFICATE.to_owned(), pem(der))));
         }
         request
     }
 
-    /// Notes which host a request is for, an empty one being the connection's own.
+    /// Notes which host a request is for; see [`place`].
     ///
     /// # Errors
     /// It is no host, the port is none, or the client connected for another one.
     pub fn place(&self, request: &mut Request, host: &str, settings: &model::Connector) -> Result<(), Refused> {
-        let bracket = host.rfind(']').unwrap_or(0);
-        let (name, port) = match host.rfind(':').filter(|at| *at > bracket) {
-            Some(at) => (host.get(..at).unwrap_or_default(), host.get(at + 1..)),
-            None => (host, None),
-        };
-        if !is_host(name) {
-            return Err(Refused(400, "The host is no valid name or address"));
-        }
-        if !name.is_empty() {
-            request.server_name = name.to_ascii_lowercase();
-            request.server_port = match port {
-                Some("") | None if request.scheme == "https" => 443,
-                Some("") | None => 80,
-                Some(port) => port.parse().map_err(|_| Refused(400, "the Host header names no port"))?,
-            };
-            if self.secured.as_ref().is_some_and(|(session, hosts)| !hosts.allows(session, &request.server_name)) {
-                return Err(Refused(400, ""));
-            }
-        }
-        if let Some(name) = &settings.proxy_name {
-            request.server_name = name.to_ascii_lowercase();
-        }
-        if settings.proxy_port > 0 {
-            request.server_port = settings.proxy_port;
+        place(request, host, settings)?;
+        let allowed =
+            |(session, hosts): &(Session, Arc<Hosts>)| hosts.allows(session, &request.server_name) || host.is_empty();
+        if self.secured.as_ref().is_some_and(|secured| !allowed(secured)) {
+            return Err(Refused(400, ""));
         }
         Ok(())
     }
+}
+
+/// Notes which host a request is for, an empty one being the connection's own, unless the connector is known by a name.
+///
+/// # Errors
+/// It is no host, or the port is none.
+pub fn place(request: &mut Request, host: &str, settings: &model::Connector) -> Result<(), Refused> {
+    let bracket = host.rfind(']').unwrap_or(0);
+    let (name, port) = match host.rfind(':').filter(|at| *at > bracket) {
+        Some(at) => (host.get(..at).unwrap_or_default(), host.get(at + 1..)),
+        None => (host, None),
+    };
+    if !is_host(name) {
+        return Err(Refused(400, "The host is no valid name or address"));
+    }
+    if !name.is_empty() {
+        request.server_name = name.to_ascii_lowercase();
+        request.server_port = match port {
+            Some("") | None if request.scheme == "https" => 443,
+            Some("") | None => 80,
+            Some(port) => port.parse().map_err(|_| Refused(400, "the Host header names no port"))?,
+        };
+    }
+    if let Some(name) = &settings.proxy_name {
+        request.server_name = name.to_ascii_lowercase();
+    }
+    if settings.proxy_port > 0 {
+        request.server_port = settings.proxy_port;
+    }
+    Ok(())
 }

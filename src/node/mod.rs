@@ -9,6 +9,7 @@
 //!   one of the [`keepers`], [`delta`] and [`backup`]; [`group`] reads the channel's settings.
 //! - [`server`] starts and stops all of it in order; [`cli`] is the command line.
 
+pub mod access_form;
 pub mod access_log;
 pub mod admission;
 pub mod ajp;
@@ -19,9 +20,11 @@ pub mod classes;
 pub mod cli;
 pub mod cluster;
 pub mod components;
+pub mod conditions;
 pub mod connector;
 pub mod container;
 pub mod context;
+pub mod crawlers;
 pub mod delta;
 pub mod deploy;
 pub mod exchange;
@@ -29,8 +32,10 @@ pub mod failure;
 pub mod files;
 pub mod gates;
 pub mod group;
+pub mod heads;
 pub mod http;
 pub mod http2;
+pub mod jks;
 pub mod json;
 pub mod keepers;
 pub mod keystore;
@@ -41,11 +46,13 @@ pub mod page;
 pub mod ranges;
 pub mod reasons;
 pub mod replicated;
+pub mod reports;
 pub mod server;
 pub mod session;
 pub mod sessions;
 pub mod standard;
 pub mod store;
+pub mod stuck;
 pub mod tls;
 pub mod valves;
 pub mod webapp;

@@ -192,6 +192,8 @@ pub struct Host {
     pub valves: Vec<Component>,
     /// A cluster of its own.
     pub cluster: Option<Component>,
+    /// The class of the valve that explains errors.
+    pub error_report: String,
     /// Its applications.
     pub contexts: Vec<Context>,
 }
@@ -420,6 +422,8 @@ pub fn not_obeyed(element: &Component) -> impl Iterator<Item = &str> {
         (Kind::Context, "reloadable"),
         (Kind::Context, "antiResourceLocking"),
         (Kind::Context, "preemptiveAuthentication"),
+        (Kind::Valve, "interruptThreadThreshold"),
+        (Kind::Manager, "pathname"),
     ];
     element.attributes.iter().map(|attribute| attribute.name.as_str()).filter(move |name| {
         let default = element.class.attribute(name).and_then(|(_, default)| default);

@@ -2,8 +2,8 @@
 
 use super::exchange::Exchange;
 use super::json::Json;
+use super::reports::escaped;
 use super::sessions::{Invalid, Value, View};
-use super::valves::escaped;
 use super::webapp::Handler;
 
 /// The page.
@@ -218,7 +218,7 @@ code{font-size:.9em;color:#3a4658}
 .error{background:#fdecea;border:1px solid #f2b8b2;color:#8c1d18;border-radius:.6rem;padding:.7rem 1rem}
 form.set{display:flex;flex-wrap:wrap;gap:.8rem;align-items:end;padding:1rem;margin-top:1rem}
 label{display:grid;color:#5d6878;font-size:.9rem}label input{min-width:12rem}
-input,select,button{font:inherit;padding:.35rem .6rem;border:1px solid #c6cdd6;border-radius:.4rem;background:#fff;color:inherit}
+input,select,button{font:inherit;padding:.35rem .6rem;border:1px solid #c6cdd6;border-radius:.4rem;height:2.3rem;box-sizing:border-box;background:#fff;color:inherit}
 button{cursor:pointer}form.set button{background:var(--node);border-color:var(--node);color:#fff;padding:.35rem 1.2rem}
 .more{margin-top:1rem}
 @media (prefers-color-scheme:dark){body{background:#14181e;color:#e4e8ee}dl,table,.none,form.set,input,select,button{background:#1d232b;border-color:#36404d}

@@ -103,6 +103,11 @@ pub trait Keeper: fmt::Debug + Send + Sync {
     /// # Errors
     /// There is no such session here.
     fn remove(&self, id: &str, name: &str) -> Result<(), Ended>;
+    /// Sets how many seconds a session may be idle.
+    ///
+    /// # Errors
+    /// There is no such session here.
+    fn set_max_inactive(&self, id: &str, seconds: i32) -> Result<(), Ended>;
     /// See [`Manager::change_id`]; after [`Found::Here`].
     ///
     /// # Errors
@@ -173,10 +178,12 @@ impl<K: Keeper> Manager for Replicated<K> {
         self.tell(|keeper, out| keeper.replicate(id, now(), out));
     }
 
-    fn create(&self, id: &str) {
-        if let Err(error) = self.tell(|keeper, out| keeper.create(id, now(), out)) {
+    fn create(&self, id: &str) -> bool {
+        let made = self.tell(|keeper, out| keeper.create(id, now(), out));
+        if let Err(error) = &made {
             log::warning("org.apache.catalina.session.ManagerBase.createSession", &error.to_string());
         }
+        made.is_ok()
     }
 
     fn exists(&self, id: &str) -> bool {
@@ -193,6 +200,10 @@ impl<K: Keeper> Manager for Replicated<K> {
 
     fn remove(&self, id: &str, name: &str) -> Result<(), Invalid> {
         self.keeper.remove(id, name).map_err(|_| Invalid)
+    }
+
+    fn set_max_inactive(&self, id: &str, seconds: i32) -> Result<(), Invalid> {
+        self.keeper.set_max_inactive(id, seconds).map_err(|_| Invalid)
     }
 
     fn change_id(&self, id: &str, new: &str) -> Result<(), Invalid> {

@@ -17,6 +17,7 @@ use super::deploy::Base;
 use super::failure::StartError;
 use super::model::{self, Shutdown, Speaks};
 use super::tls::Hosts;
+use super::valves::Valve;
 use super::webapp::Handlers;
 use super::{build, log};
 
@@ -165,6 +166,7 @@ fn background(engine: Arc<Engine>, period: Duration) {
             let engine = Arc::clone(&engine);
             let round = tokio::task::spawn_blocking(move || {
                 engine.contexts().for_each(|(_, context)| context.manager.background());
+                engine.all_valves().for_each(Valve::background);
             });
             if round.await.is_err() {
                 log::severe("org.apache.catalina.core.ContainerBase.backgroundProcess", "a round of expiry failed");

@@ -123,8 +123,8 @@ pub trait Manager: Send + Sync + fmt::Debug {
     fn end(&self, id: &str);
     /// The request is over and its changes go to the cluster, before [`Manager::end`].
     fn replicate(&self, id: &str);
-    /// Makes a session of this id and begins it.
-    fn create(&self, id: &str);
+    /// Makes a session of this id and begins it; false if there are too many.
+    fn create(&self, id: &str) -> bool;
     /// Whether a valid session is there; it is not accessed by that.
     fn exists(&self, id: &str) -> bool;
     /// The session as it is.
@@ -139,6 +139,11 @@ pub trait Manager: Send + Sync + fmt::Debug {
     /// # Errors
     /// There is no such session.
     fn remove(&self, id: &str, name: &str) -> Result<(), Invalid>;
+    /// Sets how many seconds a session may be idle.
+    ///
+    /// # Errors
+    /// There is no such session.
+    fn set_max_inactive(&self, id: &str, seconds: i32) -> Result<(), Invalid>;
     /// Gives a session another id; the cluster is told at once.
     ///
     /// # Errors

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::log;
 use super::sessions::{Invalid, Manager, Shown, Value, View};
 
 /// Keeps sessions nobody else knows of.
 #[derive(Debug)]
 pub struct StandardManager {
     max_inactive: i32,
+    max_active: Option<usize>,
     sessions: Mutex<HashMap<String, Session>>,
 }
 
@@ -21,13 +23,15 @@ struct Session {
     last: i64,
     this: i64,
     running: u32,
+    /// Seconds; zero and below is for ever.
+    max_inactive: i32,
     attributes: BTreeMap<String, Value>,
 }
 
 impl StandardManager {
-    /// A manager whose sessions may be idle so many seconds; zero and below is for ever.
-    pub fn new(max_inactive: i32) -> Self {
-        Self { max_inactive, sessions: Mutex::default() }
+    /// A manager whose sessions may be idle so many seconds; zero and below is for ever. There may be so many of them.
+    pub fn new(max_inactive: i32, max_active: Option<usize>) -> Self {
+        Self { max_inactive, max_active, sessions: Mutex::default() }
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<String, Session>> {
@@ -37,7 +41,7 @@ impl StandardManager {
     fn with<T>(&self, id: &str, act: impl FnOnce(&mut Session) -> T) -> Option<T> {
         let mut all = self.all();
         let session = all.get_mut(id)?;
-        if session.expired(self.max_inactive, now()) {
+        if session.expired(now()) {
             all.remove(id);
             return None;
         }
@@ -46,8 +50,8 @@ impl StandardManager {
 }
 
 impl Session {
-    fn expired(&self, max_inactive: i32, now: i64) -> bool {
-        max_inactive > 0 && self.running == 0 && now - self.this >= i64::from(max_inactive) * 1000
+    fn expired(&self, now: i64) -> bool {
+        self.max_inactive > 0 && self.running == 0 && now - self.this >= i64::from(self.max_inactive) * 1000
     }
 }
 
@@ -76,11 +80,31 @@ impl Manager for StandardManager {
 
     fn replicate(&self, _: &str) {}
 
-    fn create(&self, id: &str) {
+    fn create(&self, id: &str) -> bool {
         let now = now();
-        let session =
-            Session { new: true, created: now, last: now, this: now, running: 1, attributes: BTreeMap::new() };
+        if let Some(most) = self.max_active {
+            let mut all = self.all();
+            if all.len() >= most {
+                all.retain(|_, session| !session.expired(now));
+            }
+            if all.len() >= most {
+                drop(all);
+                let text = "createSession: Too many active sessions";
+                log::warning("org.apache.catalina.session.ManagerBase.createSession", text);
+                return false;
+            }
+        }
+        let session = Session {
+            new: true,
+            created: now,
+            last: now,
+            this: now,
+            running: 1,
+            max_inactive: self.max_inactive,
+            attributes: BTreeMap::new(),
+        };
         self.all().insert(id.to_owned(), session);
+        true
     }
 
     fn exists(&self, id: &str) -> bool {
@@ -88,13 +112,12 @@ impl Manager for StandardManager {
     }
 
     fn view(&self, id: &str) -> Option<View> {
-        let max_inactive = self.max_inactive;
         self.with(id, |session| View {
             id: id.to_owned(),
             new: session.new,
             created: session.created,
             accessed: session.last,
-            max_inactive,
+            max_inactive: session.max_inactive,
             primary: true,
             size: session.attributes.iter().map(|(name, value)| name.len() + value.json().plain().len()).sum(),
             attributes: session
@@ -119,6 +142,10 @@ impl Manager for StandardManager {
         .ok_or(Invalid)
     }
 
+    fn set_max_inactive(&self, id: &str, seconds: i32) -> Result<(), Invalid> {
+        self.with(id, |session| session.max_inactive = seconds).ok_or(Invalid)
+    }
+
     fn change_id(&self, id: &str, new: &str) -> Result<(), Invalid> {
         let mut all = self.all();
         let session = all.remove(id).ok_or(Invalid)?;
@@ -135,8 +162,8 @@ impl Manager for StandardManager {
     }
 
     fn background(&self) {
-        let (max_inactive, now) = (self.max_inactive, now());
-        self.all().retain(|_, session| !session.expired(max_inactive, now));
+        let now = now();
+        self.all().retain(|_, session| !session.expired(now));
     }
 
     fn is_primary(&self, _: &str) -> bool {
@@ -150,8 +177,8 @@ mod tests {
 
     #[test]
     fn a_session_lives_until_it_is_idle_too_long() {
-        let manager = StandardManager::new(1);
-        manager.create("A");
+        let manager = StandardManager::new(1, Some(1));
+        assert!(manager.create("A") && !manager.create("X"));
         assert!(manager.view("A").is_some_and(|view| view.new));
         manager.set("A", "k", Value::Int(5)).unwrap();
         manager.end("A");

@@ -1,13 +1,16 @@
 //! Valves: what stands between a connector and an application.
 
 use std::fmt;
+use std::path::Path;
 
 use super::admission::Admission;
 use super::components::Component;
+use super::crawlers::Crawlers;
 use super::exchange::{Exchange, RequestedId};
 use super::gates::{Draining, HealthCheck, Semaphore, SslFields};
 use super::log;
-use super::reasons::reason;
+use super::reports::{ErrorReport, JsonErrorReport};
+use super::stuck::Stuck;
 use crate::base::pattern::{Flags, Pattern};
 
 /// A step on the way of every request of a container.
@@ -17,6 +20,9 @@ pub trait Valve: Send + Sync + fmt::Debug {
         let _ = exchange;
         true
     }
+
+    /// Every few seconds.
+    fn background(&self) {}
 
     /// After what is further in, whenever [`Valve::before`] was called.
     fn after(&self, exchange: &mut Exchange) {
@@ -48,17 +54,23 @@ pub fn whole(text: &str) -> Result<Pattern, String> {
     Pattern::new(format!("^(?:{text})$").as_bytes(), Flags::default()).map_err(|error| error.to_string())
 }
 
-/// The valve of an element; `None` for one that does nothing here.
+/// The valve of an element, in a node's directory; `None` for one that does nothing here.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn make(element: &Component) -> Result<Option<Box<dyn Valve>>, String> {
+pub fn make(element: &Component, dir: &Path) -> Result<Option<Box<dyn Valve>>, String> {
     Ok(match element.class.short() {
         "RemoteIpValve" => Some(Box::new(RemoteIp::of(element)?)),
         "RemoteAddrValve" | "RemoteHostValve" | "RemoteCIDRValve" => Some(Box::new(Admission::of(element)?)),
         "HealthCheckValve" => Some(Box::new(HealthCheck::of(element))),
         "SemaphoreValve" => Some(Box::new(Semaphore::of(element))),
         "LoadBalancerDrainingValve" => Some(Box::new(Draining::of(element)?)),
+        "CrawlerSessionManagerValve" => Some(Box::new(Crawlers::of(element)?)),
+        "StuckThreadDetectionValve" => Stuck::of(element).map(|valve| Box::new(valve) as Box<dyn Valve>),
+        "ErrorReportValve" | "ProxyErrorReportValve" => {
+            Some(Box::new(ErrorReport::of(Some(element)).with_pages(Some(element), dir)))
+        }
+        "JsonErrorReportValve" => Some(Box::new(JsonErrorReport)),
         "SSLValve" => Some(Box::new(SslFields::of(element))),
         "ReplicationValve" => Some(Box::new(Replication::of(element)?)),
         "JvmRouteBinderValve" if element.flag("enabled") => {
@@ -271,62 +283,6 @@ impl Valve for JvmRouteBinder {
     }
 }
 
-/// ErrorReportValve: a page for a status of 400 or more that nobody explained.
-#[derive(Debug)]
-pub struct ErrorReport {
-    report: bool,
-    server: bool,
-}
-
-/// What pages and headers call this program.
-pub const SERVER_INFO: &str = concat!("Tandem node/", env!("CARGO_PKG_VERSION"));
-
-impl ErrorReport {
-    /// With the settings of an element, or Tomcat's.
-    pub fn of(element: Option<&Component>) -> Self {
-        let flag = |name| element.is_none_or(|element| element.flag(name));
-        Self { report: flag("showReport"), server: flag("showServerInfo") }
-    }
-}
-
-impl Valve for ErrorReport {
-    fn after(&self, exchange: &mut Exchange) {
-        let response = &mut exchange.response;
-        if response.status < 400 || !response.body.is_empty() {
-            return;
-        }
-        let status = response.status;
-        // What nobody knows has no page.
-        let Some((reason, description)) = reason(status) else { return };
-        let title = format!("HTTP Status {status} – {reason}");
-        let mut page = format!(
-            "<!doctype html><html lang=\"en\"><head><title>{title}</title><style type=\"text/css\">{STYLE}</style></head><body><h1>{title}</h1>"
-        );
-        if self.report {
-            page.push_str("<hr class=\"line\" /><p><b>Type</b> Status Report</p>");
-            if let Some(message) = &response.message {
-                page.push_str(&format!("<p><b>Message</b> {}</p>", escaped(message).replace('/', "&#47;")));
-            }
-            page.push_str(&format!("<p><b>Description</b> {description}</p><hr class=\"line\" />"));
-        }
-        if self.server {
-            page.push_str(&format!("<h3>{SERVER_INFO}</h3>"));
-        }
-        page.push_str("</body></html>");
-        response.send(status, "text/html;charset=utf-8", page);
-        response.set_header("Content-Language", "en");
-    }
-}
-
-const STYLE: &str = "body {font-family:Tahoma,Arial,sans-serif;} h1, h2, h3, b {color:white;background-color:#525D76;} h1 {font-size:22px;} h2 {font-size:16px;} h3 {font-size:14px;} p {font-size:12px;} a {color:black;} .line {height:1px;background-color:#525D76;border:none;}";
-
-/// A text for HTML.
-pub fn escaped(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    crate::base::path::escape_html(text.as_bytes(), &mut out);
-    String::from_utf8_lossy(&out).replace('"', "&quot;").replace('\'', "&#39;")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -339,7 +295,7 @@ mod tests {
             let attribute = Attribute { name: (*name).to_owned(), value: (*value).to_owned(), at: Position::default() };
             element.attributes.push(attribute);
         }
-        make(&element).unwrap().unwrap()
+        make(&element, Path::new("")).unwrap().unwrap()
     }
 
     #[test]

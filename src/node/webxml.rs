@@ -41,6 +41,8 @@ pub struct WebXml {
     pub types: BTreeMap<String, String>,
     /// URL patterns of servlets that are Java code, with the servlet's name.
     pub servlets: Vec<(String, String)>,
+    /// Where the page of a status is, of every other one where none is named.
+    pub error_pages: Vec<(Option<u16>, String)>,
     /// What the file asks for that would be wrong to leave out: the application is not started.
     pub refused: Vec<&'static str>,
     /// What the file asks for that is left out.
@@ -109,7 +111,16 @@ impl WebXml {
             "security-constraint" => note(&mut self.refused, "security-constraint"),
             "login-config" => note(&mut self.missing, "login-config"),
             "filter-mapping" => note(&mut self.missing, "filter-mapping"),
-            "error-page" => note(&mut self.missing, "error-page"),
+            "error-page" => {
+                match (text(element, "error-code"), text(element, "exception-type"), text(element, "location")) {
+                    (code, None, Some(location)) if location.starts_with('/') => {
+                        self.error_pages.push((code.and_then(|code| code.parse().ok()), location));
+                    }
+                    // No application here throws anything.
+                    (_, Some(_), _) => {}
+                    _ => note(&mut self.missing, "error-page"),
+                }
+            }
             "listener" => note(&mut self.missing, "listener"),
             _ => {}
         }
@@ -138,6 +149,7 @@ impl WebXml {
             welcome: if self.welcome.is_empty() { defaults.welcome.clone() } else { self.welcome },
             types,
             servlets,
+            error_pages: self.error_pages.into_iter().chain(defaults.error_pages.clone()).collect(),
             refused: self.refused,
             missing: self.missing,
         }
@@ -172,6 +184,9 @@ mod tests {
             "<web-app><distributable/><session-config><cookie-config><name>SID</name><secure>true</secure>
              <max-age>60</max-age></cookie-config><tracking-mode>COOKIE</tracking-mode></session-config>
              <servlet-mapping><servlet-name>x</servlet-name><url-pattern>/x/*</url-pattern></servlet-mapping>
+             <error-page><error-code>404</error-code><location>/nf.html</location></error-page>
+             <error-page><location>/other.html</location></error-page><error-page><location>x</location></error-page>
+             <error-page><exception-type>java.lang.Throwable</exception-type><location>/e</location></error-page>
              <filter-mapping/><security-constraint/></web-app>",
         );
         let merged = app.over(&defaults);
@@ -186,7 +201,11 @@ mod tests {
         );
         assert_eq!(merged.tracking, ["COOKIE"]);
         assert_eq!(merged.servlets, [("/x/*".to_owned(), "x".to_owned())]);
-        assert_eq!((merged.refused, merged.missing), (vec!["security-constraint"], vec!["filter-mapping"]));
+        assert_eq!(
+            (merged.refused, merged.missing),
+            (vec!["security-constraint"], vec!["error-page", "filter-mapping"])
+        );
+        assert_eq!(merged.error_pages, [(Some(404), "/nf.html".to_owned()), (None, "/other.html".to_owned())]);
         assert!(WebXml::read("web.xml", "<web-app>", &properties).is_err());
     }
 }

@@ -1,23 +1,21 @@
 //! Classes of valves.
 
-use super::State::{Idle, Missing, Refused, Used};
+use super::State::{Missing, Refused, Used};
 use super::{Class, Kind, class, open};
 
 /// What the three valves have that let some clients in.
 const FILTER: &str = "addConnectorPort:b=false allow:s deny:s denyStatus:i=403 invalidAuthenticationWhenDeny:b=false \
     usePeerAddress:b=false asyncSupported:b=true";
 
+/// What all access logs have.
+const LOG: &str = "asyncSupported:b=true buffered:b=true checkExists:b=false condition:s conditionIf:s conditionUnless:s \
+    directory:s=logs enabled:b=true encoding:s fileDateFormat:s=.yyyy-MM-dd ipv6Canonical:b=false locale:s=en \
+    maxDays:i=-1 maxLogMessageBufferSize:i=256 pattern:s prefix:s=access_log renameOnRotate:b=false \
+    requestAttributesEnabled:b=false rotatable:b=true suffix:s";
+
 /// The rows.
 pub(super) static CLASSES: &[Class] = &[
-    class(
-        Kind::Valve,
-        "org.apache.catalina.valves.AccessLogValve",
-        Used,
-        "asyncSupported:b=true buffered:b=true checkExists:b=false condition:s conditionIf:s conditionUnless:s \
-         directory:s=logs enabled:b=true encoding:s fileDateFormat:s=.yyyy-MM-dd ipv6Canonical:b=false locale:s=en \
-         maxDays:i=-1 maxLogMessageBufferSize:i=256 pattern:s prefix:s=access_log renameOnRotate:b=false \
-         requestAttributesEnabled:b=false rotatable:b=true suffix:s",
-    ),
+    class(Kind::Valve, "org.apache.catalina.valves.AccessLogValve", Used, LOG),
     class(
         Kind::Valve,
         "org.apache.catalina.valves.RemoteIpValve",
@@ -70,14 +68,21 @@ pub(super) static CLASSES: &[Class] = &[
         Used,
         "asyncSupported:b=true ignoreCookieName:s ignoreCookieValue:s redirectStatusCode:i=307",
     ),
-    open(Kind::Valve, "org.apache.catalina.valves.StuckThreadDetectionValve", Idle),
-    open(
+    class(
+        Kind::Valve,
+        "org.apache.catalina.valves.StuckThreadDetectionValve",
+        Used,
+        "asyncSupported:b=true interruptThreadThreshold:i=-1 threshold:i=600",
+    ),
+    class(
         Kind::Valve,
         "org.apache.catalina.valves.CrawlerSessionManagerValve",
-        Missing("crawlers get sessions as others do"),
+        Used,
+        "asyncSupported:b=true contextAware:b=true crawlerIps:s crawlerUserAgents:s hostAware:b=true \
+         sessionInactiveInterval:i=60",
     ),
-    open(Kind::Valve, "org.apache.catalina.valves.ExtendedAccessLogValve", Missing("its log is not written")),
-    open(Kind::Valve, "org.apache.catalina.valves.JsonAccessLogValve", Missing("its log is not written")),
+    class(Kind::Valve, "org.apache.catalina.valves.ExtendedAccessLogValve", Used, LOG),
+    class(Kind::Valve, "org.apache.catalina.valves.JsonAccessLogValve", Used, LOG),
     open(Kind::Valve, "org.apache.catalina.valves.JDBCAccessLogValve", Missing("its log is not written")),
     class(
         Kind::Valve,
@@ -95,7 +100,12 @@ pub(super) static CLASSES: &[Class] = &[
     ),
     open(Kind::Valve, "org.apache.catalina.valves.ParameterLimitValve", Refused),
     open(Kind::Valve, "org.apache.catalina.valves.ProxyErrorReportValve", Missing("errors are reported as HTML")),
-    open(Kind::Valve, "org.apache.catalina.valves.JsonErrorReportValve", Missing("errors are reported as HTML")),
+    class(
+        Kind::Valve,
+        "org.apache.catalina.valves.JsonErrorReportValve",
+        Used,
+        "asyncSupported:b=true showReport:b=true showServerInfo:b=true",
+    ),
     class(
         Kind::Valve,
         "org.apache.catalina.valves.SemaphoreValve",

@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
+mod ajp_oracle;
 mod oracle;
 mod tls;
 
@@ -47,7 +48,14 @@ impl Base {
     }
 
     fn write(&self, path: &str, text: &str) {
-        fs::write(self.dir.path().join(path), text).unwrap();
+        let path = self.dir.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// One more connector, beside the one of HTTP.
+    fn connector(&self, element: &str) {
+        self.write("conf/connector", element);
     }
 
     fn run(&self, words: &[&str]) -> Output {

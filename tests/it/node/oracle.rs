@@ -16,14 +16,14 @@ const LOG: &str = "<Valve className='org.apache.catalina.valves.AccessLogValve' 
     pattern='%m %U \"%r\" %H %s'/>";
 
 /// A Tomcat on the same applications as a node.
-struct Tomcat {
+pub(super) struct Tomcat {
     base: Base,
     _running: Running,
 }
 
 impl Tomcat {
     /// Starts one; `None` where there is none.
-    fn start(host: &str, prepare: impl Fn(&Base)) -> Option<Self> {
+    pub(super) fn start(host: &str, prepare: impl Fn(&Base)) -> Option<Self> {
         let home = tomcat_home()?;
         let base = Base::new();
         prepare(&base);
@@ -60,11 +60,12 @@ impl Tomcat {
     }
 }
 
-fn server(base: &Base, host: &str) -> String {
+pub(super) fn server(base: &Base, host: &str) -> String {
     format!(
-        "<Server port='-1'><Service name='Catalina'><Connector port='{}' address='127.0.0.1'/>
+        "<Server port='-1'><Service name='Catalina'><Connector port='{}' address='127.0.0.1'/>{}
          <Engine name='Catalina' defaultHost='localhost'><Host name='localhost' appBase='webapps'>{host}{LOG}</Host></Engine></Service></Server>",
-        base.http
+        base.http,
+        fs::read_to_string(base.dir.path().join("conf/connector")).unwrap_or_default()
     )
 }
 
@@ -128,10 +129,20 @@ fn compare(tomcat: &Tomcat, ours: &Base, requests: &[&str]) {
 }
 
 /// Files with a time and a name that both have.
-fn files(base: &Base) {
+pub(super) fn files(base: &Base) {
     base.write("webapps/ROOT/a.txt", "hello static\n");
     let file = File::options().write(true).open(base.dir.path().join("webapps/ROOT/a.txt")).unwrap();
     file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600)).unwrap();
+    base.write("webapps/ROOT/b.txt", "b\n");
+    let file = File::options().write(true).open(base.dir.path().join("webapps/ROOT/b.txt")).unwrap();
+    file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600)).unwrap();
+    base.write("webapps/app/sub/x.txt", "x\n");
+    base.write("webapps/app/nf.txt", "not found here\n");
+    base.write(
+        "webapps/app/WEB-INF/web.xml",
+        "<web-app xmlns='https://jakarta.ee/xml/ns/jakartaee' version='6.0'><error-page><error-code>404</error-code>
+         <location>/nf.txt</location></error-page></web-app>",
+    );
 }
 
 #[test]
@@ -223,8 +234,98 @@ fn requests_are_read_and_files_served_as_tomcat_does() {
         ]
         .map(str::to_owned),
     );
+    requests.extend(odd());
     let requests: Vec<&str> = requests.iter().map(String::as_str).collect();
     compare(&tomcat, &ours, &requests);
+}
+
+/// Requests that are not quite as they should be, and conditions that are none.
+fn odd() -> Vec<String> {
+    const NEXT: &str = "GET /b.txt HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let get = |fields: &str| format!("GET /a.txt HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+    let post = |fields: &str| format!("POST /a.txt HTTP/1.1\r\nHost: a\r\n{fields}\r\n0\r\n\r\n");
+    let line = |line: &str| format!("{line}\r\nHost: a\r\n\r\n");
+    let host = |host: &str| format!("GET /a.txt HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    let mut all: Vec<String> = Vec::new();
+    all.extend(
+        ["a..b", ".a", "-a", "a-", "a-.b", "a.-b", "a.", "a..", ".", "-", "1-", "1..2", "999.1.1.1", "a--b"].map(host),
+    );
+    all.extend(["a~b", "a!b", "[::1]x", "[::1]:", "u:p@a", "a,b", "%61"].map(host));
+    all.extend(
+        [
+            "CONNECT / HTTP/1.1",
+            "CONNECT a:80 HTTP/1.1",
+            "GET / HTTP/1.2",
+            "GET / HTTP/1.11",
+            "GET / HTTP/2.0",
+            "GET / HTTP/",
+            "GET / 1.1",
+            "GET / HTTP/1.1a",
+            "GET / HTTP/1.1 ",
+            "GET http://u:p@a/a.txt HTTP/1.1",
+            "GET http://@a/a.txt HTTP/1.1",
+            "GET http://a@b@a/a.txt HTTP/1.1",
+            "GET  /a.txt HTTP/1.1",
+            "GET\t/a.txt\t HTTP/1.1",
+            "GET /app HTTP/1.1",
+            "GET /app?x=1 HTTP/1.1",
+            "GET /app;jsessionid=ABC?x=1 HTTP/1.1",
+            "GET /app;jsessionid=%41 HTTP/1.1",
+            "GET /app HTTP/1.0",
+            "GET /app/sub HTTP/1.0",
+            "GET /app/sub?x=1 HTTP/1.1",
+            "GET /app/sub/ HTTP/1.1",
+            "GET /app/none HTTP/1.1",
+            "PUT /app/none HTTP/1.1",
+            "HEAD /app/none HTTP/1.1",
+            "GET /app/WEB-INF/web.xml HTTP/1.1",
+            "GET /WEB-INF/x HTTP/1.1",
+            "GET /meta-inf HTTP/1.1",
+        ]
+        .map(line),
+    );
+    all.push(format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(9000)));
+    all.push("GET /app/none HTTP/1.1\r\nHost: a\r\nRange: bytes=0-1\r\nIf-None-Match: *\r\n\r\n".to_owned());
+    all.push("GET /no HTTP/1.1\r\nHost: a\r\nIf-None-Match: x\r\n\r\n".to_owned());
+    all.push("\nGET /a.txt HTTP/1.1\nHost: a\nConnection: close\n\n".to_owned());
+    all.push("GET /a.txt HTTP/1.1\r\nHost: a\r\nX: a\nConnection: close\r\n\n".to_owned());
+    all.push("GET /a.txt HTTP/1.1\r\nHost: a\r\nX: a\rb\r\n\r\n".to_owned());
+    all.push(format!("{}{NEXT}", get("Expect: 200-ok\r\n")));
+    for name in ["If-Match", "If-None-Match"] {
+        for value in ["x", "", "\"x\",", ", \"x\"", "\"x\" \"y\"", "w/\"x\"", "W/ \"x\"", "\"\"", "*, \"x\"", "\"x"] {
+            all.push(get(&format!("{name}: {value}\r\n")));
+        }
+    }
+    all.push(get("If-None-Match: \"x\"\r\nIf-None-Match: W/\"13-1767225600000\"\r\n"));
+    for value in
+        ["Thu, 01 Jan 2026 00:00:01 GMT", "W/\"13-1767225600000\"", "\"13-1767225600000\"", "x", "*", "\"a\", \"b\""]
+    {
+        all.push(get(&format!("If-Range: {value}\r\nRange: bytes=0-1\r\n")));
+    }
+    for value in ["BYTES=0-1", "bytes = 0 - 1", "items=0-1", "=0-1", "", "bytes=0-1,,2-3", "foo"] {
+        all.push(get(&format!("Range: {value}\r\n")));
+    }
+    for value in [
+        "chunked, gzip",
+        "gzip, chunked",
+        "chunked, chunked",
+        "",
+        "identity",
+        "chunked;q=1",
+        "\"chunked\"",
+        ";",
+        "CHUNKED",
+    ] {
+        all.push(post(&format!("Connection: close\r\nTransfer-Encoding: {value}\r\n")));
+    }
+    all.push(post("Connection: close\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n"));
+    all.push("POST /a.txt HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".to_owned());
+    // Nobody reads a body that ends early.
+    all.extend(
+        ["GET", "POST", "PUT"]
+            .map(|method| format!("{method} /a.txt HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")),
+    );
+    all
 }
 
 /// Valves that answer themselves, each on a host of its own.
@@ -242,12 +343,19 @@ fn valves_answer_as_tomcats_do() {
         ("room", "SemaphoreValve' concurrency='1'"),
         ("drain", "LoadBalancerDrainingValve'"),
         ("ssl", "SSLValve'"),
+        ("json", "JsonErrorReportValve'"),
+        ("stuck", "StuckThreadDetectionValve'"),
+        ("crawler", "CrawlerSessionManagerValve'"),
     ];
     let hosts: Vec<String> = valves
         .iter()
         .map(|(name, valve)| format!("<Host name='{name}' appBase='webapps'>{VALVE}{valve}/>{LOG}</Host>"))
         .collect();
-    let host = format!("</Host>{}<Host name='last' appBase='webapps'>", hosts.join(""));
+    let json = "errorReportValveClass='org.apache.catalina.valves.JsonErrorReportValve'";
+    let host = format!(
+        "</Host>{}<Host name='report' appBase='webapps' {json}>{LOG}</Host><Host name='last' appBase='webapps'>",
+        hosts.join("")
+    );
     let Some(tomcat) = Tomcat::start(&host, files) else {
         return skip("valves_answer_as_tomcats_do", "tomcat10 or a Java runtime");
     };
@@ -256,7 +364,7 @@ fn valves_answer_as_tomcats_do() {
     ours.write("conf/server.xml", &server(&ours, &host));
     let _running = ours.start();
     let mut requests = Vec::new();
-    for (name, _) in valves {
+    for name in valves.map(|(name, _)| name).into_iter().chain(["report"]) {
         for target in ["/a.txt", "/health", "/health?x=1", "/health/", "/no"] {
             requests.push(format!("GET {target} HTTP/1.1\r\nHost: {name}\r\n\r\n"));
         }
@@ -265,4 +373,83 @@ fn valves_answer_as_tomcats_do() {
     requests.push("HEAD /health HTTP/1.1\r\nHost: health\r\n\r\n".to_owned());
     let requests: Vec<&str> = requests.iter().map(String::as_str).collect();
     compare(&tomcat, &ours, &requests);
+}
+
+/// A log of requests without what differs by nature: who writes it, and how long requests took.
+fn log_of(base: &Base, name: &str, lines: usize) -> Vec<String> {
+    let path = base.dir.path().join("logs").join(name);
+    let text = wait_for(name, PATIENCE, || {
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        (text.lines().count() >= lines).then_some(text)
+    });
+    text.lines().filter(|line| !line.starts_with("#Software: ")).map(str::to_owned).collect()
+}
+
+/// Logs that are no pattern with text between its items.
+#[test]
+fn json_and_extended_logs_are_tomcats() {
+    const JSON: &str = "%a %A %b %B %h %H %l %m %p %q %r %s %S %u %U %v %X text %% %{a}c %{b}c %{User-Agent}i %{No}i \
+        %{Content-Type}o %{No}o %{x}r %{y}s %{peer}a %{yyyy}t %z %{z}z";
+    const EXTENDED: &str = "date bytes  cached c-ip c-dns s-ip s-dns\tcs-method cs-uri cs-uri-stem cs-uri-query sc-status \
+        cs(User-Agent) cs(No) sc(Content-Type) x-C(a) x-A(q) x-S(t) x-R(u) x-P(p) x-H(authType) x-H(contentLength) \
+        x-H(protocol) x-H(remoteUser) x-H(requestedSessionId) x-H(requestedSessionIdFromCookie) \
+        x-H(requestedSessionIdValid) x-H(scheme) x-H(secure) x-Z(a) date";
+    const COMMON: &str = "rotatable='false' buffered='false' suffix='.log'";
+    const VALVES: &str = "org.apache.catalina.valves";
+    let host = format!(
+        "<Valve className='{VALVES}.JsonAccessLogValve' prefix='json' {COMMON} pattern='{JSON}'/>\
+         <Valve className='{VALVES}.JsonAccessLogValve' prefix='common' {COMMON} pattern='%h %l %u \"%r\" %s %b'/>\
+         <Valve className='{VALVES}.ExtendedAccessLogValve' prefix='extended' {COMMON} pattern='{EXTENDED}'/>\
+         <Valve className='{VALVES}.ExtendedAccessLogValve' prefix='unknown' {COMMON} pattern='c-port date'/>"
+    );
+    let Some(tomcat) = Tomcat::start(&host, files) else {
+        return skip("json_and_extended_logs_are_tomcats", "tomcat10 or a Java runtime");
+    };
+    let ours = Base { http: free_port(), ..Base::new() };
+    files(&ours);
+    ours.write("conf/server.xml", &server(&ours, &host));
+    let _running = ours.start();
+    let requests = [
+        "GET /a.txt?p=a+%22b&q HTTP/1.1\r\nHost: a\r\nUser-Agent: a \"b\" \\c\r\nCookie: a=x; JSESSIONID=Z\r\n\r\n",
+        "HEAD /a.txt HTTP/1.1\r\nHost: a:81\r\nUser-Agent: one\r\nUser-Agent: two\r\n\r\n",
+        "GET /none HTTP/1.1\r\nHost: a\r\n\r\n",
+    ];
+    compare(&tomcat, &ours, &requests);
+    for name in ["json.log", "common.log", "extended.log", "unknown.log"] {
+        let lines = requests.len() + if name.starts_with(['e', 'u']) { 3 } else { 0 };
+        let [theirs, ours] = [&tomcat.base, &ours].map(|base| log_of(base, name, lines));
+        // A page that explains an error has another program's name in it.
+        let masked = |lines: Vec<String>| -> Vec<String> {
+            let length = |line: String| {
+                if line.contains("/none") { line.replace(|c: char| c.is_ascii_digit(), "") } else { line }
+            };
+            lines.into_iter().map(length).collect()
+        };
+        assert_eq!(masked(ours), masked(theirs), "{name}");
+    }
+}
+
+/// A crawler that brings no cookie keeps its session.
+#[test]
+fn crawlers_keep_their_session() {
+    let base = Base { http: free_port(), ..Base::new() };
+    files(&base);
+    base.write(
+        "conf/server.xml",
+        &server(&base, "<Valve className='org.apache.catalina.valves.CrawlerSessionManagerValve'/>"),
+    );
+    let _running = base.start();
+    let ask = |agent: &str| {
+        let answer = raw(
+            base.http,
+            &format!(
+                "GET /cluster/ HTTP/1.1\r\nHost: localhost\r\nUser-Agent: {agent}\r\nAccept: application/json\r\n\r\n"
+            ),
+        );
+        let page: serde_json::Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+        (page["id"].as_str().unwrap().to_owned(), page["maxInactiveInterval"].as_i64().unwrap())
+    };
+    let (first, second, person) = (ask("a Bot"), ask("another bot"), ask("a person"));
+    assert_eq!((first.1, second.clone()), (1800, (first.0, 60)), "the limit is set behind the first request");
+    assert_ne!(person.0, second.0);
 }
