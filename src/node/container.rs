@@ -176,7 +176,9 @@ fn below_root(context: &Context, request: &Request) -> String {
 fn name_host(exchange: &mut Exchange) {
     let relative = exchange.context.as_ref().is_none_or(|context| context.relative_redirects);
     let (request, response) = (&exchange.request, &mut exchange.response);
-    if !(300..400).contains(&response.status) || relative && matches!(request.protocol.as_str(), "HTTP/1.1" | "HTTP/2.0") {
+    if !(300..400).contains(&response.status)
+        || relative && matches!(request.protocol.as_str(), "HTTP/1.1" | "HTTP/2.0")
+    {
         return;
     }
     let Some(path) = response.header("Location").filter(|location| location.starts_with('/')) else { return };
