@@ -176,7 +176,7 @@ pub fn pem(der: &[u8]) -> String {
     let mut out = String::with_capacity(base64.len() + base64.len() / 64 + 64);
     out.push_str("-----BEGIN CERTIFICATE-----\n");
     for (at, c) in base64.chars().enumerate() {
-        if at > 0 && at % 64 == 0 {
+        if at > 0 && at.is_multiple_of(64) {
             out.push('\n');
         }
         out.push(c);

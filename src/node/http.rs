@@ -110,9 +110,9 @@ impl Connection<'_> {
             return self.refuse(stream, request, Refused(500, "the application failed")).await;
         };
         let status = exchange.response.status;
-        keep &= !is_last(status)
-            && !(expects == Expects::Continue && has_body && status >= 400)
-            && !self.shared.is_stopping();
+        // What was not read of a body that was announced would be taken for the next request.
+        let left = expects == Expects::Continue && has_body && status >= 400;
+        keep = keep && !left && !is_last(status) && !self.shared.is_stopping();
         let next = self.send(stream, exchange, keep).await?;
         Ok(if cut { Next::Close } else { next })
     }
