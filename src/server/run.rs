@@ -193,11 +193,16 @@ pub(super) fn note_overwritten(path: &Path) {
 }
 
 /// The pid file cannot be written: for the log, and for whoever waits for the start.
-pub(super) fn no_pid_file(path: &Path, error: &std::io::Error) {
+pub(super) fn no_pid_file(program: &str, path: &Path, error: &std::io::Error) {
+    fail(error, &format!("AH00099: could not create {}", path.display()));
+    log_no_pid_file(program, path, error);
+}
+
+/// The same for the log alone.
+pub(super) fn log_no_pid_file(program: &str, path: &Path, error: &std::io::Error) {
     let path = path.display();
-    fail(error, &format!("AH00099: could not create {path}"));
     logs::error!(Process, Level::Error, "core", Errno::from(error) => "AH00099: could not create {path}");
-    logs::error!(Process, Level::Error, "core", "AH00100: httpd: could not log pid to file {path}");
+    logs::error!(Process, Level::Error, "core", "AH00100: {program}: could not log pid to file {path}");
 }
 
 fn start(options: Options, generation: Arc<Generation>, pid_file: &Path) -> Result<(), Failed> {
@@ -224,7 +229,7 @@ fn start(options: Options, generation: Arc<Generation>, pid_file: &Path) -> Resu
     }
     note_overwritten(pid_file);
     daemon::write_pid(pid_file).map_err(|error| {
-        no_pid_file(pid_file, &error);
+        no_pid_file(&generation.globals.program, pid_file, &error);
         Failed
     })?;
     if root {

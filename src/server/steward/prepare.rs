@@ -111,7 +111,7 @@ fn commit(generation: &Generation, again: bool, link: &Link) -> Result<(), Faile
         let pid_file = run::pid_file(generation);
         run::note_overwritten(&pid_file);
         request(link, ask::PID_FILE, &[pid_file.as_os_str().as_bytes()]).map_err(|error| {
-            run::no_pid_file(&pid_file, &error);
+            run::no_pid_file(&generation.globals.program, &pid_file, &error);
             Failed
         })?;
     }
@@ -126,5 +126,13 @@ fn commit(generation: &Generation, again: bool, link: &Link) -> Result<(), Faile
     let words: Vec<&[u8]> = ids.iter().map(String::as_bytes).collect();
     link.send(ask::COMMIT, &words, &[packed.as_fd()]).map_err(lost)?;
     // The server has said why not.
-    answer(link).map_err(lost)
+    answer(link).map_err(lost)?;
+    if again {
+        // It may have another name now, or somebody has removed it. What is served already stays so.
+        let pid_file = run::pid_file(generation);
+        if let Err(error) = request(link, ask::PID_FILE, &[pid_file.as_os_str().as_bytes()]) {
+            run::log_no_pid_file(&generation.globals.program, &pid_file, &error);
+        }
+    }
+    Ok(())
 }

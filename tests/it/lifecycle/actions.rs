@@ -123,6 +123,30 @@ fn a_pid_file_may_be_left_over() {
 }
 
 #[test]
+fn a_reload_writes_the_pid_file_again() {
+    let site = Site::new("life-pid-file");
+    site.httpd_conf(&[], "");
+    let _ended = Background(&site);
+    assert_eq!(act(&site, "start").0, Some(0));
+    logged(&site, "AH00489: ", 1);
+    let running = pid(&site);
+    std::fs::remove_file(site.path("logs/httpd.pid")).unwrap();
+    send(running, Signal::SIGUSR1);
+    assert_eq!(pid(&site), running);
+    logged(&site, "AH00489: ", 2);
+    let text = site.read("conf/httpd.conf");
+    assert!(text.contains("PidFile logs/httpd.pid"), "{text}");
+    site.write("conf/httpd.conf", text.replace("logs/httpd.pid", "logs/other.pid"));
+    send(running, Signal::SIGHUP);
+    let other = format!("{running}\n");
+    wait_for("the other pid file", PATIENCE, || (site.read("logs/other.pid") == other).then_some(()));
+    assert_eq!(act(&site, "stop"), verdict(0, "", ""));
+    wait_for("the end", PATIENCE, || (!is_there(running)).then_some(()));
+    // The first name is left behind, as it still led to the server.
+    assert!(!site.path("logs/other.pid").exists() && site.read("logs/httpd.pid") == other);
+}
+
+#[test]
 fn each_mpm_has_its_words() {
     for (mpm, [ready, restart, graceful, stop], limit) in [
         (

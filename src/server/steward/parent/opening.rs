@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use super::super::ask;
 use super::super::hold::{Listening, Program};
-use super::Steward;
+use super::{State, Steward};
 use crate::net::daemon;
 use crate::net::link::Message;
 use crate::net::opener::{InProcess, Opener, SocketOptions};
@@ -50,6 +50,8 @@ impl Steward {
                 self.next.errors = self.next.find_errors(&message);
                 Ok(())
             }
+            // Whoever stops this may have removed it already.
+            ask::PID_FILE if self.state == State::Ending => Err(io::ErrorKind::Interrupted.into()),
             ask::PID_FILE => {
                 let path = PathBuf::from(std::ffi::OsStr::from_bytes(message.word(0)));
                 daemon::write_pid(&path).map(|()| self.pid_file = Some(path))
