@@ -4,12 +4,13 @@
 use std::fs;
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::support::{PATIENCE, Peer, Server, Site, free_port, real_httpd, wait_for};
+use super::support::{PATIENCE, Peer, Server, Site, free_port, real_httpd, skip, wait_for, which};
 
 const LOG: &str = "LogFormat \"%>s %b %I %k %X \\\"%r\\\" %H\" t\nCustomLog logs/access_log t\n";
 
@@ -290,6 +291,35 @@ fn a_graceful_stop_lets_requests_end() {
     let pid = Pid::from_raw(i32::try_from(server.pid()).unwrap());
     drop(server);
     assert!(kill(pid, None).is_err());
+}
+
+#[test]
+fn a_graceful_stop_lasts_no_longer_than_it_may() {
+    let site = site("front-drain-most", "GracefulShutdownTimeout 1\n");
+    let server = site.start();
+    let mut busy = server.connect();
+    busy.send("POST /index.html HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+    assert_eq!(busy.read_until("\r\n\r\n"), b"HTTP/1.1 100 Continue\r\n\r\n");
+    let begun = Instant::now();
+    server.signal(Signal::SIGWINCH);
+    // The request never ends.
+    assert_eq!(busy.rest(), b"");
+    assert!(begun.elapsed() >= Duration::from_millis(950), "it was cut after {:?}", begun.elapsed());
+    let pid = Pid::from_raw(i32::try_from(server.pid()).unwrap());
+    drop(server);
+    assert!(kill(pid, None).is_err());
+}
+
+#[test]
+fn the_queue_of_who_waits_is_as_long_as_it_is_to_be() {
+    let Some(ss) = which("ss") else { return skip("front", "ss") };
+    let site = site("front-backlog", "ListenBacklog 17\n");
+    let _server = site.start();
+    let listed = Command::new(ss).args(["-Hltn", "sport"]).arg(format!("= :{}", site.port)).output().unwrap();
+    let text = String::from_utf8_lossy(&listed.stdout).into_owned();
+    // State, how many wait, how many may.
+    let most: Vec<&str> = text.lines().filter_map(|line| line.split_whitespace().nth(2)).collect();
+    assert!(!most.is_empty() && most.iter().all(|most| *most == "17"), "{text}");
 }
 
 #[test]
