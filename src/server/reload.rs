@@ -87,6 +87,9 @@ const STUCK: Duration = Duration::from_secs(2);
 /// How often a draining server looks whether it is done.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// How soon it is looked whether a configuration of before is still used.
+const SOON: Duration = Duration::from_millis(1);
+
 /// How often it is looked in the end whether a configuration of before is still used.
 const SELDOM: Duration = Duration::from_secs(1);
 
@@ -207,7 +210,9 @@ async fn came(signal: &mut Signal, ours: &Option<PathBuf>) -> Option<()> {
 
 /// Keeps what was served before until nobody uses it, so that no thread that serves has to take a large one apart.
 async fn bury(before: Arc<Serving>) {
-    let mut pause = LOOK;
+    // Threads have let go of it by now, but for requests in progress. The sooner it goes the better: while it is there
+    // the next one is put where it leaves gaps.
+    let mut pause = SOON;
     while !before.is_over() {
         sleep(pause).await;
         pause = (pause * 2).min(SELDOM);
