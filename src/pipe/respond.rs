@@ -306,7 +306,10 @@ pub async fn finish(ex: &mut Exchange, wire: &mut dyn Wire) -> io::Result<()> {
 /// What is sent in the place of a handler's body, and the end of the response.
 async fn conclude(ex: &mut Exchange, wire: &mut dyn Wire) -> io::Result<()> {
     match ex.response.instead.take() {
-        Some((mut body, pieces)) if !ex.response.no_body => copy(ex, wire, &mut *body, &pieces, false).await?,
+        // Boxed: every response comes by here, hardly any with a body in place of its own.
+        Some((mut body, pieces)) if !ex.response.no_body => {
+            Box::pin(copy(ex, wire, &mut *body, &pieces, false)).await?;
+        }
         Some(_) => {}
         None => replacement(ex, wire).await?,
     }

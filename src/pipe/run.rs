@@ -431,9 +431,9 @@ async fn answer(ex: &mut Exchange, wire: &mut dyn Wire, outcome: Outcome) {
                 kept::begin_again(ex);
                 Outcome::Redirect
             }
-            Outcome::Status(code) => errors::die(ex, wire, code).await,
+            Outcome::Status(code) => Box::pin(errors::die(ex, wire, code)).await,
             // Nobody is left to read it.
-            Outcome::Body => errors::die(ex, wire, 500).await,
+            Outcome::Body => Box::pin(errors::die(ex, wire, 500)).await,
             Outcome::Redirect => {
                 let most = ex.server().get::<CoreServer>().and_then(|conf| conf.recursion).unwrap_or((10, 10)).0;
                 if ex.redirects >= most {
@@ -445,7 +445,7 @@ async fn answer(ex: &mut Exchange, wire: &mut dyn Wire, outcome: Outcome) {
                         most
                     );
                     ex.response.first_error = 0;
-                    errors::die(ex, wire, 500).await
+                    Box::pin(errors::die(ex, wire, 500)).await
                 } else {
                     respond::leave(ex).await;
                     redirect(ex);

@@ -254,11 +254,11 @@ async fn attempt_once(
         Scheme::Http | Scheme::Https => http1::exchange(ex, wire, attempt, outgoing).await,
         // An http member has begun to read the body, which AJP would take from the client.
         Scheme::Ajp if outgoing.as_ref().is_some_and(Outgoing::is_begun) => Outcome::Status(503),
-        Scheme::Ajp => ajp::exchange(ex, wire, attempt).await,
+        Scheme::Ajp => Box::pin(ajp::exchange(ex, wire, attempt)).await,
         Scheme::Scgi | Scheme::Uwsgi if outgoing.as_ref().is_some_and(Outgoing::is_begun) => Outcome::Status(503),
         Scheme::Fcgi | Scheme::Scgi | Scheme::Uwsgi => Box::pin(gateway::exchange(ex, wire, attempt, outgoing)).await,
         Scheme::H2 | Scheme::H2c if outgoing.as_ref().is_some_and(Outgoing::is_begun) => Outcome::Status(503),
-        Scheme::H2 | Scheme::H2c => http2::exchange(ex, wire, attempt).await,
+        Scheme::H2 | Scheme::H2c => Box::pin(http2::exchange(ex, wire, attempt)).await,
         Scheme::Ftp => Box::pin(ftp::exchange(ex, wire, attempt)).await,
         Scheme::Other => {
             let (url, scheme) = (Bytes(&ex.uri), &attempt.worker.spec.scheme_text);

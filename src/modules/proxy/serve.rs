@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::balancer::is_balancer;
 use super::conf::{ProxyDir, ProxyProcess, ProxyServer};
@@ -187,8 +187,9 @@ fn is_asked(ex: &Exchange) -> bool {
 pub struct Held;
 
 impl Inline for Held {
-    async fn handle(_: Handle, ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
-        if is_asked(ex) { handle(ex, wire).await } else { Outcome::Declined }
+    fn handle(_: Handle, ex: &mut Exchange, wire: &mut dyn Wire) -> impl Future<Output = Outcome> {
+        // Not within a future of its own, which would be moved with it.
+        handle(ex, wire)
     }
 }
 
@@ -201,7 +202,13 @@ pub(super) fn handler<'a>(ex: &'a mut Exchange, wire: &'a mut dyn Wire) -> Waiti
     Box::pin(std::future::ready(Outcome::Declined))
 }
 
+/// What a server has of which nothing is said.
+static NONE: LazyLock<ProxyServer> = LazyLock::new(ProxyServer::default);
+
 async fn handle(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
+    if !is_asked(ex) {
+        return Outcome::Declined;
+    }
     if ex.proxyreq == ProxyKind::None {
         if !speaks(ex, ex.handler.get(6..).unwrap_or_default()) {
             return Outcome::Declined;
@@ -220,8 +227,7 @@ async fn handle(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
         return Outcome::Declined;
     }
     let live = ex.live.clone();
-    let none = ProxyServer::default();
-    let conf = live.generation.servers.get(ex.server).and_then(|server| server.get::<ProxyServer>()).unwrap_or(&none);
+    let conf = live.generation.servers.get(ex.server).and_then(|server| server.get::<ProxyServer>()).unwrap_or(&NONE);
     let policy = policy_of(ex);
     if let Err(outcome) = max_forwards(ex, wire, policy.max_forwards).await {
         return outcome;
@@ -240,7 +246,7 @@ async fn handle(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
         if conf.remotes.is_empty() || direct::is_direct(ex, conf).await { Vec::new() } else { conf.remotes.clone() };
     if ex.method == b"CONNECT" && ex.proxyreq == ProxyKind::Forward {
         return match proxy_connect::allowed(ex) {
-            Some(allowed) => upstream::connect(ex, wire, &policy, &remotes, &allowed).await,
+            Some(allowed) => Box::pin(upstream::connect(ex, wire, &policy, &remotes, &allowed)).await,
             None => no_handler(ex),
         };
     }
@@ -315,8 +321,8 @@ async fn max_forwards(ex: &mut Exchange, wire: &mut dyn Wire, configured: Option
                 logs::error!(ex, Level::Warn, "proxy", "AH10188: Max-Forwards value '{text}' could not be parsed");
                 return Err(proxy_error(ex, 400, "Max-Forwards request header could not be parsed"));
             }
-            Some(0) if ex.method == b"TRACE" => return Err(answer_trace(ex, wire).await),
-            Some(0) if ex.method == b"OPTIONS" => return Err(answer_options(ex, wire).await),
+            Some(0) if ex.method == b"TRACE" => return Err(Box::pin(answer_trace(ex, wire)).await),
+            Some(0) if ex.method == b"OPTIONS" => return Err(Box::pin(answer_options(ex, wire)).await),
             Some(0) => return Err(proxy_error(ex, 400, "Max-Forwards has reached zero - proxy loop?")),
             Some(left) => left - 1,
         },

@@ -110,7 +110,7 @@ struct Kept {
     lent: Lent,
 }
 
-/// The life of an attendant.
+/// The life of an attendant. All in one: a future within a future is moved, as large as it is, whenever it begins.
 async fn attend(desk: Rc<RefCell<Desk>>) {
     let mut kept = Kept::default();
     loop {
@@ -124,16 +124,44 @@ async fn attend(desk: Rc<RefCell<Desk>>) {
                 }
             }
         });
-        let asked = asked.await;
-        let thread = asked.session.thread.clone();
-        serve(asked, &mut kept).await;
-        kept.exchange = kept.exchange.filter(|ex| Rc::ptr_eq(&ex.live, &thread.fronts().live));
+        let mut begun = begin(asked.await, &mut kept);
+        if let Some(ex) = &mut kept.exchange {
+            match begun.fate {
+                Fate::Serve => {
+                    pipe::run_with::<Held>(ex, &mut begun.wire).await;
+                    if begun.wire.misunderstood() {
+                        web_socket::complain(ex, begun.share.id);
+                    }
+                }
+                Fate::Refuse(status) => pipe::refuse(ex, &mut begun.wire, status).await,
+                Fate::Reset => begun.wire.reset(Reason::PROTOCOL_ERROR),
+            }
+            begun.conclude(ex);
+        }
+        begun.wire.linger().await;
+        kept.keep(begun);
         desk.replace(Desk::Free);
     }
 }
 
-/// Serves the request of a stream.
-async fn serve(Asked { session, request, respond, origin }: Asked, kept: &mut Kept) {
+/// What becomes of a request.
+enum Fate {
+    Serve,
+    /// It is answered with this status.
+    Refuse(u16),
+    /// It is none, and the stream ends.
+    Reset,
+}
+
+/// A stream whose head was read.
+struct Begun {
+    wire: Http2,
+    fate: Fate,
+    share: Share,
+}
+
+/// Puts the request of a stream into the exchange.
+fn begin(Asked { session, request, respond, origin }: Asked, kept: &mut Kept) -> Begun {
     let share = Share { session, id: respond.id() };
     let session = &share.session;
     let fronts = session.thread.fronts();
@@ -155,8 +183,8 @@ async fn serve(Asked { session, request, respond, origin }: Asked, kept: &mut Ke
     let mut wire = Http2::new(session.clone(), request.into_body(), respond, kind, lent);
     wire.comes_from(origin, pushing);
     wire.timeout = session.settings.stream_timeout.unwrap_or(front.timeout);
-    match filled {
-        Ok(()) if asks == Some(false) => pipe::refuse(ex, &mut wire, 501).await,
+    let fate = match filled {
+        Ok(()) if asks == Some(false) => Fate::Refuse(501),
         Ok(()) => {
             if asks == Some(true) {
                 wire.open_web_socket(web_socket::ask(ex));
@@ -168,24 +196,35 @@ async fn serve(Asked { session, request, respond, origin }: Asked, kept: &mut Ke
                 wire.expect = Expect::Waiting;
             }
             *ex.ext.get_mut::<Stream>() = stream;
-            pipe::run_with::<Held>(ex, &mut wire).await;
-            if wire.misunderstood() {
-                web_socket::complain(ex, share.id);
-            }
+            Fate::Serve
         }
-        Err(Refusal::Malformed) => wire.reset(Reason::PROTOCOL_ERROR),
-        Err(Refusal::Status(status)) => pipe::refuse(ex, &mut wire, status).await,
+        Err(Refusal::Malformed) => Fate::Reset,
+        Err(Refusal::Status(status)) => Fate::Refuse(status),
+    };
+    drop(fronts);
+    Begun { wire, fate, share }
+}
+
+impl Begun {
+    /// The response is complete, or will never be.
+    fn conclude(&mut self, ex: &mut Exchange) {
+        let (trouble, limit) = (self.wire.trouble.take(), self.wire.limit);
+        log_trouble(ex, trouble, limit);
+        if ex.conn.ending.get() {
+            self.share.session.conn.ending.set(true);
+        }
+        // What modules noted holds files and backends.
+        ex.ext.clear();
+        ex.drop_filters();
     }
-    let (trouble, limit) = (wire.trouble.take(), wire.limit);
-    log_trouble(ex, trouble, limit);
-    if ex.conn.ending.get() {
-        session.conn.ending.set(true);
+}
+
+impl Kept {
+    fn keep(&mut self, Begun { wire, share, .. }: Begun) {
+        self.lent = wire.into_lent();
+        let thread = &share.session.thread;
+        self.exchange = self.exchange.take().filter(|ex| Rc::ptr_eq(&ex.live, &thread.fronts().live));
     }
-    // What modules noted holds files and backends.
-    ex.ext.clear();
-    ex.drop_filters();
-    wire.linger().await;
-    kept.lent = wire.into_lent();
 }
 
 /// The exchange for a stream.
