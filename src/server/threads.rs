@@ -55,6 +55,8 @@ impl Serving {
 pub(super) struct Shared {
     /// What is served.
     pub(super) current: ArcSwap<Serving>,
+    /// Counts what was served: a request looks at this, which costs less than to look at `current`.
+    version: AtomicU64,
     /// Connections of each thread.
     loads: Vec<Load>,
     /// Numbers connections.
@@ -89,6 +91,7 @@ impl Shared {
                 (AtomicUsize::new(busy), AtomicUsize::new(open))
             },
             current: ArcSwap::from_pointee(serving),
+            version: AtomicU64::new(0),
             loads: (0..threads).map(|_| Load::default()).collect(),
             ids: AtomicU64::new(0),
             full_said: AtomicBool::new(false),
@@ -104,6 +107,7 @@ impl Shared {
         self.most.0.store(busy, Ordering::Relaxed);
         self.most.1.store(open, Ordering::Relaxed);
         self.current.store(Arc::new(serving));
+        self.version.fetch_add(1, Ordering::Release);
     }
 
     /// A thread has served nobody since then.
@@ -208,6 +212,8 @@ pub(super) struct Thread {
     shared: Arc<Shared>,
     orders: Vec<UnboundedSender<Order>>,
     fronts: RefCell<Rc<Fronts>>,
+    /// The version that `fronts` is of, or one before it.
+    version: Cell<u64>,
     sessions: RefCell<Vec<Session>>,
     attendants: RefCell<Vec<Attendant>>,
     draining: Cell<bool>,
@@ -219,12 +225,14 @@ pub(super) struct Thread {
 
 impl Thread {
     fn new(index: usize, shared: Arc<Shared>, orders: Vec<UnboundedSender<Order>>) -> Self {
+        let version = shared.version.load(Ordering::Acquire);
         let fronts = shared.current.load().fronts();
         Self {
             index,
             shared,
             orders,
             fronts: RefCell::new(fronts),
+            version: Cell::new(version),
             sessions: RefCell::default(),
             attendants: RefCell::default(),
             draining: Cell::new(false),
@@ -236,6 +244,10 @@ impl Thread {
 
     /// The current generation as this thread sees it.
     pub(super) fn fronts(&self) -> Rc<Fronts> {
+        let version = self.shared.version.load(Ordering::Acquire);
+        if self.version.replace(version) == version {
+            return self.fronts.borrow().clone();
+        }
         let current = self.shared.current.load();
         let mut fronts = self.fronts.borrow_mut();
         if !Arc::ptr_eq(&current.generation, &fronts.live.generation) {
