@@ -8,6 +8,7 @@ use super::forward::Text;
 use super::heartbeat;
 use super::spec::{BalancerSpec, LbMethod, status};
 use super::sticky::session;
+use super::tally::Count;
 use super::worker::{Backends, Balancer, Worker};
 use crate::base::clock::{Clock, SystemClock};
 use crate::logs::{self, Bytes, Level, OfServer};
@@ -21,14 +22,14 @@ pub(super) struct Busy<'a>(&'a Worker);
 
 impl<'a> Busy<'a> {
     pub(super) fn new(worker: &'a Worker) -> Self {
-        worker.state.busy.fetch_add(1, Relaxed);
+        worker.state.tally.add(Count::Busy, 1);
         Self(worker)
     }
 }
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        self.0.state.busy.fetch_sub(1, Relaxed);
+        self.0.state.tally.sub(Count::Busy, 1);
     }
 }
 
@@ -41,7 +42,9 @@ pub(super) async fn choose<'a>(
     url: &[u8],
 ) -> Option<&'a Worker> {
     let spec = &balancer.spec;
-    let now = SystemClock.wall();
+    // Only who is out of use has a time to come back at.
+    let all_well = members(backends, spec).all(|worker| worker.state.is_usable());
+    let now = if all_well { 0 } else { SystemClock.wall() };
     force_recovery(ex, backends, spec, now);
 
     let mut whole = Text::default();

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
@@ -72,6 +73,7 @@ pub(super) async fn dial(worker: &Worker, setup: Setup) -> Result<Stream, DialEr
 /// The worker's addresses, resolved if that is due. Without an error for Unix sockets.
 pub(super) async fn lookup(worker: &Worker) -> Result<(), DialError> {
     match &worker.spec.endpoint {
+        Endpoint::Tcp(..) if worker.spec.address_ttl.is_none() && worker.state.resolved.load(Ordering::Acquire) => Ok(()),
         Endpoint::Tcp(..) if worker.state.addresses.load().as_ref().is_some_and(|known| is_fresh(worker, known)) => {
             Ok(())
         }
@@ -104,6 +106,7 @@ async fn resolve(worker: &Worker, host: &str, port: u16) -> Result<Arc<Addresses
     }
     let found = Arc::new(Addresses { list, found: Instant::now() });
     worker.state.addresses.store(Some(found.clone()));
+    worker.state.resolved.store(true, Ordering::Release);
     Ok(found)
 }
 

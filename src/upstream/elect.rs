@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use smallvec::SmallVec;
 
 use super::spec::{BalancerSpec, LbMethod, status};
+use super::tally::Count;
 use super::worker::{Backends, Worker};
 
 /// The members of a balancer that are there, in definition order.
@@ -38,12 +39,12 @@ impl<'a> Race<'a> {
             LbMethod::ByRequests | LbMethod::ByBusyness => {
                 self.total += factor;
                 let balance = state.lbstatus.fetch_add(factor, Relaxed) + factor;
-                let busy = if self.method == LbMethod::ByBusyness { state.busy.load(Relaxed) } else { 0 };
+                let busy = if self.method == LbMethod::ByBusyness { state.tally.get(Count::Busy) } else { 0 };
                 (busy, -balance)
             }
             LbMethod::ByTraffic => {
                 let factor = u64::from(worker.spec.load_factor).max(1);
-                (state.transferred.load(Relaxed) / factor + state.read.load(Relaxed) / factor, 0)
+                (state.tally.get(Count::Transferred) / factor + state.tally.get(Count::Read) / factor, 0)
             }
             // That is not for those who count: see [`super::heartbeat`].
             LbMethod::Heartbeat => return,
@@ -99,7 +100,7 @@ pub fn elect<'a>(backends: &'a Backends, spec: &'a BalancerSpec, now: i64) -> Op
     if race.total != 0 {
         best.state.lbstatus.fetch_sub(race.total, Relaxed);
     }
-    best.state.elected.fetch_add(1, Relaxed);
+    best.state.tally.add(Count::Elected, 1);
     Some(best)
 }
 
@@ -111,7 +112,7 @@ pub(super) fn account(backends: &Backends, spec: &BalancerSpec, chosen: &Worker)
         total += factor(worker);
     }
     chosen.state.lbstatus.fetch_sub(total, Relaxed);
-    chosen.state.elected.fetch_add(1, Relaxed);
+    chosen.state.tally.add(Count::Elected, 1);
 }
 
 #[cfg(test)]
@@ -179,8 +180,8 @@ mod tests {
     fn bytraffic_as_httpd_counts() {
         let (b, s) = setup(LbMethod::ByTraffic, factors(&[100, 200, 300]));
         let each = |worker: &Worker| {
-            worker.state.transferred.fetch_add(167, Relaxed);
-            worker.state.read.fetch_add(20, Relaxed);
+            worker.state.tally.add(Count::Transferred, 167);
+            worker.state.tally.add(Count::Read, 20);
         };
         assert_eq!(sequence(&b, &s, 12, each), [1, 2, 2, 3, 3, 1, 2, 3, 3, 2, 3, 3]);
     }
@@ -189,7 +190,7 @@ mod tests {
     fn bybusyness_avoids_the_busy_and_counts_like_byrequests_otherwise() {
         let (b, s) = setup(LbMethod::ByBusyness, factors(&[100, 200, 300]));
         assert_eq!(sequence(&b, &s, 6, |_| ()), [3, 2, 1, 3, 2, 3]);
-        b.workers[2].state.busy.store(1, Relaxed);
+        b.workers[2].state.tally.add(Count::Busy, 1);
         assert!(!sequence(&b, &s, 6, |_| ()).contains(&3));
     }
 

@@ -7,6 +7,7 @@ use super::balancer::{Busy, choose, judge};
 use super::canon::{behind_scheme, canonical, push_path};
 use super::http1::Outgoing;
 use super::spec::{Beyond, Choice, Endpoint, Forward, Remote, Scheme, WorkerSpec};
+use super::tally::Count;
 use super::worker::{Backends, Balancer, Worker, WorkerState};
 use super::{Attempt, ajp, block, ftp, gateway, http1, http2, respond};
 use crate::base::clock::{Clock, SystemClock};
@@ -88,7 +89,7 @@ async fn single(
     url: &[u8],
 ) -> Outcome {
     let _busy = Busy::new(worker);
-    worker.state.elected.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    worker.state.tally.add(Count::Elected, 1);
     let attempt = Attempt { backends, worker, balancer: None, policy: &to.policy, url, target: target(url) };
     attempt_through(ex, wire, &attempt, &to.remotes, &mut None).await
 }
@@ -104,7 +105,6 @@ async fn balanced(
     let spec = &balancer.spec;
     let others = spec.members.len().saturating_sub(1);
     let extra = spec.max_attempts.unwrap_or_else(|| u32::try_from(others).unwrap_or(u32::MAX));
-    balancer.state.requests.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let mut attempts = 0;
     let mut outgoing = None;
     loop {

@@ -13,6 +13,7 @@ use tokio::time::Sleep;
 
 use super::lane::Lane;
 use super::stream::{Idle, Stream};
+use super::tally::Count;
 use super::worker::WorkerState;
 use crate::net::client::ClientSide;
 
@@ -337,10 +338,10 @@ impl Link {
     /// Counts bytes for the worker's traffic. What counts differs from protocol to protocol, as in httpd.
     pub fn account(&self, sent: usize, received: usize) {
         if sent > 0 {
-            self.slot.0.transferred.fetch_add(sent as u64, Ordering::Relaxed);
+            self.slot.0.tally.add(Count::Transferred, sent as u64);
         }
         if received > 0 {
-            self.slot.0.read.fetch_add(received as u64, Ordering::Relaxed);
+            self.slot.0.tally.add(Count::Read, received as u64);
         }
     }
 }

@@ -32,6 +32,7 @@ pub mod respond;
 pub mod spec;
 mod sticky;
 mod stream;
+pub mod tally;
 mod tls;
 mod tunnel;
 mod worker;

@@ -18,7 +18,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,7 @@ use super::edits::{Edited, Written, keep_added};
 use super::heartbeat::Source;
 use super::pool::Pool;
 use super::spec::{BalancerSpec, CheckMethod, WorkerSpec, status};
+use super::tally::Tally;
 
 /// All backends of a generation: in the process-wide values of `modules::proxy`.
 #[derive(Clone, Default)]
@@ -99,22 +100,29 @@ pub(super) struct Addresses {
     pub(super) found: Instant,
 }
 
+/// A number on a cache line of its own: what lies beside it is read by every request, and this is written.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub struct Alone(AtomicI64);
+
+impl std::ops::Deref for Alone {
+    type Target = AtomicI64;
+
+    fn deref(&self) -> &AtomicI64 {
+        &self.0
+    }
+}
+
 /// Counters, error state and flags of one worker; atomics only.
 pub struct WorkerState {
     /// Bits of [`status`] in force.
     pub status: AtomicU32,
     /// [`WorkerSpec::status`] when the state was made or last changed by the configuration.
     configured: AtomicU32,
-    /// Times elected.
-    pub elected: AtomicU64,
-    /// Requests in progress.
-    pub busy: AtomicU64,
-    /// Bytes sent to the backend.
-    pub transferred: AtomicU64,
-    /// Bytes received from it.
-    pub read: AtomicU64,
-    /// The election's running balance.
-    pub lbstatus: AtomicI64,
+    /// Elections, requests in progress, bytes.
+    pub tally: Tally,
+    /// The election's running balance, which each election writes.
+    pub lbstatus: Alone,
     /// When the error state began, in microseconds since 1970; 0 is never.
     pub error_time: AtomicI64,
     /// Times the retry time ran out since the last successful connect.
@@ -137,6 +145,8 @@ pub struct WorkerState {
     /// No longer configured.
     pub(super) retired: AtomicBool,
     pub(super) addresses: ArcSwapOption<Addresses>,
+    /// `addresses` holds some.
+    pub(super) resolved: AtomicBool,
     /// The same worker through remote proxies: their connections are others.
     hops: ArcSwapOption<Vec<Hop>>,
 }
@@ -154,11 +164,8 @@ impl WorkerState {
         Self {
             status: AtomicU32::new(status),
             configured: AtomicU32::new(status),
-            elected: AtomicU64::new(0),
-            busy: AtomicU64::new(0),
-            transferred: AtomicU64::new(0),
-            read: AtomicU64::new(0),
-            lbstatus: AtomicI64::new(0),
+            tally: Tally::default(),
+            lbstatus: Alone::default(),
             error_time: AtomicI64::new(0),
             retries: AtomicU32::new(0),
             passes: AtomicU32::new(0),
@@ -169,6 +176,7 @@ impl WorkerState {
             pool: OnceLock::new(),
             retired: AtomicBool::new(false),
             addresses: ArcSwapOption::empty(),
+            resolved: AtomicBool::new(false),
             hops: ArcSwapOption::empty(),
         }
     }
@@ -260,8 +268,6 @@ impl Hop {
 /// State of one balancer.
 #[derive(Default)]
 pub struct BalancerState {
-    /// Requests it was asked for.
-    pub requests: AtomicU64,
     /// What the manager's forms must know, where `nonce=` does not say it.
     nonce: OnceLock<String>,
 }
@@ -353,6 +359,9 @@ impl Backends {
 mod tests {
     use super::*;
     use crate::upstream::spec::Scheme;
+    use crate::upstream::tally::Count;
+
+    const COUNTS: [Count; 4] = [Count::Elected, Count::Busy, Count::Transferred, Count::Read];
 
     fn spec(name: &str, status: u32) -> WorkerSpec {
         WorkerSpec { status, ..WorkerSpec::new(name.to_owned(), Scheme::Http, "h".to_owned(), 80) }
@@ -362,14 +371,14 @@ mod tests {
     fn state_goes_on_over_a_reload_by_key() {
         let old = Backends::adopt(vec![spec("a", 0), spec("b", status::DRAIN), spec("c", 0)], Vec::new(), None);
         let (a, c) = (&old.workers[0].state, &old.workers[2].state);
-        a.elected.store(7, Ordering::Relaxed);
+        a.tally.add(Count::Elected, 7);
         assert!(a.fail(1_000_000));
         a.status.fetch_or(status::DISABLED, Ordering::Relaxed);
         let new = Backends::adopt(vec![spec("b", status::DRAIN), spec("a", 0)], Vec::new(), Some(&old));
         assert!(!c.retired.load(Ordering::Relaxed), "the old ones are served for as long as the new ones are not");
         new.take_over(&old);
         let state = &new.workers[1].state;
-        assert_eq!(state.elected.load(Ordering::Relaxed), 7);
+        assert_eq!(state.tally.get(Count::Elected), 7);
         assert_eq!(state.bits(), status::IN_ERROR | status::DISABLED);
         assert!(c.retired.load(Ordering::Relaxed) && !state.retired.load(Ordering::Relaxed));
         let newer = Backends::adopt(vec![spec("a", status::STOPPED)], Vec::new(), Some(&new));
@@ -402,20 +411,18 @@ mod tests {
     #[test]
     fn counters_go_on_over_a_reload() {
         let counted = |state: &WorkerState| {
-            for (at, counter) in [&state.elected, &state.busy, &state.transferred, &state.read].into_iter().enumerate()
-            {
-                counter.store(at as u64 + 1, Ordering::Relaxed);
+            for (at, what) in COUNTS.into_iter().enumerate() {
+                state.tally.add(what, at as u64 + 1);
             }
             state.lbstatus.store(-5, Ordering::Relaxed);
         };
         let (old, new) = reloaded(|_| {}, counted, |_| {});
         let state = &new.state;
-        let counters = [&state.elected, &state.busy, &state.transferred, &state.read];
-        assert_eq!(counters.map(|counter| counter.load(Ordering::Relaxed)), [1, 2, 3, 4]);
+        assert_eq!(COUNTS.map(|what| state.tally.get(what)), [1, 2, 3, 4]);
         assert_eq!(state.lbstatus.load(Ordering::Relaxed), -5);
         // A request in progress ends on the generation it began with, and is counted off here too.
-        old.state.busy.fetch_sub(1, Ordering::Relaxed);
-        assert_eq!(state.busy.load(Ordering::Relaxed), 1);
+        old.state.tally.sub(Count::Busy, 1);
+        assert_eq!(state.tally.get(Count::Busy), 1);
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! The balancers on the page of mod_status, as `ProxyStatus` allows.
 
 use std::fmt::Write as _;
-use std::sync::atomic::Ordering::Relaxed;
 
 use super::conf::{ProxyProcess, ProxyServer, Status};
 use crate::config::latin1;
 use crate::upstream::spec::{LbMethod, status};
+use crate::upstream::tally::Count;
 use crate::upstream::{Backends, Balancer, Worker};
 use crate::web::Exchange;
 
@@ -89,10 +89,10 @@ fn push_lines(backends: &Backends, at: usize, balancer: &Balancer, out: &mut Str
             out,
             "{front}Name: {}\n{front}Status: {flags}\n{front}Elected: {}\n{front}Busy: {}\n{front}Sent: {}K\n{front}Rcvd: {}K\n",
             worker.spec.name,
-            state.elected.load(Relaxed),
-            state.busy.load(Relaxed),
-            state.transferred.load(Relaxed) >> 10,
-            state.read.load(Relaxed) >> 10,
+            state.tally.get(Count::Elected),
+            state.tally.get(Count::Busy),
+            state.tally.get(Count::Transferred) >> 10,
+            state.tally.get(Count::Read) >> 10,
         );
     }
 }
@@ -130,10 +130,10 @@ fn push_tables(backends: &Backends, balancer: &Balancer, out: &mut String) {
             escaped(&spec.redirect),
             f64::from(spec.load_factor) / 100.0,
             spec.lbset,
-            state.elected.load(Relaxed),
-            state.busy.load(Relaxed),
-            size(state.transferred.load(Relaxed)),
-            size(state.read.load(Relaxed)),
+            state.tally.get(Count::Elected),
+            state.tally.get(Count::Busy),
+            size(state.tally.get(Count::Transferred)),
+            size(state.tally.get(Count::Read)),
         );
     }
     out.push_str("</table>\n");

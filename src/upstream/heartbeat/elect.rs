@@ -1,13 +1,13 @@
 //! Who gets a request by what the members' hosts say.
 
 use std::path::Path;
-use std::sync::atomic::Ordering::Relaxed;
 
 use super::record::Record;
 use super::{Source, storage};
 use crate::logs::{self, Errno, Level};
 use crate::upstream::elect::{members, usable_or_retried};
 use crate::upstream::spec::BalancerSpec;
+use crate::upstream::tally::Count;
 use crate::upstream::worker::{Backends, Worker};
 use crate::web::Exchange;
 
@@ -50,7 +50,7 @@ pub(in crate::upstream) fn elect<'a>(
     let pick = u32::try_from(random % (u64::from(slots) + 1)).unwrap_or(0);
     let chosen = chosen(up.iter().map(|(record, _)| record.slots()), pick).and_then(|at| up.get(at));
     let (_, worker) = chosen?;
-    worker.state.elected.fetch_add(1, Relaxed);
+    worker.state.tally.add(Count::Elected, 1);
     Some(worker)
 }
 

@@ -21,6 +21,7 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::pool::{self, LendError};
 use super::respond::{self, Verdict, proxy_error};
+use super::tally::Count;
 use super::{Attempt, spec};
 use crate::logs::{self, Errno, Level};
 use crate::pipe::{self, Outcome};
@@ -267,7 +268,7 @@ async fn relay(
     loop {
         match stream.data(ex, wire, &mut body).await {
             Ok(Some(data)) => {
-                attempt.worker.state.read.fetch_add(data.len() as u64, std::sync::atomic::Ordering::Relaxed);
+                attempt.worker.state.tally.add(Count::Read, data.len() as u64);
                 if pipe::data(ex, wire, &data).await.is_err() {
                     // The client went away; the stream ends with what holds it.
                     return Outcome::Done;

@@ -11,6 +11,7 @@ use crate::config::latin1;
 use crate::logs::{self, Bytes, Level};
 use crate::modules::proxy_hcheck;
 use crate::upstream::spec::{CheckMethod, LbMethod, Sticky, WorkerSpec, status};
+use crate::upstream::tally::Count;
 use crate::upstream::{Balancer, Worker, WorkerState};
 use crate::web::Exchange;
 
@@ -122,8 +123,8 @@ fn forget_balance(backends: &Backends, balancer: &Balancer, method: LbMethod) {
     for member in members(backends, balancer) {
         member.state.lbstatus.store(0, Relaxed);
         if method == LbMethod::ByTraffic {
-            member.state.transferred.store(0, Relaxed);
-            member.state.read.store(0, Relaxed);
+            member.state.tally.reset(Count::Transferred);
+            member.state.tally.reset(Count::Read);
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::modules::{mpm, proxy_hcheck};
 use crate::net::daemon;
 use crate::pipe::names;
 use crate::upstream::spec::{BalancerSpec, CheckMethod, FlushPackets, Scheme, WorkerSpec, status};
+use crate::upstream::tally::Count;
 use crate::upstream::{Balancer, Worker};
 use crate::web::Exchange;
 
@@ -131,12 +132,12 @@ impl View<'_> {
         field("retries", &state.retries.load(Relaxed));
         field("lbstatus", &state.lbstatus.load(Relaxed));
         field("loadfactor", &format_args!("{:.2}", factor(spec)));
-        field("transferred", &state.transferred.load(Relaxed));
-        field("read", &state.read.load(Relaxed));
-        field("elected", &state.elected.load(Relaxed));
+        field("transferred", &state.tally.get(Count::Transferred));
+        field("read", &state.tally.get(Count::Read));
+        field("elected", &state.tally.get(Count::Elected));
         field("route", &escaped(&spec.route));
         field("redirect", &escaped(&spec.redirect));
-        field("busy", &state.busy.load(Relaxed));
+        field("busy", &state.tally.get(Count::Busy));
         field("lbset", &spec.lbset);
         if spec.scheme == Scheme::Ajp {
             let flush = match spec.flush_packets {
@@ -247,11 +248,11 @@ impl View<'_> {
                 factor(spec),
                 spec.lbset,
                 flags(worker),
-                state.elected.load(Relaxed),
-                state.busy.load(Relaxed),
+                state.tally.get(Count::Elected),
+                state.tally.get(Count::Busy),
                 state.lbstatus.load(Relaxed),
-                size(state.transferred.load(Relaxed)),
-                size(state.read.load(Relaxed)),
+                size(state.tally.get(Count::Transferred)),
+                size(state.tally.get(Count::Read)),
             );
             if self.checks() {
                 let health = &spec.health;
