@@ -374,9 +374,12 @@ fn keep_alive(ex: &Exchange, fields: &mut Table, text: &mut Vec<u8>, length: boo
 /// Whether a list holds this token.
 pub fn has_token<'a>(values: impl Iterator<Item = &'a [u8]>, token: &[u8]) -> bool {
     let mut values = values;
-    values.any(|value| {
-        value.len() >= token.len()
-            && value.split(|byte| matches!(byte, b',' | b' ' | b'\t' | b';')).any(|word| same(word, token))
+    values.any(|value| match value.len().checked_sub(token.len()) {
+        None => false,
+        Some(0) => same(value, token),
+        // What nearly all say is looked at as a whole.
+        Some(_) if same(value, b"keep-alive") => false,
+        Some(_) => value.split(|byte| matches!(byte, b',' | b' ' | b'\t' | b';')).any(|word| same(word, token)),
     })
 }
 

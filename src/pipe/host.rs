@@ -308,12 +308,15 @@ fn read_name(ex: &Exchange, name: &[u8], spare: &mut Vec<u8>) -> Result<Vec<u8>,
     if name.iter().all(u8::is_ascii_digit) && numeric(ex, name).is_none() {
         return Err(Fault::Numeric);
     }
+    let mut last = 0;
     for byte in name {
-        if matches!(byte, b'/' | b'\\') || (*byte == b'.' && host.last() == Some(&b'.')) {
+        if matches!(byte, b'/' | b'\\') || (*byte == b'.' && last == b'.') {
             return Err(Fault::Malformed);
         }
-        host.push(byte.to_ascii_lowercase());
+        last = *byte;
     }
+    host.extend_from_slice(name);
+    host.make_ascii_lowercase();
     if host.last() == Some(&b'.') {
         host.pop();
     }

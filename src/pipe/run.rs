@@ -570,23 +570,46 @@ async fn first(ex: &mut Exchange, phase: Phase) -> Outcome {
     run_hooks(ex, phase, true).await
 }
 
+/// As [`all`] and [`first`]. Most phases of most requests have no hook that waits: those are over at once.
+#[inline]
 async fn run_hooks(ex: &mut Exchange, phase: Phase, first: bool) -> Outcome {
-    if plan(&ex.chain).hooks(phase).is_empty() {
-        return Outcome::Declined;
-    }
     let chain = ex.chain.clone();
-    for run in plan(&chain).hooks(phase) {
+    let hooks = plan(&chain).hooks(phase);
+    let mut at = 0;
+    loop {
+        match run_at_once(ex, hooks, &mut at, first) {
+            None => return Outcome::Declined,
+            Some(Stop::Outcome(outcome)) => return outcome,
+            Some(Stop::Wait(run)) => match run(ex).await {
+                Outcome::Declined => {}
+                Outcome::Ok if !first => {}
+                outcome => return outcome,
+            },
+        }
+    }
+}
+
+/// Where running hooks comes to an end for now.
+enum Stop {
+    Outcome(Outcome),
+    Wait(for<'a> fn(&'a mut Exchange) -> super::Waiting<'a>),
+}
+
+/// Runs hooks from number `at` on until one has the last word or has to wait.
+fn run_at_once(ex: &mut Exchange, hooks: &[Run], at: &mut usize, first: bool) -> Option<Stop> {
+    while let Some(run) = hooks.get(*at) {
+        *at += 1;
         let outcome = match run {
             Run::Now(run) => run(ex),
-            Run::Wait(run) => run(ex).await,
+            Run::Wait(run) => return Some(Stop::Wait(*run)),
             // Only handlers see the connection.
             Run::Handle(_) | Run::Inline(_) => Outcome::Declined,
         };
         match outcome {
             Outcome::Declined => {}
             Outcome::Ok if !first => {}
-            outcome => return outcome,
+            outcome => return Some(Stop::Outcome(outcome)),
         }
     }
-    Outcome::Declined
+    None
 }

@@ -94,7 +94,8 @@ impl Table {
     /// All values of `name`, in order.
     pub fn get_all<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> + 'a {
         let key = key(name);
-        self.items
+        let items = if self.seen & bit(key) == 0 { &[] } else { self.items.as_slice() };
+        items
             .iter()
             .filter(move |item| item.key == key && same(self.slice(item.name), name))
             .map(|item| self.slice(item.value))
@@ -104,6 +105,18 @@ impl Table {
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.items.iter().map(|item| (self.slice(item.name), self.slice(item.value)))
+    }
+
+    /// Whether two fields may have the same name: mostly not, and then nobody has to compare all of them.
+    pub fn may_repeat(&self) -> bool {
+        let mut seen = 0u64;
+        let mut doubled = false;
+        for item in &self.items {
+            let bit = bit(item.key);
+            doubled |= seen & bit != 0;
+            seen |= bit;
+        }
+        doubled
     }
 
     /// Whether a field before the one at `at` has its name.
@@ -255,14 +268,7 @@ impl Table {
     /// Joins the values of every name that occurs more than once into its first field, with `, `, as httpd does with
     /// request fields; says whether there was any.
     pub fn compress_all(&mut self) -> bool {
-        let mut seen = 0u64;
-        let mut doubled = false;
-        for item in &self.items {
-            let bit = bit(item.key);
-            doubled |= seen & bit != 0;
-            seen |= bit;
-        }
-        if !doubled {
+        if !self.may_repeat() {
             return false;
         }
         let before = self.items.len();

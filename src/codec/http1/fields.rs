@@ -204,9 +204,12 @@ impl Block {
                 Line::Whole(span) => span,
             };
             let bytes = line.of(buf, &[]);
-            let blanks = bytes.iter().rev().take_while(|c| is_blank(**c)).count();
-            let len = bytes.len() - blanks.min(bytes.len().saturating_sub(1));
-            line = line.part(0, len);
+            let mut len = bytes.len();
+            if bytes.last().is_some_and(|c| is_blank(*c)) {
+                let blanks = bytes.iter().rev().take_while(|c| is_blank(**c)).count();
+                len -= blanks.min(len - 1);
+                line = line.part(0, len);
+            }
             if bytes.first().is_some_and(|c| is_blank(*c)) {
                 self.fold(buf, line, limits)?;
                 continue;

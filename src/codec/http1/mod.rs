@@ -96,16 +96,15 @@ pub(crate) const fn is_content(c: u8) -> bool {
 /// Whether a field value may hold all of these: looked at eight at a time.
 pub(crate) fn all_content(text: &[u8]) -> bool {
     const LOW: u64 = 0x0101_0101_0101_0101;
-    // No control character among them, tabs included.
-    let plain = |bytes: &[u8; 8]| {
+    // The highest bit of each byte that may be a control character, tabs included.
+    let control = |bytes: &[u8; 8]| {
         let word = u64::from_le_bytes(*bytes);
-        let below = word.wrapping_sub(0x20 * LOW) & !word;
-        let other = word ^ (0x7f * LOW);
-        let delete = other.wrapping_sub(LOW) & !other;
-        (below | delete) & (0x80 * LOW) == 0
+        (word.wrapping_sub(0x20 * LOW) | (word ^ (0x7f * LOW)).wrapping_sub(LOW)) & !word
     };
-    let words = text.chunks_exact(8).filter_map(|bytes| bytes.first_chunk());
-    let plain = text.last_chunk().is_some_and(|tail| plain(tail) && words.into_iter().all(plain));
+    let (words, _) = text.as_chunks::<8>();
+    let plain = text.last_chunk().is_some_and(|tail| {
+        words.iter().fold(control(tail), |found, word| found | control(word)) & (0x80 * LOW) == 0
+    });
     plain || text.iter().all(|c| is_content(*c))
 }
 

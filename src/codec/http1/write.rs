@@ -43,9 +43,12 @@ pub fn push_status_line(out: &mut Vec<u8>, status: u16, reason: &[u8]) {
 
 /// Pushes a status in its three digits, which a backend may make start with zeros.
 pub fn push_status(out: &mut Vec<u8>, status: u16) {
-    let zeros = usize::from(status < 100) + usize::from(status < 10);
-    out.extend(std::iter::repeat_n(b'0', zeros));
-    push_decimal(out, u64::from(status));
+    let digit = |n: u16| b'0' + (n % 10) as u8;
+    if status < 1000 {
+        out.extend_from_slice(&[digit(status / 100), digit(status / 10), digit(status)]);
+    } else {
+        push_decimal(out, u64::from(status));
+    }
 }
 
 /// Pushes one field line.

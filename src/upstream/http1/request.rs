@@ -102,6 +102,7 @@ pub(super) fn push_head(ex: &Exchange, attempt: &Attempt<'_>, manner: &Manner, o
     let chained = || ex.user.is_none() || ex.env.contains(b"proxy-chain-auth");
     let mut credentials = attempt.worker.spec.beyond.as_ref().and_then(|beyond| beyond.credentials.as_deref());
     let (mut had_via, mut had_expect, mut had) = (false, false, [false; 3]);
+    let repeats = ex.headers_in.may_repeat();
 
     for (at, (name, value)) in ex.headers_in.iter().enumerate() {
         let fate = fate(name);
@@ -112,10 +113,14 @@ pub(super) fn push_head(ex: &Exchange, attempt: &Attempt<'_>, manner: &Manner, o
             Fate::Authorization => !chained(),
             _ => false,
         };
-        if dropped || (!named.is_empty() && ends_here(name)) || ex.headers_in.seen_before(at) {
+        if dropped || (!named.is_empty() && ends_here(name)) || (repeats && ex.headers_in.seen_before(at)) {
             continue;
         }
         let line = ex.headers_in.line(at).unwrap_or_default();
+        if fate == Fate::Pass && !repeats && !line.is_empty() {
+            out.extend_from_slice(line);
+            continue;
+        }
         match line {
             [line @ .., _, _] => out.extend_from_slice(line),
             _ => {
@@ -124,8 +129,8 @@ pub(super) fn push_head(ex: &Exchange, attempt: &Attempt<'_>, manner: &Manner, o
                 }
             }
         }
-        for more in ex.headers_in.later(at) {
-            push_more(out, more);
+        if repeats {
+            ex.headers_in.later(at).for_each(|more| push_more(out, more));
         }
         match fate {
             Fate::Expect => had_expect = true,
