@@ -73,7 +73,9 @@ pub(super) async fn dial(worker: &Worker, setup: Setup) -> Result<Stream, DialEr
 /// The worker's addresses, resolved if that is due. Without an error for Unix sockets.
 pub(super) async fn lookup(worker: &Worker) -> Result<(), DialError> {
     match &worker.spec.endpoint {
-        Endpoint::Tcp(..) if worker.spec.address_ttl.is_none() && worker.state.resolved.load(Ordering::Acquire) => Ok(()),
+        Endpoint::Tcp(..) if worker.spec.address_ttl.is_none() && worker.state.resolved.load(Ordering::Acquire) => {
+            Ok(())
+        }
         Endpoint::Tcp(..) if worker.state.addresses.load().as_ref().is_some_and(|known| is_fresh(worker, known)) => {
             Ok(())
         }

@@ -102,9 +102,9 @@ pub(crate) fn all_content(text: &[u8]) -> bool {
         (word.wrapping_sub(0x20 * LOW) | (word ^ (0x7f * LOW)).wrapping_sub(LOW)) & !word
     };
     let (words, _) = text.as_chunks::<8>();
-    let plain = text.last_chunk().is_some_and(|tail| {
-        words.iter().fold(control(tail), |found, word| found | control(word)) & (0x80 * LOW) == 0
-    });
+    let plain = text
+        .last_chunk()
+        .is_some_and(|tail| words.iter().fold(control(tail), |found, word| found | control(word)) & (0x80 * LOW) == 0);
     plain || text.iter().all(|c| is_content(*c))
 }
 
