@@ -7,6 +7,7 @@
 
 mod class;
 mod dialect;
+mod property;
 
 use std::fmt;
 

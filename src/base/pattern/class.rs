@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use super::property;
+
 /// A set of bytes: one bit each, below 128 and above.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Set([u128; 2]);
@@ -9,7 +11,7 @@ pub(super) struct Set([u128; 2]);
 const EMPTY: Set = Set([0, 0]);
 
 impl Set {
-    fn from(member: impl Fn(u8) -> bool) -> Self {
+    pub(super) fn from(member: impl Fn(u8) -> bool) -> Self {
         let mut set = EMPTY;
         for byte in (0..=u8::MAX).filter(|byte| member(*byte)) {
             set.add(byte, byte);
@@ -37,7 +39,7 @@ impl Set {
         }
     }
 
-    fn negated(&self) -> Self {
+    pub(super) fn negated(&self) -> Self {
         Self(self.0.map(|half| !half))
     }
 
@@ -278,6 +280,11 @@ impl Reader<'_> {
             return Ok(Member::Set(set));
         }
         let rest = self.text.get(self.at..).unwrap_or_default();
+        if letter.eq_ignore_ascii_case(&b'p') {
+            let (set, used) = property::read(letter, rest).map_err(|message| (message, self.at))?;
+            self.at += used;
+            return Ok(Member::Set(set));
+        }
         let (byte, used) = match letter {
             b'b' => (0x08, 0),
             b'E' => return Ok(Member::Nothing),

@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use super::{Flags, PatternError, class};
+use super::{Flags, PatternError, class, property};
 
 /// A pattern in the common spelling.
 pub(super) struct Translation {
@@ -31,6 +31,7 @@ pub(super) fn translate(pattern: &[u8], flags: Flags) -> Result<Translation, Pat
         local,
         dollar: if flags.dollar_newline && !flags.multiline { "(?=\\n?\\z)" } else { "$" },
         last: None,
+        deciding: Vec::new(),
     };
     scanner.run()?;
     let Scanner { out, hard, groups, names, references, .. } = scanner;
@@ -66,6 +67,8 @@ struct Scanner<'p> {
     dollar: &'static str,
     /// Where the last item that a quantifier may follow starts in the output.
     last: Option<usize>,
+    /// How many groups are open inside each look-around that decides a condition.
+    deciding: Vec<usize>,
 }
 
 impl Scanner<'_> {
@@ -83,6 +86,10 @@ impl Scanner<'_> {
                     self.local = local;
                     self.out.push(')');
                     self.last = Some(start);
+                    if self.deciding.last() == Some(&self.open.len()) {
+                        self.deciding.pop();
+                        self.assertion(")");
+                    }
                 }
                 b'|' => {
                     self.out.push('|');
@@ -180,6 +187,10 @@ impl Scanner<'_> {
         let Some(start) = self.last else {
             return Err(self.wrong("quantifier does not follow a repeatable item"));
         };
+        let counted = text.starts_with('{') && !text.contains(',');
+        if !counted && self.looks_behind() {
+            return Err(self.wrong("lookbehind assertion is not fixed length"));
+        }
         if ["(?=", "(?!", "(?<=", "(?<!"]
             .iter()
             .any(|open| self.out.get(start..).is_some_and(|item| item.starts_with(open)))
@@ -195,6 +206,12 @@ impl Scanner<'_> {
         }
         self.last = None;
         Ok(())
+    }
+
+    /// Is a look-behind open here?
+    fn looks_behind(&self) -> bool {
+        let behind = |text: &str| text.starts_with("(?<=") || text.starts_with("(?<!");
+        self.open.iter().any(|(start, _)| self.out.get(*start..).is_some_and(behind))
     }
 
     fn wrap(&mut self, start: usize, open: &str) {
@@ -273,6 +290,14 @@ impl Scanner<'_> {
             b'R' => self.hard_item("(?>\\r\\n|[\\x0A-\\x0D\\x85])"),
             b'N' if self.peek() != Some(b'{') => self.item("[^\\n]"),
             b'C' => self.item("[\\x00-\\xFF]"),
+            b'p' | b'P' => {
+                let (set, used) = property::read(byte, self.rest()).map_err(|message| error(message, self.at))?;
+                self.at += used;
+                // Folding case does not change what a property is.
+                self.item("(?-i:");
+                set.write(false, &mut self.out);
+                self.out.push(')');
+            }
             b'g' => self.reference_g()?,
             b'k' => self.reference_k()?,
             b'1'..=b'9' => self.reference_or_octal(byte)?,
@@ -426,6 +451,14 @@ impl Scanner<'_> {
             Some(b'-') if self.rest().get(1).is_some_and(u8::is_ascii_digit) => {
                 Err(self.wrong("subpattern calls are not supported"))
             }
+            // A callout that nobody answers.
+            Some(b'C') => {
+                let number = self.until(b')')?;
+                match number.iter().skip(1).all(u8::is_ascii_digit) {
+                    true => Ok(()),
+                    false => Err(self.wrong("unrecognized character after (?C")),
+                }
+            }
             _ => self.options(start, before),
         }
     }
@@ -445,6 +478,14 @@ impl Scanner<'_> {
 
     /// `(?(1)..)`, `(?(name)..)`, `(?(<name>)..)`.
     fn conditional(&mut self, start: usize, before: Local) -> Result<(), PatternError> {
+        if [&b"?="[..], b"?!", b"?<=", b"?<!"].iter().any(|look| self.rest().starts_with(look)) {
+            // What lies ahead or behind decides.
+            self.hard = true;
+            self.out.push_str("(?(");
+            self.open.push((start, before));
+            self.deciding.push(self.open.len());
+            return self.group();
+        }
         let condition = self.until(b')')?;
         let name = match condition.as_slice() {
             [b'<', name @ .., b'>'] | [b'\'', name @ .., b'\''] => name,

@@ -2,6 +2,17 @@ use super::*;
 
 /// Patterns that both must read alike, and what they are tried on.
 const PATTERNS: &[&str] = &[
+    r"^\p{L}+$",
+    r"\pL\P{Lu}",
+    r"[\p{N}\p{P}_]+",
+    r"\p{^Ll}",
+    r"(?i)\p{Lu}x",
+    r"^(?(?=a)ab|cd)$",
+    r"(?(?!a)b|ab)c",
+    r"(?(?<=x)a|b)",
+    r"a(?C1)b",
+    "(?<=a+)b",
+    "(?<!a?)b",
     "",
     "a",
     "^a",
@@ -333,8 +344,9 @@ const SUBJECTS: &[&[u8]] = &[
     b"aaaaaaaaab",
 ];
 
-/// Where the oracle's PCRE2 (10.43 or later) reads more than Debian's 10.42, which httpd uses.
-const NEWER_ORACLE: &[&str] = &["a{,2}", r"\x"];
+/// Where the oracle's PCRE2 (10.43 or later) reads more than Debian's 10.42, which httpd uses: short look-behinds of any
+/// length, and letters of either case for each other.
+const NEWER_ORACLE: &[&str] = &["a{,2}", r"\x", "(?<!a?)b", r"\pL\P{Lu}", r"\p{^Ll}", r"(?i)\p{Lu}x"];
 
 /// Accepted by PCRE and knowingly refused here: nobody repeats a look-around.
 const REFUSED: &[&str] = &["(?=a)*"];
@@ -428,6 +440,16 @@ fn runaway_backtracking_is_reported_and_is_no_match() {
     let result = pattern.try_is_match(&b"x".repeat(3000));
     assert_eq!(result, Err(LimitHit));
     assert!(!pattern.is_match(&b"x".repeat(3000)));
+}
+
+/// As Debian's PCRE2 does, and not its newer versions.
+#[test]
+fn properties_do_not_fold_case() {
+    let pattern = |text: &str| Pattern::new(text.as_bytes(), Flags { icase: true, ..Flags::default() }).unwrap();
+    for (text, matching, other) in [(r"^\p{Lu}$", b"A", b"a"), (r"^\P{Lu}$", b"a", b"A"), (r"^\p{^Ll}$", b"A", b"a")] {
+        assert!(pattern(text).is_match(matching) && !pattern(text).is_match(other), "{text}");
+    }
+    assert!(Pattern::new(b"(?<!a?)b", Flags::default()).is_err());
 }
 
 #[test]
