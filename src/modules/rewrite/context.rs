@@ -124,6 +124,9 @@ pub(super) async fn in_server(ex: &mut Exchange) -> Outcome {
     }
     if ex.filename.starts_with(b"passthrough:") {
         ex.filename.drain(..b"passthrough:".len());
+        if ex.filename.first() != Some(&b'/') {
+            ex.filename.insert(0, b'/');
+        }
         ex.uri = std::mem::take(&mut ex.filename);
         return Outcome::Declined;
     }

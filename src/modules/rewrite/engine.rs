@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use super::RewriteServer;
 use super::effects::{absolute, integer, qualify, set_cookie, set_env, split_query};
-use super::map;
+use super::{map, program};
 use super::rule::{Cond, Kind, Rule, flag};
 use super::text::{Part, Var};
 use crate::base::pattern::Captures;
@@ -29,6 +29,12 @@ pub(super) enum End {
     /// The request ends with this status.
     Status(u16),
 }
+
+/// The longest name that a rule may make.
+const NAME_MAX: usize = 16_380;
+
+/// So many rounds are made before other requests have their turn.
+const ROUNDS_AT_ONCE: u32 = 64;
 
 /// What `END` leaves behind: no more rules for this request.
 #[derive(Default)]
@@ -93,6 +99,17 @@ async fn list(ex: &mut Exchange, rules: &[std::sync::Arc<Rule>], dir: Option<&[u
             }
             Step::NoChange => {}
         }
+        if ex.filename.len() > NAME_MAX {
+            logs::error!(
+                ex,
+                Level::Error,
+                "rewrite",
+                "RewriteRule '{}' and URI '{}' exceeded maximum length ({NAME_MAX})",
+                Bytes(rule.pattern.source()),
+                Bytes(&ex.uri)
+            );
+            return End::Status(500);
+        }
         if rule.has(flag::PASS) {
             let mut name = b"passthrough:".to_vec();
             name.append(&mut ex.filename);
@@ -119,6 +136,10 @@ async fn list(ex: &mut Exchange, rules: &[std::sync::Arc<Rule>], dir: Option<&[u
                     rule.rounds
                 );
                 return End::Status(500);
+            }
+            if rounds.is_multiple_of(ROUNDS_AT_ONCE) {
+                // Others on this thread are not to wait for the end of a loop.
+                tokio::task::yield_now().await;
             }
             at = 0;
             continue;
@@ -205,12 +226,12 @@ async fn carry_out(ex: &mut Exchange, rule: &Rule, dir: Option<&[u8]>, work: &mu
     let mut text = Vec::new();
     for env in &rule.env {
         text.clear();
-        expand(ex, env, Some(rule), work, &mut text).await;
+        expand(ex, env, None, work, &mut text).await;
         set_env(ex, &text);
     }
     for cookie in &rule.cookies {
         text.clear();
-        expand(ex, cookie, Some(rule), work, &mut text).await;
+        expand(ex, cookie, None, work, &mut text).await;
         set_cookie(ex, &text);
     }
     if rule.has(flag::NO_CHANGE) {
@@ -371,8 +392,9 @@ async fn holds(ex: &Exchange, cond: &Cond, test: &[u8], work: &mut Work) -> bool
         Kind::Text(compare, with) => {
             let mut other = Vec::new();
             Box::pin(expand(ex, with, None, work, &mut other)).await;
-            if *compare == super::rule::Compare::Eq && cond.no_case {
-                return test.eq_ignore_ascii_case(&other);
+            if cond.no_case {
+                let folded = |text: &[u8]| text.to_ascii_lowercase();
+                return compare.holds(folded(test).cmp(&folded(&other)));
             }
             compare.holds(test.len().cmp(&other.len()).then_with(|| test.cmp(&other)))
         }
@@ -398,7 +420,9 @@ async fn expand(ex: &Exchange, parts: &[Part], rule: Option<&Rule>, work: &mut W
                 work.question_mark |= group_into(text, rule, out);
             }
             Part::Var(Var::AheadUrl(var)) => {
-                let target = if ex.filename.is_empty() { &ex.uri } else { &work.uri };
+                // In a directory the whole name of the file is taken for a path, as httpd does.
+                let name = [ex.filename.as_slice(), &ex.path_info].concat();
+                let target = if name.is_empty() { &ex.uri } else { &name };
                 if ex.sub_depth == 0 && !target.is_empty() {
                     let sub = Box::pin(crate::pipe::lookup(ex, target)).await;
                     var.push(&sub, &mut work.vary_now, out);
@@ -419,7 +443,7 @@ async fn expand(ex: &Exchange, parts: &[Part], rule: Option<&Rule>, work: &mut W
                 work.question_mark = question_mark;
                 let found = match find_map(ex, name) {
                     Some(map) => match &map.kind {
-                        map::Kind::Program(program) => map::ask(ex, program, &wanted).await,
+                        map::Kind::Program(asked) => program::ask(ex, asked, &wanted).await,
                         _ => map::look_up(ex, &map, &wanted),
                     },
                     None => None,

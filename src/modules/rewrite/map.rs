@@ -1,16 +1,15 @@
 //! RewriteMap: texts looked up in files, by built-in functions, or by a program.
 
 use std::collections::HashMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use foldhash::fast::RandomState;
 
+use super::program::Program;
 use crate::base::path::{escape_path, escaped_byte};
 use crate::config::{Cmd, get_word, latin1};
 use crate::logs::{self, Level};
@@ -47,17 +46,6 @@ pub(super) enum Function {
     Unescape,
 }
 
-/// A program that answers one line with one line.
-pub(super) struct Program {
-    words: Vec<Vec<u8>>,
-    /// One question at a time, whichever thread asks: the program sees them one after the other. Asked only by
-    /// threads for blocking work.
-    running: Mutex<Option<(Child, BufReader<ChildStdout>)>>,
-}
-
-/// The longest line of a map or an answer of a program.
-const LINE_MAX: u64 = 64 << 10;
-
 /// Reads `name type:source`.
 pub(super) fn parse(cmd: &Cmd<'_>, name: &[u8], source: &[u8]) -> Result<Map, String> {
     let after = |prefix: &[u8]| source.strip_prefix(prefix);
@@ -91,7 +79,7 @@ pub(super) fn parse(cmd: &Cmd<'_>, name: &[u8], source: &[u8]) -> Result<Map, St
         }
         let first = words.first_mut().ok_or("RewriteMap: bad map:")?;
         *first = file(first)?.into_os_string().as_bytes().to_vec();
-        Kind::Program(Arc::new(Program { words, running: Mutex::new(None) }))
+        Kind::Program(Arc::new(Program::new(words)))
     } else if after(b"dbd:").or_else(|| after(b"fastdbd:")).is_some() {
         return Err("RewriteMap types dbd and fastdbd require mod_dbd!".to_owned());
     } else if let Some(rest) = after(b"dbm") {
@@ -122,7 +110,7 @@ struct Files(std::cell::RefCell<HashMap<PathBuf, (SystemTime, Rc<Lines>), Random
 
 type Lines = HashMap<Vec<u8>, Vec<u8>, RandomState>;
 
-/// Looks `key` up without waiting; `None` when the map has no such key. Programs are asked by [`ask`].
+/// Looks `key` up without waiting; `None` when the map has no such key. Programs are asked by [`super::program::ask`].
 pub(super) fn look_up(ex: &Exchange, map: &Map, key: &[u8]) -> Option<Vec<u8>> {
     match &map.kind {
         Kind::Function(function) => Some(function.of(key)),
@@ -225,82 +213,6 @@ impl Function {
     }
 }
 
-/// Asks a program, off the threads that serve requests; `None` when it has no answer.
-pub(super) async fn ask(ex: &Exchange, program: &Arc<Program>, key: &[u8]) -> Option<Vec<u8>> {
-    if key.contains(&b'\n') {
-        logs::error!(ex, Level::Error, "rewrite", "AH10428: a key with a line feed is not asked for in a prg: map");
-        return None;
-    }
-    let (program, key) = (program.clone(), key.to_vec());
-    let answer = tokio::task::spawn_blocking(move || program.answer(&key)).await.ok()?;
-    match answer {
-        Ok(answer) => answer,
-        Err(error) => {
-            logs::error!(
-                ex,
-                Level::Error,
-                "rewrite",
-                logs::Errno::from(&error) => "AH00654: external RewriteMap program does not answer"
-            );
-            None
-        }
-    }
-}
-
-impl Program {
-    fn answer(&self, key: &[u8]) -> std::io::Result<Option<Vec<u8>>> {
-        let mut running = self.running.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let asked = match running.as_mut() {
-            Some((child, stdout)) => exchange(child, stdout, key),
-            None => Err(std::io::ErrorKind::NotConnected.into()),
-        };
-        let answer = match asked {
-            Ok(answer) => answer,
-            // Not started yet, or it died: once more with a new one.
-            Err(_) => {
-                if let Some((mut child, _)) = running.take() {
-                    let _ = child.kill();
-                    let _ = child.wait();
-                }
-                let (child, stdout) = running.insert(self.start()?);
-                exchange(child, stdout, key)?
-            }
-        };
-        Ok(Some(answer).filter(|answer| answer != b"NULL"))
-    }
-
-    fn start(&self) -> std::io::Result<(Child, BufReader<ChildStdout>)> {
-        let os = |word: &Vec<u8>| std::ffi::OsStr::from_bytes(word).to_owned();
-        let mut words = self.words.iter().map(os);
-        let mut command = Command::new(words.next().unwrap_or_default());
-        command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn()?;
-        let stdout = child.stdout.take().ok_or(std::io::ErrorKind::BrokenPipe)?;
-        Ok((child, BufReader::new(stdout)))
-    }
-}
-
-fn exchange(child: &mut Child, stdout: &mut BufReader<ChildStdout>, key: &[u8]) -> std::io::Result<Vec<u8>> {
-    let stdin = child.stdin.as_mut().ok_or(std::io::ErrorKind::BrokenPipe)?;
-    stdin.write_all(&[key, b"\n"].concat())?;
-    let mut line = Vec::new();
-    stdout.take(LINE_MAX).read_until(b'\n', &mut line)?;
-    match line.pop() {
-        Some(b'\n') => Ok(line),
-        _ => Err(std::io::ErrorKind::UnexpectedEof.into()),
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let running = self.running.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some((mut child, _)) = running.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -320,17 +232,5 @@ mod tests {
         assert_eq!(Function::ToLower.of(b"aB1"), b"ab1");
         assert_eq!(Function::Escape.of(b"a b"), b"a%20b");
         assert_eq!(Function::Unescape.of(b"a%20b%2"), b"a b%2");
-    }
-
-    #[test]
-    fn a_program_is_asked_line_by_line_and_started_again() {
-        let words =
-            ["/bin/sh", "-c", "while read k; do [ $k = die ] && exit; [ $k = no ] && echo NULL || echo \"<$k>\"; done"];
-        let words = words.iter().map(|word| word.as_bytes().to_vec()).collect();
-        let program = Program { words, running: Mutex::new(None) };
-        assert_eq!(program.answer(b"a").unwrap().as_deref(), Some(&b"<a>"[..]));
-        assert_eq!(program.answer(b"no").unwrap(), None);
-        assert!(program.answer(b"die").is_err());
-        assert_eq!(program.answer(b"b").unwrap().as_deref(), Some(&b"<b>"[..]));
     }
 }

@@ -8,6 +8,7 @@ mod context;
 mod effects;
 mod engine;
 mod map;
+mod program;
 mod rule;
 mod text;
 

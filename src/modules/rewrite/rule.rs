@@ -98,6 +98,7 @@ impl Rule {
     pub(super) fn waits(&self, programs: &dyn Fn(&[u8]) -> bool) -> bool {
         let texts = self.env.iter().chain(&self.cookies).chain(&self.mime).chain(&self.handler);
         waits(&self.output, programs)
+            || self.has(flag::NEXT)
             || texts.into_iter().any(|text| waits(text, programs))
             || self
                 .conds
@@ -260,10 +261,12 @@ pub(super) fn cond(cmd: &mut Cmd<'_>, line: &[u8]) -> Result<Cond, String> {
             Ok,
         )?
     };
-    if no_case && !matches!(kind, Kind::Pattern(_) | Kind::Text(Compare::Eq, _)) {
+    if no_case && !matches!(kind, Kind::Pattern(_) | Kind::Text(..)) {
+        // What is compared with is shown without its operator.
+        let shown = if matches!(kind, Kind::Number(..)) { text.get(3..).unwrap_or_default() } else { text };
         let text = format!(
-            "AH00665: NoCase option for non-regex pattern '{}' is not supported and will be ignored. ({}:{})",
-            latin1(&pattern),
+            "AH00665: RewriteCond: NoCase option for non-regex pattern '{}' is not supported and will be ignored. ({}:{})",
+            latin1(shown),
             cmd.at.file,
             cmd.at.line
         );
@@ -280,6 +283,9 @@ fn kind(text: &[u8]) -> Option<Kind> {
         let value = if compare == Compare::Eq && value == b"\"\"" { b"" } else { value };
         Some(Kind::Text(compare, compile(value)))
     };
+    if text.len() < 2 {
+        return None;
+    }
     match text {
         b"-d" => Some(Kind::Directory),
         b"-f" => Some(Kind::File),
@@ -304,7 +310,7 @@ fn kind(text: &[u8]) -> Option<Kind> {
 }
 
 /// Rounds of `N` without a number.
-const ROUNDS: u32 = 10_000;
+const ROUNDS: u32 = 32_000;
 
 /// Reads a RewriteRule; `conds` are the conditions in front of it.
 pub(super) fn rule(cmd: &mut Cmd<'_>, line: &[u8], conds: Vec<Cond>) -> Result<Rule, String> {

@@ -34,6 +34,10 @@ pub(super) enum Var {
     Filename,
     /// `SERVER_ADDR`.
     ServerAddr,
+    /// `API_VERSION`: here it has both of its parts.
+    ApiVersion,
+    /// `SCRIPT_USER` and `SCRIPT_GROUP`.
+    Owner(crate::expr::Var),
     /// `LA-U:`: as it will be once the URL has been mapped.
     AheadUrl(Box<Self>),
     /// `LA-F:`: as it would be for the file.
@@ -71,6 +75,9 @@ impl Var {
         match name {
             b"REQUEST_FILENAME" | b"SCRIPT_FILENAME" => return Self::Filename,
             b"SERVER_ADDR" => return Self::ServerAddr,
+            b"API_VERSION" => return Self::ApiVersion,
+            b"SCRIPT_USER" => return Self::Owner(crate::expr::Var::ScriptUser),
+            b"SCRIPT_GROUP" => return Self::Owner(crate::expr::Var::ScriptGroup),
             // Names of expressions only.
             b"HANDLER" | b"CONTENT_TYPE" | b"REQUEST_STATUS" | b"LAST_MODIFIED" | b"HTTP2" | b"DOCUMENT_URI" => {
                 return Self::Unknown;
@@ -110,6 +117,14 @@ impl Var {
                 out.extend_from_slice(if ex.filename.is_empty() { &ex.uri } else { &ex.filename });
             }
             Self::ServerAddr => out.extend_from_slice(&ex.conn.local_ip),
+            Self::ApiVersion => out.extend_from_slice(b"20120211:142"),
+            Self::Owner(which) => {
+                let before = out.len();
+                ex.var(*which, out);
+                if out.len() == before {
+                    out.extend_from_slice(b"<unknown>");
+                }
+            }
         }
     }
 }
@@ -131,10 +146,11 @@ pub(super) fn compile(text: &[u8]) -> Vec<Part> {
                 let group = digit - b'0';
                 Some(if *byte == b'$' { Part::Rule(group) } else { Part::Cond(group) })
             }
-            (b'$' | b'%', [b'{', inner @ ..]) => closing(inner).map(|end| {
+            (b'$' | b'%', [b'{', inner @ ..]) => closing(inner).and_then(|end| {
+                let whole = &inner[..end];
+                let part = if *byte == b'%' { Part::Var(Var::parse(whole)) } else { map(whole)? };
                 rest = &inner[end + 1..];
-                let inner = &inner[..end];
-                if *byte == b'%' { Part::Var(Var::parse(inner)) } else { map(inner) }
+                Some(part)
             }),
             _ => None,
         };
@@ -178,8 +194,9 @@ fn closing(text: &[u8]) -> Option<usize> {
     None
 }
 
-fn map(inner: &[u8]) -> Part {
-    let Some(colon) = memchr::memchr(b':', inner) else { return Part::Text(Vec::new()) };
+/// Without a colon it is no question to a map, and stands as it is.
+fn map(inner: &[u8]) -> Option<Part> {
+    let colon = memchr::memchr(b':', inner)?;
     let (name, rest) = (&inner[..colon], &inner[colon + 1..]);
     let (mut depth, mut bar) = (0, None);
     for (at, byte) in rest.iter().enumerate() {
@@ -194,7 +211,7 @@ fn map(inner: &[u8]) -> Part {
         }
     }
     let (key, default) = bar.map_or((rest, &b""[..]), |bar| (&rest[..bar], &rest[bar + 1..]));
-    Part::Map { map: name.to_vec(), key: compile(key), default: compile(default) }
+    Some(Part::Map { map: name.to_vec(), key: compile(key), default: compile(default) })
 }
 
 /// Whether anything in it must be waited for: look-ahead, or one of `programs`.
