@@ -455,8 +455,9 @@ fn carry_out(ex: &mut Exchange, which: Which, change: &Change, work: &mut Work) 
                 .filter(|(name, _)| pattern.is_match(name))
                 .map(|(name, value)| (name.to_vec(), value.to_vec()))
                 .collect();
+            // In whichever table the directive is.
             for (name, value) in found {
-                which.table(ex).set(&name, &value);
+                ex.headers_out.add(&name, &value);
             }
         }
         Action::Note(_) => {

@@ -34,6 +34,16 @@ pub fn head(ex: &mut Exchange, wire: &mut dyn Wire, length: Option<u64>) {
     send_head(ex, wire, None, length);
 }
 
+/// As [`head`], of a body that is all here without anybody having said its length: it is found behind the changes of
+/// modules, as httpd finds that of a script's short output.
+pub fn head_of_short(ex: &mut Exchange, wire: &mut dyn Wire, length: u64) {
+    let plain = ex.planned.is_empty() && ex.filters.is_empty();
+    if plain && !ex.head_sent && !ex.response.waiting {
+        return send_head(ex, wire, Some(length), None);
+    }
+    head(ex, wire, Some(length));
+}
+
 /// Starts the filters that were asked for: each sees the fields that the one in front of it left.
 pub(super) fn begin(ex: &mut Exchange, length: Option<u64>) {
     if ex.planned.is_empty() {
@@ -121,9 +131,7 @@ pub(super) fn send_head(ex: &mut Exchange, wire: &mut dyn Wire, computed: Option
             ex.headers_out.set(b"Content-Length", text);
         }
     }
-    if !sendable(ex) {
-        replace(ex);
-    }
+    let bare = !sendable(ex) && !replace(ex, true);
     let mut fields = std::mem::take(&mut ex.response.fields);
     fields.clear();
     let mut text = std::mem::take(&mut ex.response.buffers[0]);
@@ -132,7 +140,17 @@ pub(super) fn send_head(ex: &mut Exchange, wire: &mut dyn Wire, computed: Option
     if wire.expects_continue() {
         ex.close = true;
     }
-    let keep_alive = compose(ex, plan(&chain).banner(), &mut fields, &mut text);
+    let mut keep_alive = compose(ex, plan(&chain).banner(), &mut fields, &mut text);
+    if bare {
+        // Not even the error may be described with what modules said: nothing but the fact goes out.
+        keep_alive = false;
+        for name in [&b"Connection"[..], b"Content-Type", b"Transfer-Encoding"] {
+            fields.unset(name);
+        }
+        fields.set(b"Content-Length", b"0");
+        ex.response.no_body = true;
+        ex.response.framing = Framing::None;
+    }
     ex.response.fields = fields;
     text.clear();
     ex.response.buffers[0] = text;
@@ -433,33 +451,47 @@ fn sendable(ex: &Exchange) -> bool {
 
 /// A filter does not let the response through: a 500 goes out in its place.
 pub(super) fn refuse(ex: &mut Exchange, wire: &mut dyn Wire) {
-    replace(ex);
+    replace(ex, false);
     ex.response.waiting = false;
     send_head(ex, wire, None, None);
 }
 
-/// Makes the response a 500 of our own; what the handler sends is dropped.
-fn replace(ex: &mut Exchange) {
+/// Makes the response a 500 of our own; what the handler sends is dropped, and `all` fields that were set. Says whether
+/// there is a page about it: not where what modules say of errors cannot be sent either.
+fn replace(ex: &mut Exchange, all: bool) -> bool {
     // What was being answered is named, if that was an error or a redirect already.
     let before = if ex.response.canned && ex.status != 200 { ex.status } else { 0 };
     ex.response.forget_keeper();
     std::mem::swap(&mut ex.headers_out, &mut ex.err_headers_out);
     ex.err_headers_out.clear();
-    if !sendable(ex) {
-        ex.headers_out.clear();
-    }
     ex.status = 500;
     ex.status_line.clear();
     ex.close = true;
     ex.drop_filters();
     ex.response.replaced = true;
     ex.response.canned = true;
+    if all {
+        // What modules say of every response they say of this one.
+        ex.headers_out.clear();
+        let chain = ex.chain.clone();
+        for run in plan(&chain).hooks(Phase::Head) {
+            if let Run::Now(run) = run {
+                run(ex);
+            }
+        }
+    }
+    let told = sendable(ex);
+    if !told {
+        ex.headers_out.clear();
+        ex.err_headers_out.clear();
+    }
     let mut page = std::mem::take(&mut ex.response.buffers[1]);
     page.clear();
     super::errors::push_page(ex, 500, before, b"", &mut page);
     ex.response.buffers[1] = page;
     ex.content_type.clear();
     ex.content_type.extend_from_slice(b"text/html; charset=iso-8859-1");
+    told
 }
 
 fn decimal(mut number: u64, text: &mut [u8; 20]) -> &[u8] {

@@ -495,7 +495,12 @@ fn redirect(ex: &mut Exchange) {
         ex.method.extend_from_slice(b"GET");
     }
     ex.notes.clear();
+    let vary = ex.headers_out.get(b"Vary").map(<[u8]>::to_vec);
     ex.headers_out.clear();
+    if let Some(vary) = vary.filter(|_| ex.response.first_error == 0) {
+        // What has led here may lead elsewhere for another client.
+        ex.headers_out.add(b"Vary", &vary);
+    }
     ex.content_type.clear();
     ex.content_encoding.clear();
     ex.content_languages.clear();

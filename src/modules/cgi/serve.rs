@@ -285,7 +285,10 @@ async fn respond(
         return Outcome::Redirect;
     }
     let whole = !ex.header_only && gather(ex, running, &mut out).await;
-    pipe::head(ex, wire, whole.then_some(out.len() as u64));
+    match whole {
+        true => pipe::head_of_short(ex, wire, out.len() as u64),
+        false => pipe::head(ex, wire, None),
+    }
     copy(ex, wire, running, out).await
 }
 
