@@ -146,6 +146,7 @@ fn empty(ex: &Exchange) -> Exchange {
     sub.headers_in.retain(|name, _| !OWN.iter().any(|own| own.eq_ignore_ascii_case(name)));
     sub.env.clone_from(&ex.env);
     sub.redirects = ex.redirects;
+    super::aside::inherit(ex, &mut sub);
     sub.response.prior = Some(Prior { chain: ex.chain.clone(), user: ex.user.clone(), auth_type: ex.auth_type });
     sub
 }

@@ -8,6 +8,7 @@ use crate::config::{ModuleRow, Server, Slots};
 use crate::web::{Exchange, Wire};
 
 mod access_file;
+pub mod aside;
 mod allow;
 pub mod authn;
 pub mod authz;
@@ -36,7 +37,7 @@ pub use allow::{allow, push_allow};
 pub use body::whole_body;
 pub use chain::{idle_chain, install, install_for};
 pub use errors::{body_fault, push_signature};
-pub use head::{decide_early, has_token, head};
+pub use head::{decide_early, has_token, head, head_of_short};
 pub use host::target_path;
 pub use lookup::{fast_redirect, lookup, lookup_file};
 pub use respond::{abort, data, drain, fill, finish, flush, interim, send, stored, text};

@@ -35,7 +35,8 @@ impl Part {
     /// The response of a request that was looked up; its environment is kept if `keeps` says so at its end.
     pub fn new(sub: Exchange, keeps: fn(&Exchange) -> bool) -> Self {
         let shared = Rc::new(RefCell::new(Shared::default()));
-        let mut wire = Inside { shared: shared.clone() };
+        let body = super::aside::kept(&sub).filter(|body| !body.is_empty());
+        let mut wire = Inside { shared: shared.clone(), body, at: 0 };
         let run = Box::pin(async move {
             let mut sub = sub;
             let status = respond_to(&mut sub, &mut wire).await;
@@ -94,27 +95,32 @@ async fn respond_to(sub: &mut Exchange, wire: &mut Inside) -> u16 {
 /// What such a response is written to.
 struct Inside {
     shared: Rc<RefCell<Shared>>,
+    /// The request's body, where that of the request around it was kept, and how much of it was read.
+    body: Option<Vec<u8>>,
+    at: usize,
 }
 
 impl Wire for Inside {
     fn body_kind(&self) -> BodyKind {
-        BodyKind::None
+        self.body.as_ref().map_or(BodyKind::None, |body| BodyKind::Length(body.len() as u64))
     }
 
     fn set_timeout(&mut self, _: Duration) {}
 
     fn poll_fill(&mut self, _: &mut Context<'_>) -> Poll<Result<usize, BodyFault>> {
-        Poll::Ready(Ok(0))
+        Poll::Ready(Ok(self.body().len()))
     }
 
     fn body(&self) -> &[u8] {
-        b""
+        self.body.as_deref().and_then(|body| body.get(self.at..)).unwrap_or_default()
     }
 
-    fn consume(&mut self, _: usize) {}
+    fn consume(&mut self, n: usize) {
+        self.at += n;
+    }
 
     fn body_done(&self) -> bool {
-        true
+        self.body().is_empty()
     }
 
     fn expects_continue(&self) -> bool {

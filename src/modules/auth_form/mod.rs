@@ -15,10 +15,10 @@ use crate::modules::authn_core::{self, Chosen};
 use crate::modules::passwords::{md5_hex, same};
 use crate::modules::{check, session, slot};
 use crate::pipe::authn::Answer;
-use crate::pipe::{Hook, KeptBody, Module, Outcome, Phase, Run, Waiting};
+use crate::pipe::{Hook, KeptBody, Module, Outcome, Phase, Run, Waiting, aside};
 use crate::web::{Exchange, ProxyKind, Wire};
 
-use form::Fields;
+use form::{Asked, Fields};
 
 /// The module.
 pub const MODULE: Module = Module {
@@ -43,6 +43,12 @@ pub struct FormDir {
     password: Option<Vec<u8>>,
     /// AuthFormLocation.
     location: Option<Vec<u8>>,
+    /// AuthFormMethod.
+    method: Option<Vec<u8>>,
+    /// AuthFormMimetype.
+    mimetype: Option<Vec<u8>>,
+    /// AuthFormBody.
+    body: Option<Vec<u8>>,
     /// AuthFormSize in bytes.
     size: Option<usize>,
     /// AuthFormLoginRequiredLocation.
@@ -66,8 +72,8 @@ impl Conf for FormDir {
 
     fn merge(base: &Self, add: &Self) -> Self {
         crate::inner_or_outer!(
-            base, add; providers, username, password, location, size, required, success, logout, site, authoritative,
-            fake, store
+            base, add; providers, username, password, location, method, mimetype, body, size, required, success, logout,
+            site, authoritative, fake, store
         )
     }
 }
@@ -79,9 +85,9 @@ pub const DIRECTIVES: &[Directive] = &[
     row("AuthFormUsername", Places::AUTHCFG, Shape::Take1, |c, a| word(c, a, |conf| &mut conf.username), "The field of the login form carrying the username"),
     row("AuthFormPassword", Places::AUTHCFG, Shape::Take1, |c, a| word(c, a, |conf| &mut conf.password), "The field of the login form carrying the password"),
     row("AuthFormLocation", Places::AUTHCFG, Shape::Take1, |c, a| word(c, a, |conf| &mut conf.location), "The field of the login form carrying the URL to redirect on successful login."),
-    row("AuthFormMethod", Places::AUTHCFG, Shape::Take1, crate::modules::rows::accept, "The field of the login form carrying the original request method.").missing(),
-    row("AuthFormMimetype", Places::AUTHCFG, Shape::Take1, crate::modules::rows::accept, "The field of the login form carrying the original request mimetype.").missing(),
-    row("AuthFormBody", Places::AUTHCFG, Shape::Take1, crate::modules::rows::accept, "The field of the login form carrying the urlencoded original request body.").missing(),
+    row("AuthFormMethod", Places::AUTHCFG, Shape::Take1, |c, a| word(c, a, |conf| &mut conf.method), "The field of the login form carrying the original request method."),
+    row("AuthFormMimetype", Places::AUTHCFG, Shape::Take1, |c, a| word(c, a, |conf| &mut conf.mimetype), "The field of the login form carrying the original request mimetype."),
+    row("AuthFormBody", Places::AUTHCFG, Shape::Take1, |c, a| word(c, a, |conf| &mut conf.body), "The field of the login form carrying the urlencoded original request body."),
     row("AuthFormSize", Places::DIR, Shape::Take1, size, "Maximum size of body parsed by the form parser"),
     row("AuthFormLoginRequiredLocation", Places::AUTHCFG, Shape::Take1, |c, a| place(c, a, "login required", |conf| &mut conf.required), "If set, redirect the browser to this URL rather than return 401 Not Authorized."),
     row("AuthFormLoginSuccessLocation", Places::AUTHCFG, Shape::Take1, |c, a| place(c, a, "login success", |conf| &mut conf.success), "If set, redirect the browser to this URL when a login processed by the login handler is successful."),
@@ -97,6 +103,9 @@ pub const HOOKS: &[Hook] = &[
     Hook { phase: Phase::Authn, order: 0, wants: is_form, run: Run::Wait(authenticate) },
     Hook { phase: Phase::Handler, order: 0, wants: |_, _| true, run: Run::Handle(handle) },
 ];
+
+/// The handler of a request that a form asked to be made with another method, without saying all of it.
+const UNTOLD: &[u8] = b"form-redirect-handler";
 
 /// A form larger than this is not read, unless AuthFormSize says so.
 const SIZE: usize = 8192;
@@ -228,14 +237,14 @@ async fn by_session(ex: &mut Exchange, conf: &FormDir) -> Result<(), Outcome> {
     Ok(())
 }
 
-/// Lets somebody in who sent the form to the very page: what follows is a GET of it, or a redirect.
+/// Lets somebody in who sent the form to the very page: what follows is the request that was meant, or a redirect.
 async fn by_form(ex: &mut Exchange, conf: &FormDir, read: Result<Vec<u8>, Outcome>) -> Outcome {
     let fields = match read {
         Ok(text) => Fields::read(ex, conf, &text),
         Err(outcome) => return outcome,
     };
-    let (user, password, location) = match fields {
-        Fields { user: Some(user), password: Some(password), location } => (user, password, location),
+    let (user, password, location, asked) = match fields {
+        Fields { user: Some(user), password: Some(password), location, asked } => (user, password, location, asked),
         fields => return fields.missing(ex, conf),
     };
     ex.user = Some(user.clone());
@@ -247,11 +256,31 @@ async fn by_form(ex: &mut Exchange, conf: &FormDir, read: Result<Vec<u8>, Outcom
     if let Some(outcome) = onward(ex, conf, location) {
         return outcome;
     }
-    ex.method = b"GET".to_vec();
-    for field in [&b"Content-Length"[..], b"Transfer-Encoding", b"Content-Type"] {
-        ex.headers_in.unset(field);
-    }
+    resume(ex, asked);
     Outcome::Ok
+}
+
+/// The request goes on as the one that the form stands for: what of it the form says, or with no body.
+fn resume(ex: &mut Exchange, asked: Asked) {
+    let other = asked.method.as_ref().is_some_and(|method| *method != ex.method);
+    let body = match asked {
+        Asked { method: Some(method), mimetype: Some(mimetype), body: Some(body) } => {
+            ex.method = method;
+            ex.headers_in.set(b"Content-Type", &mimetype);
+            body
+        }
+        _ => {
+            if other {
+                ex.handler = UNTOLD.to_vec();
+            }
+            Vec::new()
+        }
+    };
+    if other {
+        // Another request for the path, which has no query.
+        ex.args = None;
+    }
+    aside::replay(ex, body);
 }
 
 /// Where whoever has logged in goes next.
@@ -322,6 +351,11 @@ fn handle<'a>(ex: &'a mut Exchange, wire: &'a mut dyn Wire) -> Waiting<'a> {
     match ex.handler.as_slice() {
         b"form-login-handler" => Box::pin(log_in(ex, wire)),
         b"form-logout-handler" => Box::pin(log_out(ex)),
+        UNTOLD => {
+            let text = "AH01813: internal redirect requested but one or all of method, mimetype or body are NULL:";
+            logs::error!(ex, Level::Error, "auth_form", "{text} {}", Bytes(&ex.uri));
+            Box::pin(std::future::ready(Outcome::Status(500)))
+        }
         _ => crate::pipe::declined(),
     }
 }
@@ -339,7 +373,7 @@ async fn log_in(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
     };
     let fields = Fields::read(ex, &conf, &text);
     let outcome = match fields {
-        Fields { user: Some(user), password: Some(password), location } => {
+        Fields { user: Some(user), password: Some(password), location, .. } => {
             ex.user = Some(user.clone());
             match verify(ex, &conf, &user, &password).await {
                 Ok(()) => {

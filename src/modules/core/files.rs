@@ -150,7 +150,7 @@ fn serve<'a>(ex: &'a mut Exchange, wire: &'a mut dyn Wire) -> Waiting<'a> {
     Box::pin(async move {
         pipe::allow(ex, &[b"GET", b"POST", b"OPTIONS"]);
         // Behind the last answer of a connection nobody looks for another request.
-        if !ex.close
+        if (!ex.close || pipe::aside::is_kept(ex))
             && let Err(fault) = pipe::drain(wire).await
         {
             return pipe::body_fault(ex, fault);
