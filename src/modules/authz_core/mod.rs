@@ -333,10 +333,16 @@ fn check(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
     }
 }
 
+fn ask(ex: &mut Exchange, top: &Node) -> Verdict {
+    let verdict = top.evaluate(ex, &ex.chain.dir, Logic::All);
+    providers::vary(ex);
+    verdict
+}
+
 /// Before anybody is asked who they are.
 fn without_user(ex: &mut Exchange) -> Outcome {
     let Some(top) = ex.dir::<AuthzDir>().and_then(|conf| conf.top.clone()) else { return Outcome::Declined };
-    match top.evaluate(ex, &ex.chain.dir, Logic::All) {
+    match ask(ex, &top) {
         Verdict::Granted => Outcome::Ok,
         Verdict::DeniedNoUser => Outcome::Declined,
         Verdict::Denied | Verdict::Neutral => denied(ex),
@@ -358,7 +364,7 @@ fn with_user(ex: &mut Exchange) -> Outcome {
     let Some(conf) = ex.dir::<AuthzDir>() else { return Outcome::Declined };
     let forbidden = conf.forbidden == Some(true);
     let Some(top) = conf.top.clone() else { return Outcome::Declined };
-    match top.evaluate(ex, &ex.chain.dir, Logic::All) {
+    match ask(ex, &top) {
         Verdict::Granted => Outcome::Ok,
         Verdict::Error => Outcome::Status(500),
         Verdict::DeniedNoUser => {

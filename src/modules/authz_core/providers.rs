@@ -156,13 +156,34 @@ fn method(cmd: &Cmd<'_>, text: &[u8]) -> Result<Arc<dyn Need>, String> {
     Ok(Arc::new(Method(methods)))
 }
 
-struct Condition(Arc<Expr>);
+struct Condition {
+    expr: Arc<Expr>,
+    /// It asks who the user is: where it does not hold, it may once that is known.
+    of_user: bool,
+}
+
+thread_local! {
+    /// Request fields that conditions asked for.
+    static ASKED: std::cell::RefCell<Vec<Vec<u8>>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+/// Says in `Vary` what the conditions asked for since this was said last.
+pub(super) fn vary(ex: &mut Exchange) {
+    for name in ASKED.take() {
+        if !crate::pipe::has_token(ex.headers_out.get_all(b"Vary"), &name) {
+            ex.headers_out.merge(b"Vary", &name);
+        }
+    }
+}
 
 impl Need for Condition {
     fn check(&self, ex: &Exchange, _: &Slots) -> Verdict {
         let mut scratch = Scratch::default();
-        match self.0.eval(ex, &mut scratch) {
+        let told = self.expr.eval(ex, &mut scratch);
+        ASKED.with_borrow_mut(|asked| asked.append(&mut scratch.take_vary()));
+        match told {
             Ok(true) => Verdict::Granted,
+            Ok(false) if self.of_user => Verdict::DeniedNoUser,
             Ok(false) => Verdict::Denied,
             Err(error) => {
                 logs::error!(
@@ -183,7 +204,8 @@ fn expr(cmd: &Cmd<'_>, text: &[u8]) -> Result<Arc<dyn Need>, String> {
     let (word, rest) = get_word(text);
     let text = if quoted && rest.is_empty() { &word } else { text };
     let condition = cmd.condition(text).map_err(|why| format!("Cannot parse expression in require line: {why}"))?;
-    Ok(Arc::new(Condition(condition)))
+    let of_user = memchr::memmem::find(text, b"%{REMOTE_USER}").is_some();
+    Ok(Arc::new(Condition { expr: condition, of_user }))
 }
 
 /// Looks up the names that the requirements ask for, so that [`Need::check`] finds them in the exchange.
