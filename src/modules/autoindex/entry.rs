@@ -27,6 +27,8 @@ pub(super) struct Entry {
     pub size: Option<u64>,
     /// Seconds since 1970.
     pub modified: Option<i64>,
+    /// And nanoseconds, which only the order shows.
+    pub nanos: i64,
 }
 
 /// The type without parameters.
@@ -48,7 +50,7 @@ pub(super) fn parent(ex: &Exchange, conf: &IndexDir, opts: u32) -> Option<Entry>
         return None;
     }
     let mut entry = Entry { name: path.get(..=up)?.to_vec(), parent: true, ..Entry::default() };
-    if opts & (option::FANCY | option::TABLE) != 0 {
+    if opts & option::FANCY != 0 {
         let subject = Subject::name(&test);
         let folder = Subject::name(rules::DIRECTORY);
         let icon = rules::find(&conf.icons, subject).or_else(|| rules::find(&conf.icons, folder));
@@ -97,7 +99,7 @@ pub(super) async fn of(
     if opts & (option::FANCY | option::TABLE) == 0 {
         return Some(entry);
     }
-    entry.modified = Some(info.mtime());
+    (entry.modified, entry.nanos) = (Some(info.mtime()), info.mtime_nsec());
     let subject = Subject {
         path: &path,
         media: if folder { b"" } else { bare_type(&sub.content_type) },

@@ -31,8 +31,11 @@ impl List<'_> {
         let fancy = self.has(option::FANCY);
         let name_width =
             self.width(self.conf.name_width, !table && fancy, entries.iter().map(|entry| entry.name.len()));
-        // Not even `*` makes the column wider: httpd measures the texts and does not use it.
-        let description_width = self.width(self.conf.description_width, false, std::iter::empty());
+        let description_width = match self.conf.description_width {
+            // As wide as the widest: none is cut.
+            Some(Width::Widest) => usize::MAX,
+            set => self.width(set, false, std::iter::empty()),
+        };
         let rule = if table { self.push_table_head(out) } else { Vec::new() };
         if !table && fancy {
             self.push_fancy_head(name_width, out);
@@ -122,10 +125,9 @@ impl List<'_> {
         let mut columns = 1;
         if !self.has(option::NO_ICON) {
             columns += 1;
-            match (self.blank_icon(), self.classes()) {
-                (Some(_), true) => out.extend_from_slice(b"<th class=\"indexcolicon\">"),
-                (Some(_), false) => out.extend_from_slice(b"<th valign=\"top\">"),
-                (None, _) => out.extend_from_slice(&column("indexcolicon")),
+            match self.classes() {
+                true => out.extend_from_slice(&column("indexcolicon")),
+                false => out.extend_from_slice(b"<th valign=\"top\">"),
             }
             match self.blank_icon() {
                 Some(icon) => {

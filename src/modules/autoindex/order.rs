@@ -25,7 +25,7 @@ impl Order {
         b.parent.cmp(&a.parent).then(b.first.cmp(&a.first)).then_with(|| {
             let (a, b) = if self.ascending() { (a, b) } else { (b, a) };
             let by_key = match self.key {
-                b'M' => a.modified.cmp(&b.modified),
+                b'M' => (a.modified, a.nanos / 1000).cmp(&(b.modified, b.nanos / 1000)),
                 b'S' => a.size.cmp(&b.size),
                 b'D' => {
                     let text = |entry: &Entry| entry.description.clone().unwrap_or_default();
@@ -67,7 +67,8 @@ fn natural(a: &[u8], b: &[u8], fold: bool) -> Ordering {
         }
         let (one, other) = if fold { (one.to_ascii_uppercase(), other.to_ascii_uppercase()) } else { (*one, *other) };
         if one != other {
-            return one.cmp(&other);
+            // As C's plain characters: those beyond ASCII come first.
+            return one.cast_signed().cmp(&other.cast_signed());
         }
         (a, b) = (a.get(1..).unwrap_or_default(), b.get(1..).unwrap_or_default());
     }
