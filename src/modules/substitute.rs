@@ -296,4 +296,8 @@ impl BodyFilter for Replacer {
     fn failed(&self) -> bool {
         self.too_long
     }
+
+    fn refuses(&self) -> bool {
+        true
+    }
 }

@@ -212,7 +212,8 @@ fn chain(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
 }
 
 fn trace(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
-    if filters(cmd).iter().any(|known| known == args.word(0)) {
+    // Those of the place where it stands.
+    if cmd.dir_conf::<FilterDir>().live.iter().any(|(known, _)| known == args.word(0)) {
         return Ok(());
     }
     Err(format!("Undeclared smart filter {}", args.text(0)))
@@ -345,25 +346,23 @@ fn choose(ex: &mut Exchange, which: usize, length: Option<u64>) -> Option<Box<dy
     }
 }
 
-fn fits(ex: &Exchange, matches: &Match) -> bool {
+fn fits(ex: &mut Exchange, matches: &Match) -> bool {
     match matches {
         Match::Types(types) => {
             let end = ex.content_type.iter().position(|byte| matches!(byte, b';' | b' ' | b'\t'));
             let kind = ex.content_type.get(..end.unwrap_or(ex.content_type.len())).unwrap_or_default();
             !kind.is_empty() && types.iter().any(|known| known == kind)
         }
-        Match::Expr(expr) => match expr.eval(ex, &mut Scratch::default()) {
-            Ok(truth) => truth,
-            Err(error) => {
-                logs::error!(
-                    ex,
-                    Level::Warn,
-                    "filter",
-                    "AH01379: Error evaluating filter dispatch condition: {}",
-                    error
-                );
+        Match::Expr(expr) => {
+            let mut scratch = Scratch::default();
+            let truth = expr.eval(&*ex, &mut scratch).unwrap_or_else(|error| {
+                let text = "AH01379: Error evaluating filter dispatch condition:";
+                logs::error!(ex, Level::Warn, "filter", "{} {}", text, error);
                 false
-            }
-        },
+            });
+            // Whichever way it went, another client may get another body.
+            crate::pipe::vary(ex, &mut scratch);
+            truth
+        }
     }
 }
