@@ -2,7 +2,7 @@
 
 use super::run::{Includes, SizeFormat, Used, part_of};
 use super::scan::Element;
-use super::text;
+use super::{IncludeDir, legacy, text};
 use crate::base::clock::push_strftime;
 use crate::base::path::escape_html;
 use crate::config::core::CoreProcess;
@@ -99,7 +99,7 @@ fn complain(ex: &Exchange, text: &str) {
 }
 
 /// `if`, `elif`, `else` and `endif`, which count in text that is not shown too; false for other elements.
-pub(super) fn condition(includes: &mut Includes, ex: &mut Exchange, element: &Element, out: &mut Vec<u8>) -> bool {
+pub(super) async fn condition(includes: &mut Includes, ex: &mut Exchange, element: &Element, out: &mut Vec<u8>) -> bool {
     match element.name.as_slice() {
         b"if" => {
             let counts = includes.printing;
@@ -109,7 +109,10 @@ pub(super) fn condition(includes: &mut Includes, ex: &mut Exchange, element: &El
                 return true;
             }
             (includes.depth, includes.untold) = (0, false);
-            let truth = text.and_then(|text| truth(includes, ex, text, out));
+            let truth = match text {
+                Some(text) => truth(includes, ex, text, out).await,
+                None => None,
+            };
             branch(includes, truth);
         }
         b"elif" => {
@@ -122,7 +125,10 @@ pub(super) fn condition(includes: &mut Includes, ex: &mut Exchange, element: &El
                 includes.printing = false;
                 return true;
             }
-            let truth = text.and_then(|text| truth(includes, ex, text, out));
+            let truth = match text {
+                Some(text) => truth(includes, ex, text, out).await,
+                None => None,
+            };
             branch(includes, truth);
         }
         b"else" => {
@@ -222,9 +228,16 @@ fn is_alone(includes: &Includes, ex: &Exchange, element: &Element, which: &str) 
 }
 
 /// Evaluates a condition.
-fn truth(includes: &Includes, ex: &mut Exchange, text: &[u8], out: &mut Vec<u8>) -> Option<bool> {
+async fn truth(includes: &Includes, ex: &mut Exchange, text: &[u8], out: &mut Vec<u8>) -> Option<bool> {
     let ssl = ex.conn.secure;
     let flags = ex.live.generation.globals.conf.get::<CoreProcess>().map(|core| core.regex_flags).unwrap_or_default();
+    if ex.dir::<IncludeDir>().and_then(|conf| conf.legacy) == Some(true) {
+        let truth = Box::pin(legacy::truth(ex, text, flags)).await;
+        if truth.is_none() {
+            includes.fail(out);
+        }
+        return truth;
+    }
     let failed = match Expr::parse(text, Options { ssl, document: true, flags, ..Options::default() }) {
         Ok(expr) => match expr.eval(ex, &mut Scratch::default()) {
             Ok(truth) => return Some(truth),
@@ -244,6 +257,8 @@ fn truth(includes: &Includes, ex: &mut Exchange, text: &[u8], out: &mut Vec<u8>)
 pub(super) async fn show(includes: &mut Includes, ex: &mut Exchange, element: &Element, out: &mut Vec<u8>) -> bool {
     match element.name.as_slice() {
         b"include" => include(includes, ex, element, out).await,
+        // Told to nobody.
+        b"comment" => {}
         b"echo" => echo(includes, ex, element, out),
         b"set" => set(includes, ex, element, out),
         b"config" => config(includes, ex, element, out),

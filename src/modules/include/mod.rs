@@ -12,6 +12,7 @@ use crate::pipe::{Hook, Module, Outcome, Phase, Run};
 use crate::web::{BodyFilter, Exchange, Planned, Start};
 
 mod elements;
+mod legacy;
 mod run;
 mod scan;
 mod text;
@@ -45,13 +46,15 @@ struct IncludeDir {
     x_bit: Option<XBit>,
     last_modified: Option<bool>,
     etag: Option<bool>,
+    /// SSILegacyExprParser.
+    legacy: Option<bool>,
 }
 
 impl Conf for IncludeDir {
     const SLOT: usize = slot::INCLUDE + 1;
 
     fn merge(base: &Self, add: &Self) -> Self {
-        inner_or_outer!(base, add; error, time, undefined, x_bit, last_modified, etag)
+        inner_or_outer!(base, add; error, time, undefined, x_bit, last_modified, etag, legacy)
     }
 }
 
@@ -79,7 +82,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("SSIStartTag", Places::SERVER, Shape::Take1, |c, a| set(&mut c.server_conf::<Tags>().start, a), "SSI Start String Tag"),
     row("SSIEndTag", Places::SERVER, Shape::Take1, |c, a| set(&mut c.server_conf::<Tags>().end, a), "SSI End String Tag"),
     row("SSIUndefinedEcho", Places::ALL, Shape::Take1, |c, a| set(&mut c.dir_conf::<IncludeDir>().undefined, a), "String to be displayed if an echoed variable is undefined"),
-    row("SSILegacyExprParser", Places::LIMIT, Shape::Flag, legacy, "Whether to use the legacy expression parser compatible with <= 2.2.x. Limited to 'on' or 'off'"),
+    row("SSILegacyExprParser", Places::LIMIT, Shape::Flag, |c, a| flag(&mut c.dir_conf::<IncludeDir>().legacy, a), "Whether to use the legacy expression parser compatible with <= 2.2.x. Limited to 'on' or 'off'"),
     row("SSILastModified", Places::LIMIT, Shape::Flag, |c, a| flag(&mut c.dir_conf::<IncludeDir>().last_modified, a), "Whether to set the last modified header or respect an existing header. Limited to 'on' or 'off'"),
     row("SSIEtag", Places::LIMIT, Shape::Flag, |c, a| flag(&mut c.dir_conf::<IncludeDir>().etag, a), "Whether to allow the generation of ETags within the server. Existing ETags will be preserved. Limited to 'on' or 'off'"),
 ];
@@ -109,12 +112,6 @@ fn x_bit(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
         b"full" => XBit::Full,
         _ => XBit::Off,
     });
-    Ok(())
-}
-
-/// The expressions of httpd 2.2 are not read here.
-fn legacy(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
-    cmd.refused |= args.on();
     Ok(())
 }
 

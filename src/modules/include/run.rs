@@ -102,9 +102,8 @@ impl Includes {
         self.set_times(ex);
         let uri = ex.uri.clone();
         ex.env.set(b"DOCUMENT_URI", &uri);
-        if let Some(args) = ex.args.clone() {
-            ex.env.set(b"DOCUMENT_ARGS", &args);
-        }
+        let args = ex.args.clone().unwrap_or_default();
+        ex.env.set(b"DOCUMENT_ARGS", &args);
         if !ex.path_info.is_empty() {
             let info = ex.path_info.clone();
             ex.env.set(b"DOCUMENT_PATH_INFO", &info);
@@ -212,7 +211,7 @@ impl Includes {
     }
 
     async fn element(&mut self, ex: &mut Exchange, element: Element, out: &mut Vec<u8>) {
-        if elements::condition(self, ex, &element, out) || !self.printing {
+        if elements::condition(self, ex, &element, out).await || !self.printing {
             return;
         }
         if element.name.is_empty() {
