@@ -1,6 +1,6 @@
 //! `mod_remoteip.c`: the client behind a balancer, by a header field or by the PROXY protocol.
 
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 
 use crate::base::addr::{IpSet, Subnet, SubnetError};
@@ -346,8 +346,9 @@ fn walk<'a>(ex: &Exchange, conf: &RemoteIp, name: &[u8], value: &'a [u8], peer: 
             break;
         }
         // A name is not looked up: its answer would be the client's choice, and waiting for it ours.
-        let ip =
-            std::str::from_utf8(word).ok().and_then(|word| word.parse::<IpAddr>().ok()).map(|ip| ip.to_canonical());
+        let text = std::str::from_utf8(word).ok();
+        let ip = text.and_then(|text| text.parse().ok().or_else(|| short_address(text).map(IpAddr::V4)));
+        let ip = ip.map(|ip: IpAddr| ip.to_canonical());
         let Some(ip) = ip else {
             let text = "cannot be parsed as a client IP";
             logs::error!(
@@ -388,6 +389,26 @@ fn walk<'a>(ex: &Exchange, conf: &RemoteIp, name: &[u8], value: &'a [u8], peer: 
 }
 
 /// An address that may come from outside.
+/// An IPv4 address in fewer than four parts, in octal or in hexadecimal digits, as the C library reads them: the last
+/// part fills what is left.
+fn short_address(text: &str) -> Option<Ipv4Addr> {
+    let number = |part: &str| match part.as_bytes() {
+        [b'0', b'x' | b'X', ..] => u32::from_str_radix(part.get(2..)?, 16).ok(),
+        [b'0', _, ..] => u32::from_str_radix(part, 8).ok(),
+        [b'0'..=b'9', ..] => part.parse().ok(),
+        _ => None,
+    };
+    let parts = text.split('.').map(number).collect::<Option<Vec<u32>>>()?;
+    let (last, front) = parts.split_last()?;
+    let left = 4usize.checked_sub(front.len()).filter(|left| *left > 0)?;
+    if front.iter().any(|part| *part > 255) || (left < 4 && *last >> (8 * left) != 0) {
+        return None;
+    }
+    let above = front.iter().fold(0u32, |sum, part| sum << 8 | part);
+    let above = if left == 4 { 0 } else { above << (8 * left) };
+    Some(Ipv4Addr::from(above | last))
+}
+
 fn is_public(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => !ip.is_private() && !ip.is_link_local() && !ip.is_loopback(),
