@@ -88,12 +88,23 @@ fn ifs(ex: &mut Exchange, live: &Live, own: &[u32], any: bool) {
     chain::update(ex);
     let mut scratch = SCRATCH.take();
     let mut found = std::mem::take(&mut ex.matched.ifs);
-    if_list(ex, live, own, &mut scratch, &mut found, 0);
-    let outer: smallvec::SmallVec<[u32; 8]> =
-        ex.matched.directories.iter().chain(&ex.matched.files).chain(&ex.matched.locations).copied().collect();
-    for number in outer {
-        if let Some(item) = access_file::item(live, number) {
-            if_list(ex, live, &item.ifs, &mut scratch, &mut found, 0);
+    let outer = ex.matched.directories.iter().chain(&ex.matched.files).chain(&ex.matched.locations).copied();
+    let mut level: Found = own.iter().copied().collect();
+    for item in outer.filter_map(|number| access_file::item(live, number)) {
+        level.extend_from_slice(&item.ifs);
+    }
+    // Those inside of others come behind all those beside the others.
+    for _ in 0..NESTED {
+        let from = found.len();
+        if_list(ex, live, &level, &mut scratch, &mut found);
+        level.clear();
+        for number in found.get(from..).unwrap_or_default() {
+            if let Some(item) = access_file::item(live, *number) {
+                level.extend_from_slice(&item.ifs);
+            }
+        }
+        if level.is_empty() {
+            break;
         }
     }
     ex.matched.ifs = found;
@@ -103,7 +114,10 @@ fn ifs(ex: &mut Exchange, live: &Live, own: &[u32], any: bool) {
 
 type Found = smallvec::SmallVec<[u32; 2]>;
 
-fn if_list(ex: &mut Exchange, live: &Live, list: &[u32], scratch: &mut Scratch, found: &mut Found, depth: u32) {
+/// So deep conditions are looked at inside of others.
+const NESTED: u32 = 16;
+
+fn if_list(ex: &Exchange, live: &Live, list: &[u32], scratch: &mut Scratch, found: &mut Found) {
     let mut taken = false;
     for number in list {
         let Some(item) = access_file::item(live, *number) else { continue };
@@ -115,9 +129,6 @@ fn if_list(ex: &mut Exchange, live: &Live, list: &[u32], scratch: &mut Scratch, 
         if holds(ex, &item, scratch) {
             taken = true;
             found.push(*number);
-            if depth < 16 {
-                if_list(ex, live, &item.ifs, scratch, found, depth + 1);
-            }
         }
     }
 }
@@ -187,7 +198,16 @@ pub(super) fn directories(ex: &mut Exchange) -> Outcome {
     }
     let existing = match find_file(ex) {
         Ok(existing) => existing,
-        Err(status) => return refused(ex, status),
+        Err(NotFound::Status(status)) => return refused(ex, status),
+        Err(NotFound::Shut(error)) => {
+            // Access files on the way there are looked for first, and tell more.
+            let reachable = reachable(&ex.filename);
+            if let Some(Fault::Overrides(status)) = directory_sections(ex, select, &walks.directories, reachable) {
+                return refused(ex, status);
+            }
+            shut(ex, &error);
+            return refused(ex, 403);
+        }
     };
     let fault = directory_sections(ex, select, &walks.directories, existing);
     if !walks.directory_matches.is_empty() {
@@ -314,9 +334,41 @@ fn is_forbidden_link(part: &[u8], set: OptionSet) -> bool {
     }
 }
 
+/// Why there is no file.
+enum NotFound {
+    /// The answer; the log has the reason.
+    Status(u16),
+    /// Somewhere on the way there may not be searched.
+    Shut(io::Error),
+}
+
+/// How much of a path can be seen of one that cannot be reached.
+fn reachable(path: &[u8]) -> usize {
+    let mut end = path.len();
+    while let Some(slash) = path.get(..end).and_then(|path| memchr::memrchr(b'/', path)).filter(|at| *at > 0) {
+        end = slash;
+        if fs::metadata(path_of(path.get(..end).unwrap_or_default())).is_ok() {
+            return end;
+        }
+    }
+    0
+}
+
+fn shut(ex: &Exchange, error: &io::Error) {
+    logs::error!(
+        ex,
+        Level::Error,
+        "core",
+        Errno::from(error) =>
+        "AH00035: access to {} denied (filesystem path '{}') because search permissions are missing on a component of the path",
+        Bytes(&ex.uri),
+        Bytes(&ex.filename)
+    );
+}
+
 /// Finds how much of the file name exists and cuts the rest off as `path_info`. Gives the length of the part whose
 /// directories exist, or the status of a refusal.
-fn find_file(ex: &mut Exchange) -> Result<usize, u16> {
+fn find_file(ex: &mut Exchange) -> Result<usize, NotFound> {
     ex.path_info.clear();
     ex.finfo = None;
     let error = match fs::metadata(path_of(&ex.filename)) {
@@ -327,16 +379,7 @@ fn find_file(ex: &mut Exchange) -> Result<usize, u16> {
         Err(error) => error,
     };
     if error.kind() == io::ErrorKind::PermissionDenied {
-        logs::error!(
-            ex,
-            Level::Error,
-            "core",
-            Errno::from(&error) =>
-            "AH00035: access to {} denied (filesystem path '{}') because search permissions are missing on a component of the path",
-            Bytes(&ex.uri),
-            Bytes(&ex.filename)
-        );
-        return Err(403);
+        return Err(NotFound::Shut(error));
     }
     let missing = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
     let looping = error.raw_os_error() == Some(nix::libc::ELOOP);
@@ -349,7 +392,7 @@ fn find_file(ex: &mut Exchange) -> Result<usize, u16> {
             Bytes(&ex.uri),
             Bytes(&ex.filename)
         );
-        return Err(403);
+        return Err(NotFound::Status(403));
     }
     // Up to what exists: a file there has the rest as its path info; below a directory, the first name that does not
     // exist belongs to the file name.
@@ -362,7 +405,7 @@ fn find_file(ex: &mut Exchange) -> Result<usize, u16> {
                 if fs::symlink_metadata(path_of(&ex.filename)).is_ok_and(|found| found.file_type().is_symlink()) {
                     // It leads nowhere.
                     forbidden_link(ex);
-                    return Err(403);
+                    return Err(NotFound::Status(403));
                 }
                 return Ok(slash);
             }
