@@ -7,8 +7,9 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use super::support::{Origin, Site, real_httpd};
 
-/// Reads a path as generously as anybody does: escapes once, then dots and slashes.
-fn read_path(target: &[u8]) -> Vec<u8> {
+/// Reads a path as generously as anybody does: escapes once, then dots and slashes. Where escaped slashes are to stay as
+/// they are (`keeps`), they part nothing.
+fn read_path(target: &[u8], keeps: bool) -> Vec<u8> {
     let end = target.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(target.len());
     let mut text = Vec::new();
     let mut bytes = target[..end].iter().copied();
@@ -16,6 +17,7 @@ fn read_path(target: &[u8]) -> Vec<u8> {
         let rest: Vec<u8> = bytes.clone().take(2).collect();
         let code = std::str::from_utf8(&rest).ok().filter(|code| byte == b'%' && code.len() == 2);
         match code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
+            Some(b'/') if keeps => text.push(b'%'),
             Some(decoded) => {
                 text.push(decoded);
                 bytes.nth(1);
@@ -38,19 +40,24 @@ fn read_path(target: &[u8]) -> Vec<u8> {
 
 #[test]
 fn paths_are_read_generously() {
-    assert_eq!(read_path(b"/app/x%2f..//%61dmin/?q"), b"/app/admin");
-    assert_eq!(read_path(b"/../%252e%zz"), b"/%2e%zz");
+    assert_eq!(read_path(b"/app/x%2f..//%61dmin/?q", false), b"/app/admin");
+    assert_eq!(read_path(b"/app/..%2fx/..", true), b"/app");
+    assert_eq!(read_path(b"/../%252e%zz", false), b"/%2e%zz");
 }
 
 /// A request line's target: what may confuse, in any order.
-fn targets() -> impl Strategy<Value = String> {
-    let start = prop::sample::select(vec!["/pub", "/app", "/rw", "/al", "/sec", ""]);
+fn targets() -> impl Strategy<Value = (&'static str, String)> {
+    let host = prop::sample::select(vec!["localhost", "localhost", "localhost", "v.test"]);
+    let start = prop::sample::select(vec![
+        "/pub", "/app", "/app", "/rw", "/rw", "/al", "/am", "/sec", "/~bob", "/~bob/", "/ht", "/ht/go", "/ht/in", "/rf", "/rr", "",
+    ]);
     let gap =
         prop::sample::select(vec!["/", "/", "/", "//", "%2f", "%2F", "\\", "%5c", "/./", "/%2e/", ";/", "/x/../"]);
     let word = prop::sample::select(vec![
         "admin",
         "admin",
         "secret",
+        "locked",
         "x",
         "..",
         "..",
@@ -86,15 +93,17 @@ fn targets() -> impl Strategy<Value = String> {
         "",
     ]);
     let end = prop::sample::select(vec!["", "/x", "/x"]);
-    (start, prop::collection::vec((gap, word), 0..6), end).prop_map(|(start, parts, end)| {
-        parts.iter().fold(start.to_owned(), |path, (gap, word)| path + gap + word) + end
+    (host, start, prop::collection::vec((gap, word), 0..6), end).prop_map(|(host, start, parts, end)| {
+        (host, parts.iter().fold(start.to_owned(), |path, (gap, word)| path + gap + word) + end)
     })
 }
 
-/// Whatever the target is made of, nothing below a section that denies is served or asked for from a backend.
+/// Whatever the target is made of, nothing below a section that denies is served or asked for from a backend: by way of
+/// DocumentRoot, aliases, rewriting in a server's and in a directory's context, user directories, roots made of the host's
+/// name, `.htaccess` files and the proxy, in each way of reading escaped slashes.
 #[test]
 fn what_is_authorised_is_what_is_served() {
-    for slashes in ["Off", "On"] {
+    for slashes in ["Off", "On", "NoDecode"] {
         let origin = Origin::replying("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
         let site = Site::new("authorised");
         for path in ["pub/x", "pub/secret/x", "pub/admin/x", "x", "admin/x", "secret/x"] {
@@ -103,6 +112,21 @@ fn what_is_authorised_is_what_is_served() {
                 if path.contains('/') && path != "pub/x" { "SECRET" } else { "fine" },
             );
         }
+        for path in ["htdocs/ht/sub/x", "users/bob/www/x", "roots/v.test/x"] {
+            site.write(path, "fine");
+        }
+        // Some are denied, and some lie beside what anybody may have.
+        for path in ["htdocs/ht/locked/x", "users/bob/www/secret/x", "users/bob/x", "users/x", "roots/v.test/secret/x"] {
+            site.write(path, "SECRET");
+        }
+        for path in ["roots/x", "roots/other/x", "x"] {
+            site.write(path, "SECRET");
+        }
+        site.write(
+            "htdocs/ht/.htaccess",
+            "RewriteEngine On\nRewriteRule ^go/(.*) /pub/$1 [L]\nRewriteRule ^in/(.*) sub/$1 [L]\n",
+        );
+        site.write("htdocs/ht/locked/.htaccess", "Require all denied\n");
         let (root, port) = (site.root().display(), origin.port);
         let body = format!(
             "AllowEncodedSlashes {slashes}\nAlias /al {root}/htdocs/pub\n\
@@ -112,18 +136,27 @@ fn what_is_authorised_is_what_is_served() {
              <Directory {root}/htdocs/secret>\nRequire all denied\n</Directory>\n\
              <Directory {root}/htdocs/pub/admin>\nRequire all denied\n</Directory>\n\
              <LocationMatch ^/(app|rw)/admin>\nRequire all denied\n</LocationMatch>\n\
-             <Location /admin>\nRequire all denied\n</Location>\n"
+             <Location /admin>\nRequire all denied\n</Location>\n\
+             RewriteRule ^/rf/(.*) /pub/$1\nRewriteRule ^/rr/(.*) {root}/htdocs/pub/$1\n\
+             AliasMatch ^/am/(.*) {root}/htdocs/pub/$1\n\
+             <Directory {root}/htdocs/ht>\nAllowOverride All\n</Directory>\n\
+             <Directory {root}/users/bob/www/secret>\nRequire all denied\n</Directory>\n\
+             <Directory {root}/roots/v.test/secret>\nRequire all denied\n</Directory>\n\
+             <VirtualHost *:{own}>\nServerName localhost\nRewriteEngine On\nRewriteOptions Inherit\n\
+             UserDir {root}/users/*/www\n</VirtualHost>\n\
+             <VirtualHost *:{own}>\nServerName v.test\nVirtualDocumentRoot {root}/roots/%0\n</VirtualHost>\n",
+            own = site.port
         );
-        site.httpd_conf(&["alias", "rewrite", "proxy", "proxy_http"], &body);
+        site.httpd_conf(&["alias", "rewrite", "proxy", "proxy_http", "userdir", "vhost_alias"], &body);
         let server = site.start();
         let config = Config { cases: 1000, failure_persistence: None, ..Config::default() };
         let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
         let served = std::cell::Cell::new((0, 0, 0));
         TestRunner::new_with_rng(config, rng)
-            .run(&targets(), |target| {
+            .run(&targets(), |(host, target)| {
                 let before = origin.requests().len();
                 let mut client = server.connect();
-                client.send(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"));
+                client.send(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
                 let answer = client.response();
                 prop_assert!(!answer.text().contains("SECRET"), "{target} was served");
                 let (files, forwarded, denied) = served.get();
@@ -136,7 +169,7 @@ fn what_is_authorised_is_what_is_served() {
                     let line = request.head.split(|byte| *byte == b'\r').next().unwrap();
                     let asked = line.split(|byte| *byte == b' ').nth(1).unwrap();
                     let shown = String::from_utf8_lossy(line);
-                    let path = read_path(asked);
+                    let path = read_path(asked, slashes == "NoDecode");
                     prop_assert!(line.iter().all(|byte| *byte > 31), "{target:?} became {shown:?}");
                     prop_assert!(path == b"/app" || path.starts_with(b"/app/"), "{target} became {shown}");
                     prop_assert!(!path.starts_with(b"/app/admin"), "{target} became {shown}");

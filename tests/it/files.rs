@@ -65,17 +65,20 @@ struct Framing {
     chunks: bool,
 }
 
-/// `modules a b`, `file PATH TEXT` (with `\n` and `xN` behind a repeated text), `exec PATH TEXT` for scripts, `dir PATH`, `unframed scripts`
+/// `modules a b`, `file PATH TEXT` (with `\n` and `xN` behind a repeated text), `exec PATH TEXT` for scripts, `dir PATH`, `shut PATH` (nobody
+/// may enter it), `unframed scripts`
 /// (framing is not compared), `show chunks` (so are the sizes of chunks), then `conf` and the rest.
 fn prepare(site: &Site, setup: &str) {
     let (lines, conf) = setup.split_once("\nconf\n").unwrap();
     let mut modules: Vec<&str> = Vec::new();
+    let mut shut = Vec::new();
     for line in lines.lines() {
         let (word, rest) = line.split_once(' ').unwrap();
         match word {
             "modules" => modules.extend(rest.split(' ')),
             "unframed" | "show" => {}
             "dir" => fs::create_dir_all(site.path(rest)).unwrap(),
+            "shut" => shut.push(site.path(rest)),
             "file" | "exec" => {
                 let (path, text) = rest.split_once(' ').unwrap_or((rest, ""));
                 let (text, times) = match text.rsplit_once(" x") {
@@ -98,6 +101,9 @@ fn prepare(site: &Site, setup: &str) {
         }
     }
     age(&site.path("."));
+    for folder in shut {
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o000)).unwrap();
+    }
     let conf = conf.replace("@R@", site.root().to_str().unwrap()).replace("@P@", &site.port.to_string());
     site.httpd_conf(&modules, &format!("LogLevel info\n{conf}"));
 }
@@ -150,6 +156,7 @@ fn answer(server: &Server<'_>, site: &Site, request: &str, framing: Framing, log
             // Times that count from now, and lists without order.
             let shown = match name {
                 "Expires" => "Expires: @".to_owned(),
+                "Set-Cookie" => until_then(field),
                 "Allow" => {
                     let mut methods: Vec<&str> = field[7..].split(',').collect();
                     methods.sort_unstable();
@@ -171,6 +178,14 @@ fn answer(server: &Server<'_>, site: &Site, request: &str, framing: Framing, log
     match boundary {
         Some(boundary) => out.replace(&boundary, "@B@"),
         None => out,
+    }
+}
+
+/// A cookie without the time at which it ends.
+fn until_then(field: &str) -> String {
+    match field.split_once("expires=") {
+        Some((front, rest)) => format!("{front}expires=@{}", rest.find(';').map_or("", |end| &rest[end..])),
+        None => field.to_owned(),
     }
 }
 
@@ -216,36 +231,62 @@ macro_rules! scenarios {
 
 scenarios! {
     access
+    access_htaccess
     actions
     alias
+    alias_expressions
     allowmethods
     asis
-    authn_socache
     auth_alias
     auth_digest
+    authn_socache
     autoindex
+    autoindex_icons
+    autoindex_widths
     cern_meta
     cgi
     cgi_direct
     conditions
+    conditions_nested
     content_digest
     dir
+    dir_more
+    error_documents
     expires
     file_cache
+    filter_chain
+    form_replay
     headers
+    headers_actions
+    headers_unsendable
+    htaccess_shut
     include
     include_conditions
+    include_elements
+    include_legacy
+    include_legacy_more
     include_tags
+    kept_body
     methods
     mime
+    mime_names
     negotiation
     redirect
     regex_options
+    remoteip
+    require_expr
     rewrite
+    rewrite_conditions
     rewrite_dir
+    rewrite_flags
+    rewrite_lookups
     rewrite_paths
+    rewrite_vary
+    sections
     session
+    setenvif
     speling
+    speling_more
     stretches
     userdir
     usertrack
@@ -301,6 +342,45 @@ fn a_hanging_script_harms_only_its_own_request() {
     wait_for("the script's group to end", Duration::from_secs(5), || {
         nix::sys::signal::killpg(group, None).is_err().then_some(())
     });
+}
+
+/// A `prg:` map that does not answer: whoever asks it waits, nobody else does, whatever they need threads for.
+#[test]
+fn a_hanging_map_harms_only_its_own_requests() {
+    let site = Site::new("files-map");
+    site.write("hang.sh", "#!/bin/sh\nread key\nexec sleep 60\n");
+    site.write("fine.sh", "#!/bin/sh\nwhile read key; do echo \"is-$key\"; done\n");
+    for script in ["hang.sh", "fine.sh"] {
+        fs::set_permissions(site.path(script), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    site.write("pw", "bob:$apr1$ztA8DHsa$YZiHAei1NWXRQgu2DV3u40\n");
+    site.write("htdocs/in/x", "in");
+    let root = site.root().display();
+    let conf = format!(
+        "ServerLimit 40\nMaxRequestWorkers 1000\nRewriteEngine On\nRewriteMap hang prg:{root}/hang.sh\nRewriteMap fine prg:{root}/fine.sh\n\
+         RewriteRule ^/hang/(.*) /${{hang:$1|none}}\nRewriteRule ^/fine/(.*) /${{fine:$1|none}} [R,L]\n\
+         <Location /in>\nAuthType Basic\nAuthName a\nAuthUserFile pw\nRequire valid-user\n</Location>\n"
+    );
+    site.httpd_conf(&["rewrite", "authn_core", "authn_file", "auth_basic", "authz_user"], &conf);
+    let server = site.start();
+    // Each of them takes one of httpd's threads.
+    let many = if real_httpd() { 8 } else { 600 };
+    let waiting: Vec<_> = (0..many)
+        .map(|n| {
+            let mut client = server.connect();
+            client.send(format!("GET /hang/{n} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+            client
+        })
+        .collect();
+    for n in 0..20 {
+        assert_eq!(server.get("/index.html", "").status, 200);
+        let answer = server.get(&format!("/fine/{n}"), "");
+        assert!(String::from_utf8_lossy(&answer.head).contains(&format!("/is-{n}\r\n")), "{answer:?}");
+    }
+    // Passwords are checked beside the threads that serve.
+    let unknown = server.get("/in/x", "Authorization: Basic Ym9iOndyb25n\r\n");
+    assert_eq!(unknown.status, 401);
+    drop(waiting);
 }
 
 /// RLimitCPU holds for scripts, and the account is the server's.
