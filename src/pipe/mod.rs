@@ -8,8 +8,8 @@ use crate::config::{ModuleRow, Server, Slots};
 use crate::web::{Exchange, Wire};
 
 mod access_file;
-pub mod aside;
 mod allow;
+pub mod aside;
 pub mod authn;
 pub mod authz;
 mod body;

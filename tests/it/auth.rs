@@ -49,7 +49,8 @@ fn paths_are_read_generously() {
 fn targets() -> impl Strategy<Value = (&'static str, String)> {
     let host = prop::sample::select(vec!["localhost", "localhost", "localhost", "v.test"]);
     let start = prop::sample::select(vec![
-        "/pub", "/app", "/app", "/rw", "/rw", "/al", "/am", "/sec", "/~bob", "/~bob/", "/ht", "/ht/go", "/ht/in", "/rf", "/rr", "",
+        "/pub", "/app", "/app", "/rw", "/rw", "/al", "/am", "/sec", "/~bob", "/~bob/", "/ht", "/ht/go", "/ht/in",
+        "/rf", "/rr", "",
     ]);
     let gap =
         prop::sample::select(vec!["/", "/", "/", "//", "%2f", "%2F", "\\", "%5c", "/./", "/%2e/", ";/", "/x/../"]);
@@ -116,7 +117,8 @@ fn what_is_authorised_is_what_is_served() {
             site.write(path, "fine");
         }
         // Some are denied, and some lie beside what anybody may have.
-        for path in ["htdocs/ht/locked/x", "users/bob/www/secret/x", "users/bob/x", "users/x", "roots/v.test/secret/x"] {
+        for path in ["htdocs/ht/locked/x", "users/bob/www/secret/x", "users/bob/x", "users/x", "roots/v.test/secret/x"]
+        {
             site.write(path, "SECRET");
         }
         for path in ["roots/x", "roots/other/x", "x"] {

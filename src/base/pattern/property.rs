@@ -17,8 +17,7 @@ pub(super) fn read(letter: u8, rest: &[u8]) -> Result<(Set, usize), &'static str
         name => (false, name),
     };
     // Case, blanks, hyphens and underscores do not count.
-    let name: Vec<u8> =
-        name.iter().filter(|b| !matches!(b, b' ' | b'-' | b'_')).map(u8::to_ascii_lowercase).collect();
+    let name: Vec<u8> = name.iter().filter(|b| !matches!(b, b' ' | b'-' | b'_')).map(u8::to_ascii_lowercase).collect();
     let set = named(&name).ok_or("unknown property after \\P or \\p")?;
     Ok((if turned != (letter == b'P') { set.negated() } else { set }, used))
 }
@@ -72,8 +71,9 @@ fn category(byte: u8) -> [u8; 2] {
 
 /// Every category, also those of which no byte is.
 const KINDS: &[[u8; 2]] = &[
-    *b"cc", *b"cf", *b"cn", *b"co", *b"cs", *b"ll", *b"lm", *b"lo", *b"lt", *b"lu", *b"mc", *b"me", *b"mn", *b"nd", *b"nl",
-    *b"no", *b"pc", *b"pd", *b"pe", *b"pf", *b"pi", *b"po", *b"ps", *b"sc", *b"sk", *b"sm", *b"so", *b"zl", *b"zp", *b"zs",
+    *b"cc", *b"cf", *b"cn", *b"co", *b"cs", *b"ll", *b"lm", *b"lo", *b"lt", *b"lu", *b"mc", *b"me", *b"mn", *b"nd",
+    *b"nl", *b"no", *b"pc", *b"pd", *b"pe", *b"pf", *b"pi", *b"po", *b"ps", *b"sc", *b"sk", *b"sm", *b"so", *b"zl",
+    *b"zp", *b"zs",
 ];
 
 const MALFORMED: &str = "malformed \\P or \\p sequence";

@@ -99,7 +99,12 @@ fn complain(ex: &Exchange, text: &str) {
 }
 
 /// `if`, `elif`, `else` and `endif`, which count in text that is not shown too; false for other elements.
-pub(super) async fn condition(includes: &mut Includes, ex: &mut Exchange, element: &Element, out: &mut Vec<u8>) -> bool {
+pub(super) async fn condition(
+    includes: &mut Includes,
+    ex: &mut Exchange,
+    element: &Element,
+    out: &mut Vec<u8>,
+) -> bool {
     match element.name.as_slice() {
         b"if" => {
             let counts = includes.printing;

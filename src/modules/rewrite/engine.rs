@@ -4,9 +4,9 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use super::RewriteServer;
 use super::effects::{absolute, integer, qualify, set_cookie, set_env, split_query};
-use super::{map, program};
 use super::rule::{Cond, Kind, Rule, flag};
 use super::text::{Part, Var};
+use super::{map, program};
 use crate::base::pattern::Captures;
 use crate::expr::Scratch;
 use crate::logs::{self, Bytes, Level};

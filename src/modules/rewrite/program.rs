@@ -175,8 +175,7 @@ mod tests {
 
     #[test]
     fn a_program_is_asked_line_by_line_and_started_again() {
-        let program =
-            shell("while read k; do [ $k = die ] && exit; [ $k = no ] && echo NULL || echo \"<$k>\"; done");
+        let program = shell("while read k; do [ $k = die ] && exit; [ $k = no ] && echo NULL || echo \"<$k>\"; done");
         let ask = |key: &[u8]| program.question(key).unwrap().blocking_recv().unwrap();
         assert_eq!(ask(b"a").unwrap().as_deref(), Some(&b"<a>"[..]));
         assert_eq!(ask(b"no").unwrap(), None);
