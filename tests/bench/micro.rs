@@ -52,7 +52,7 @@ struct Site(PathBuf);
 impl Site {
     fn new() -> Self {
         let dir = std::env::temp_dir().join(format!("tandem-micro-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).expect("a directory for configurations");
+        std::fs::create_dir_all(dir.join("logs")).expect("a directory for configurations");
         Self(dir)
     }
 
