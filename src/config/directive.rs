@@ -192,8 +192,8 @@ pub struct Cmd<'a> {
     pub directive: &'static Directive,
     /// Where it stands.
     pub place: Place,
-    /// All enclosing section kinds, outermost first.
-    pub enclosing: &'a [SectionKind],
+    /// All enclosing sections, outermost first.
+    pub enclosing: &'a [Around],
     /// The argument of the innermost section (path, URL, pattern), if any.
     pub section_path: Option<&'a [u8]>,
     /// The methods of the innermost `<Limit>`/`<LimitExcept>` (method names, and whether it is the except form).
@@ -261,6 +261,23 @@ pub enum Open {
     },
 }
 
+/// A section around a directive.
+#[derive(Clone, Copy, Debug)]
+pub struct Around {
+    /// Its kind.
+    pub kind: SectionKind,
+    /// Its row's name, `<LocationMatch`.
+    pub name: &'static str,
+}
+
+/// What is looked for around a directive, in httpd's order.
+const AROUND: [(SectionKind, &[&str]); 4] = [
+    (SectionKind::Directory, &["<Directory", "<DirectoryMatch"]),
+    (SectionKind::Location, &["<Location", "<LocationMatch"]),
+    (SectionKind::Files, &["<Files", "<FilesMatch", "<If", "<ElseIf", "<Else"]),
+    (SectionKind::Proxy, &["<Proxy", "<ProxyMatch"]),
+];
+
 impl Cmd<'_> {
     /// This module's per-server values, for writing.
     pub fn server_conf<T: Conf>(&mut self) -> &mut T {
@@ -274,7 +291,7 @@ impl Cmd<'_> {
 
     /// Whether an enclosing section is of this kind.
     pub fn inside(&self, kind: SectionKind) -> bool {
-        self.enclosing.contains(&kind)
+        self.enclosing.iter().any(|around| around.kind == kind)
     }
 
     /// What expressions may use here.
@@ -303,7 +320,7 @@ impl Cmd<'_> {
         self.server.index != 0
     }
 
-    /// httpd's refusal if the directive may not stand inside any of these sections.
+    /// httpd's refusal if the directive may not stand inside any of these sections; `Files` are conditions as well.
     pub fn forbid(&self, kinds: &[SectionKind]) -> Result<(), String> {
         let close = if self.directive.name.starts_with('<') { ">" } else { "" };
         let refuse =
@@ -311,29 +328,30 @@ impl Cmd<'_> {
         if kinds.contains(&SectionKind::VirtualHost) && self.is_virtual() {
             return refuse("<VirtualHost>");
         }
-        if kinds.contains(&SectionKind::Limit) && self.limited.is_some() {
+        // Inside a container of `Require` methods are limited as well.
+        let limits = |around: &Around| around.name.starts_with("<Require");
+        if kinds.contains(&SectionKind::Limit) && (self.limited.is_some() || self.enclosing.iter().any(limits)) {
             return refuse("<Limit> or <LimitExcept>");
         }
-        match self.enclosing.iter().rev().find(|kind| kinds.contains(kind)) {
-            Some(SectionKind::Directory) => refuse("<Directory>"),
-            Some(SectionKind::Files) => refuse("<Files>"),
-            Some(SectionKind::Location) => refuse("<Location>"),
-            Some(SectionKind::If | SectionKind::ElseIf | SectionKind::Else) => refuse("<If>"),
-            Some(SectionKind::Proxy) => refuse("<Proxy>"),
-            _ => Ok(()),
+        for (_, names) in AROUND.iter().filter(|(kind, _)| kinds.contains(kind)) {
+            let found = names.iter().find(|name| self.enclosing.iter().any(|around| around.name == **name));
+            if let Some(name) = found {
+                return refuse(&format!("{name}>"));
+            }
         }
+        Ok(())
     }
 
     /// Only in the main server, outside all sections.
     pub fn global_only(&self) -> Result<(), String> {
-        use SectionKind::{Directory, Else, ElseIf, Files, If, Limit, Location, VirtualHost};
-        self.forbid(&[VirtualHost, Limit, Directory, Location, Files, If, ElseIf, Else])
+        use SectionKind::{Directory, Files, Limit, Location, VirtualHost};
+        self.forbid(&[VirtualHost, Limit, Directory, Location, Files])
     }
 
     /// Not in a directory-like section.
     pub fn not_in_dir_context(&self) -> Result<(), String> {
-        use SectionKind::{Directory, Else, ElseIf, Files, If, Limit, Location};
-        self.forbid(&[Limit, Directory, Location, Files, If, ElseIf, Else])
+        use SectionKind::{Directory, Files, Limit, Location};
+        self.forbid(&[Limit, Directory, Location, Files])
     }
 
     /// Compiles a pattern with the process's defaults (`RegexDefaultOptions`, as far as it was read).
@@ -353,6 +371,9 @@ impl Cmd<'_> {
 
     /// Adds a warning; `text` starts with its AH number. `level` is httpd's word (`warn`, `notice` …).
     pub fn warn(&mut self, module: &'static str, level: &'static str, text: String) {
+        if self.is_virtual() && !self.server.has_log_level {
+            return;
+        }
         self.warnings.push(Warning { module, level, text, bare: false });
     }
 }

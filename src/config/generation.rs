@@ -174,6 +174,8 @@ pub struct Server {
     pub dir: Slots,
     /// Sections in file order, kinds mixed; in a generation the main server's come first.
     pub sections: Vec<Arc<Section>>,
+    /// Whether `LogLevel` was said in it: a virtual host's log takes nothing before.
+    pub has_log_level: bool,
 }
 
 /// What belongs to no server.

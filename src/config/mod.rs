@@ -13,7 +13,7 @@ mod slots;
 mod walk;
 
 pub use compile::compile;
-pub use directive::{Apply, Args, Cmd, Directive, Open, Place, Places, Shape, Support, latin1, row};
+pub use directive::{Apply, Args, Around, Cmd, Directive, Open, Place, Places, Shape, Support, latin1, row};
 pub use generation::{
     Fatal, Generation, Globals, Listen, Matcher, ModuleRow, Position, PostConfig, Section, SectionKind, Server,
     ServerRec, VhostAddr, Warning,

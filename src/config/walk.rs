@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::directive::{Args, Cmd, Directive, Open, Place, Places, Support, latin1};
+use super::directive::{Args, Around, Cmd, Directive, Open, Place, Places, Support, latin1};
 use super::generation::{Globals, Matcher, ModuleRow, Position, Section, SectionKind, Server, Warning};
 use super::shape;
 use super::slots::Slots;
@@ -118,7 +118,7 @@ struct Scope<'a> {
     /// Sections opened here go there.
     sections: &'a mut Vec<Arc<Section>>,
     place: Place,
-    enclosing: Vec<SectionKind>,
+    enclosing: Vec<Around>,
     path: Option<Vec<u8>>,
     limited: Option<(Vec<Vec<u8>>, bool)>,
     /// Name of the section around, for messages.
@@ -291,7 +291,7 @@ impl<'r> Walk<'r> {
         let parent = Some(node.name.as_slice());
         match open {
             Open::Section { kind, matcher, is_match, path, leave } => {
-                enclosing.push(kind);
+                enclosing.push(Around { kind, name: row.name });
                 let id = self.sections;
                 self.sections += 1;
                 let (mut conf, mut inner) = (Slots::default(), Vec::new());
@@ -320,7 +320,7 @@ impl<'r> Walk<'r> {
                 leave(&mut cmd, &Args { words: &[], raw: &node.args }).map_err(|message| fault(at, node, row, message))
             }
             Open::VirtualHost(addrs) => {
-                enclosing.push(SectionKind::VirtualHost);
+                enclosing.push(Around { kind: SectionKind::VirtualHost, name: row.name });
                 let mut server = Server { index: self.servers.len(), at: at.clone(), addrs, ..Server::default() };
                 self.servers.push(Server::default());
                 let (mut dir, mut sections) = (Slots::default(), Vec::new());
@@ -345,13 +345,13 @@ impl<'r> Walk<'r> {
                 result
             }
             Open::Limit(methods, except) => {
-                enclosing.push(SectionKind::Limit);
+                enclosing.push(Around { kind: SectionKind::Limit, name: row.name });
                 let mut nested = scope.inside(enclosing, parent, scope.allowed);
                 nested.limited = Some((methods, except));
                 self.nodes(&node.children, &mut nested)
             }
             Open::Block { leave, places } => {
-                enclosing.push(SectionKind::Block);
+                enclosing.push(Around { kind: SectionKind::Block, name: row.name });
                 let allowed = places.unwrap_or(scope.allowed);
                 self.nodes(&node.children, &mut scope.inside(enclosing, parent, allowed))?;
                 let Some(leave) = leave else { return Ok(()) };
@@ -359,7 +359,7 @@ impl<'r> Walk<'r> {
                 leave(&mut cmd).map_err(|message| fault(at, node, row, message))
             }
             Open::Detached { leave, places } => {
-                enclosing.push(SectionKind::Block);
+                enclosing.push(Around { kind: SectionKind::Block, name: row.name });
                 let (mut conf, mut inner) = (Slots::default(), Vec::new());
                 let mut nested = scope.inside(enclosing, parent, places);
                 nested.dir = &mut conf;
@@ -420,7 +420,7 @@ impl Scope<'_> {
     }
 
     /// The same scope one block further in.
-    fn inside<'s>(&'s mut self, enclosing: Vec<SectionKind>, parent: Option<&'s [u8]>, allowed: Places) -> Scope<'s> {
+    fn inside<'s>(&'s mut self, enclosing: Vec<Around>, parent: Option<&'s [u8]>, allowed: Places) -> Scope<'s> {
         Scope {
             server: self.server,
             dir: self.dir,

@@ -142,6 +142,7 @@ fn script_alias(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
 fn add_alias(cmd: &mut Cmd<'_>, args: &Args<'_>, script: bool) -> Done {
     let fake = args.word(0);
     let Some(real) = args.opt(1) else { return whole_alias(cmd, fake, script) };
+    cmd.forbid(&[SectionKind::Limit])?;
     if cmd.section_path.is_some() {
         return Err(format!("{} cannot occur within directory context", cmd.directive.name));
     }
@@ -151,8 +152,7 @@ fn add_alias(cmd: &mut Cmd<'_>, args: &Args<'_>, script: bool) -> Done {
 
 /// `Alias target` inside `<Location>`.
 fn whole_alias(cmd: &mut Cmd<'_>, target: &[u8], script: bool) -> Done {
-    use SectionKind::{Directory, Else, ElseIf, Files, If};
-    cmd.forbid(&[Directory, Files, If, ElseIf, Else])?;
+    cmd.forbid(&[SectionKind::Limit, SectionKind::Directory, SectionKind::Files])?;
     let Some(path) = cmd.section_path else {
         return Err("Alias must have two arguments when used globally".to_owned());
     };

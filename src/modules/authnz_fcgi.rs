@@ -24,7 +24,8 @@ pub const DIRECTIVES: &[Directive] = &[
 ];
 
 /// `AuthnzFcgiDefineProvider type name url`.
-fn define(_: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+fn define(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    cmd.global_only()?;
     let fail = |why: &str| Err(format!("AuthnzFcgiDefineProvider: {why}"));
     let words = get_words(args.raw);
     let Some(kind) = words.first().filter(|kind| !kind.is_empty()) else { return fail("No type given") };

@@ -179,8 +179,8 @@ fn add_rule(cmd: &mut Cmd<'_>, name: Vec<u8>, args: &[u8]) -> Result<(), String>
 
 fn push(cmd: &mut Cmd<'_>, rule: Rule) {
     use SectionKind::{Block, Limit, VirtualHost};
-    let inside =
-        cmd.place == Place::Htaccess || cmd.enclosing.iter().any(|kind| !matches!(kind, VirtualHost | Limit | Block));
+    let inside = cmd.place == Place::Htaccess
+        || cmd.enclosing.iter().any(|around| !matches!(around.kind, VirtualHost | Limit | Block));
     if inside {
         cmd.dir_conf::<DirRules>().0.push(Arc::new(rule));
     } else {

@@ -24,7 +24,8 @@ pub const DIRECTIVES: &[Directive] = &[
     row("WatchdogInterval", Places::SERVER, Shape::Take1, interval, "Watchdog interval in seconds").moot(),
 ];
 
-fn interval(_: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+fn interval(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    cmd.global_only()?;
     let time = parse_interval(args.word(0), Unit::Second);
     let time = time.map_err(|_| "Unparse-able WatchdogInterval setting".to_owned())?;
     if time.as_millis() < 100 {

@@ -16,6 +16,7 @@
 //! - [`phrase`]: private keys under a pass phrase.
 //! - [`link`]: messages with descriptors between our processes.
 //! - [`notify`]: what a service manager is told, and hands over.
+//! - [`slots`]: a small state that outlives the process.
 //! - [`files`]: files of the configuration, read by one process for another.
 
 pub mod ciphers;
@@ -34,6 +35,7 @@ pub mod reasons;
 pub mod responder;
 pub mod scoreboard;
 pub mod secured;
+pub mod slots;
 pub mod stapling;
 pub mod tickets;
 pub mod tls;

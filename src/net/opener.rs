@@ -38,6 +38,12 @@ pub trait Opener: Send + Sync {
     /// The system's.
     fn log_file(&self, path: &Path) -> io::Result<File>;
 
+    /// A file for a state of ours, to read and write; nobody else may.
+    ///
+    /// # Errors
+    /// The system's.
+    fn state_file(&self, path: &Path) -> io::Result<File>;
+
     /// The input of a log program that somebody else runs; `None`: whoever asks runs it.
     ///
     /// # Errors
@@ -88,6 +94,11 @@ impl Opener for InProcess {
         OpenOptions::new().append(true).create(true).open(path)
     }
 
+    fn state_file(&self, path: &Path) -> io::Result<File> {
+        use std::os::unix::fs::OpenOptionsExt;
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+    }
+
     fn log_program(&self, _: &[u8], _: bool) -> io::Result<Option<OwnedFd>> {
         Ok(None)
     }
@@ -126,6 +137,10 @@ impl Opener for Granted {
     }
 
     fn log_file(&self, path: &Path) -> io::Result<File> {
+        self.take(|grants| grants.files.remove(path))
+    }
+
+    fn state_file(&self, path: &Path) -> io::Result<File> {
         self.take(|grants| grants.files.remove(path))
     }
 

@@ -8,11 +8,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, channel, unbounded_channel};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::run::{Options, account, announce, main_errors, socket_options};
+use super::run::{self, Options, account, announce, main_errors, socket_options};
 use super::steward::child::Steward;
 use super::threads::{Order, Serving, Shared, Threads};
 use crate::config::Generation;
 use crate::logs::{self, Errno, Level, Process, Targets};
+use crate::modules::proxy::persist;
 use crate::modules::ssl::{StaplingWatch, watch_stapling};
 use crate::modules::{heartbeat, heartmonitor, mpm, proxy, proxy_hcheck};
 use crate::net::files;
@@ -143,6 +144,7 @@ pub(super) async fn obey(mut state: State) -> std::io::Result<()> {
                 note_removed(removed.as_deref());
                 logs::error!(Process, Level::Notice, state.mpm().log, "{}", state.mpm().stop);
                 state.drain(&mut asked, Some(LAST_REQUESTS)).await;
+                persist::save(&state.shared.current.load().generation);
                 break;
             }
             Ask::Drain { removed } => {
@@ -152,6 +154,7 @@ pub(super) async fn obey(mut state: State) -> std::io::Result<()> {
                 let most = mpm::of(&generation.globals).graceful_timeout.filter(|seconds| *seconds > 0);
                 let most = most.map(|seconds| Duration::from_secs(seconds.min(u64::from(u32::MAX))));
                 state.drain(&mut asked, most).await;
+                persist::save(&state.shared.current.load().generation);
                 break;
             }
         }
@@ -301,6 +304,7 @@ impl State {
             "AH00015: Unable to open logs".to_owned()
         })?;
         main_errors(&generation, &opened);
+        persist::open(&generation, Some(&before.generation), &run::pid_file(&generation), &*self.opener);
         let serving = Serving::new(generation.clone(), opened);
         self.shared.take_pause();
         // Nothing can fail any more.

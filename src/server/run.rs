@@ -19,6 +19,7 @@ use crate::base::clock::{Clock, SystemClock};
 use crate::config::Generation;
 use crate::config::core::CoreProcess;
 use crate::logs::{self, Errno, ErrorLog, Level, Opened, Process, Targets};
+use crate::modules::proxy::persist;
 use crate::modules::unixd::Unixd;
 use crate::modules::{self, mpm};
 use crate::net::daemon::{self, PidFile};
@@ -232,6 +233,7 @@ fn start(options: Options, generation: Arc<Generation>, pid_file: &Path) -> Resu
         no_pid_file(&generation.globals.program, pid_file, &error);
         Failed
     })?;
+    persist::open(&generation, None, pid_file, &*opener);
     if root {
         become_user(account.user.unwrap_or_default().id, account.group.unwrap_or_default().id)?;
     }
@@ -283,6 +285,7 @@ pub(super) fn serve_for(
             .and_then(|nothing| Ok(nix::unistd::dup2_stderr(nothing)?));
         nothing.map_err(alert)?;
     }
+    persist::open(&generation, None, &pid_file(&generation), &*opener);
     serve(options, generation, opened, listeners, opener, count, Driver::Steward(steward))
 }
 

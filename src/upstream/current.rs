@@ -72,6 +72,11 @@ impl Current {
         }
     }
 
+    /// Puts those of an earlier process in their place, before anybody is served.
+    pub fn restore(&self, backends: &Backends) {
+        self.change(&|now| now.clone_from(backends));
+    }
+
     /// Changes the parameters of the worker with this key.
     pub fn change_worker(&self, key: &str, change: impl Fn(&mut WorkerSpec)) {
         self.change(&|backends| {

@@ -26,6 +26,7 @@ mod hop;
 mod http1;
 mod http2;
 mod lane;
+pub mod lasting;
 mod link;
 pub mod pool;
 pub mod respond;

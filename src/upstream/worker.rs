@@ -90,7 +90,7 @@ pub struct Balancer {
     /// What happened.
     pub state: Arc<BalancerState>,
     /// What the configuration says.
-    written: Written<BalancerSpec>,
+    pub(super) written: Written<BalancerSpec>,
 }
 
 /// Addresses of a worker's host.
@@ -118,7 +118,7 @@ pub struct WorkerState {
     /// Bits of [`status`] in force.
     pub status: AtomicU32,
     /// [`WorkerSpec::status`] when the state was made or last changed by the configuration.
-    configured: AtomicU32,
+    pub(super) configured: AtomicU32,
     /// Elections, requests in progress, bytes.
     pub tally: Tally,
     /// The election's running balance, which each election writes.

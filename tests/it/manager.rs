@@ -11,7 +11,7 @@ fn site(name: &str, ports: [u16; 2]) -> Site {
     let site = Site::new(name);
     let conf = format!(
         "<Location /bm>\nSetHandler balancer-manager\n</Location>\nProxyPass /bm !\n<Proxy balancer://b>\n\
-         BalancerMember http://127.0.0.1:{}\nProxySet growth=1 nonce=abc\n</Proxy>\nProxyPass / balancer://b/\n# {}",
+         BalancerMember http://127.0.0.1:{}\nProxySet growth=1 nonce=abc maxattempts=2\n</Proxy>\nProxyPass / balancer://b/\n# {}",
         ports[0], ports[1]
     );
     site.httpd_conf(MODULES, &conf);
@@ -92,6 +92,7 @@ fn what_was_changed_lasts_over_reloads() {
     post(&server, OWN, "b=b&b_lbm=bytraffic&b_tmo=9&b_ss=X|y&nonce=abc");
     post(&server, OWN, &format!("b=b&nonce=abc&b_nwrkr={second}&b_wyes=1"));
     post(&server, OWN, &format!("b=b&w={second}&w_lf=4&nonce=abc"));
+    post(&server, OWN, &format!("b=b&w={first}&w_lf=2.5&nonce=abc"));
     // Without the counters, which this very request may have moved.
     let shown = || xml(&server);
     let before = shown();
@@ -111,4 +112,56 @@ fn what_was_changed_lasts_over_reloads() {
     let (was, is) = ("<httpd:lbset>3</httpd:lbset>", "<httpd:lbset>1</httpd:lbset>");
     assert!(before.contains(was));
     assert_eq!(shown(), before.replace(was, is));
+}
+
+#[test]
+fn what_was_changed_lasts_over_a_stop_where_that_is_asked() {
+    let ports = [Origin::replying(""), Origin::replying("")].map(|o| o.port);
+    let [first, second] = ports.map(|port| format!("http://127.0.0.1:{port}"));
+    let site = site("bm-persist", ports);
+    let plain = site.read("conf/httpd.conf");
+    let lasting = plain.clone() + "BalancerPersist On\nDefaultRuntimeDir logs\n";
+    site.write("conf/httpd.conf", &lasting);
+    let server = site.start();
+    post(&server, OWN, &format!("b=b&nonce=abc&b_nwrkr={second}&b_wyes=1"));
+    post(&server, OWN, &format!("b=b&w={first}&w_ls=3&w_wr=r1&w_rr=r9&w_status_N=1&w_lf=2.5&nonce=abc"));
+    post(&server, OWN, "b=b&b_lbm=bytraffic&b_tmo=9&b_max=3&b_sforce=1&b_ss=X|y&nonce=abc");
+    post(&server, OWN, &format!("b=b&w={second}&w_status_D=0&nonce=abc"));
+    let edited = xml(&server);
+    for part in ["<httpd:loadfactor>2.50<", "<httpd:route>r1<", "Init Drn ", "<httpd:lbmethod>bytraffic<", &second] {
+        assert!(edited.contains(part), "{part} {edited}");
+    }
+    server.stop();
+    let server = site.start();
+    assert_eq!(xml(&server), edited);
+    server.stop();
+    // Without, all is as configured; what was kept stays for the next time.
+    site.write("conf/httpd.conf", &plain);
+    let server = site.start();
+    let fresh = xml(&server);
+    assert!(!fresh.contains(&second) && fresh.contains("<httpd:lbset>0<") && !fresh.contains("Drn"), "{fresh}");
+    server.stop();
+    site.write("conf/httpd.conf", &lasting);
+    let server = site.start();
+    assert_eq!(xml(&server), edited);
+    if real_httpd() {
+        return;
+    }
+    // What the file now says otherwise is as it says (httpd goes on with what it has kept), and a kill loses nothing.
+    post(&server, OWN, &format!("b=b&w={first}&w_wr=r2&nonce=abc"));
+    server.kill();
+    let said = format!("BalancerMember {first} lbset=1 route=\n");
+    site.write("conf/httpd.conf", lasting.replace(&format!("BalancerMember {first}\n"), &said));
+    let server = site.start();
+    let (was, is) = (["<httpd:lbset>3<", "<httpd:route>r1<"], ["<httpd:lbset>1<", "<httpd:route>r2<"]);
+    assert_eq!(xml(&server), edited.replace(was[0], is[0]).replace(was[1], is[1]));
+    server.stop();
+    // What is broken is said, and no reason not to start.
+    for name in std::fs::read_dir(site.path("logs")).unwrap().map(|entry| entry.unwrap().path()) {
+        if name.to_string_lossy().contains("balancers-") {
+            std::fs::write(name, "nonsense").unwrap();
+        }
+    }
+    let server = site.start();
+    assert!(xml(&server).contains("<httpd:lbset>1<") && !xml(&server).contains(&second));
 }

@@ -94,9 +94,15 @@ pub(super) fn set_options(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     Ok(())
 }
 
+/// Whether there are no folders for which `.htaccess` files could be allowed.
+fn is_useless(cmd: &Cmd<'_>) -> bool {
+    let kinds = [SectionKind::Limit, SectionKind::Location, SectionKind::Files];
+    cmd.forbid(&kinds).is_err()
+}
+
 /// `AllowOverride`.
 pub(super) fn allow_override(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
-    if cmd.enclosing.iter().any(|kind| matches!(kind, SectionKind::Location | SectionKind::Files)) {
+    if is_useless(cmd) {
         let text = format!("AH00114: Useless use of AllowOverride in line {} of {}.", cmd.at.line, cmd.at.file);
         cmd.warn("core", "warn", text);
     }
@@ -148,7 +154,7 @@ pub(super) fn allow_override(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
 
 /// `AllowOverrideList`.
 pub(super) fn allow_override_list(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
-    if cmd.enclosing.iter().any(|kind| matches!(kind, SectionKind::Location | SectionKind::Files)) {
+    if is_useless(cmd) {
         let text = format!("AH00115: Useless use of AllowOverrideList at {}:{}", cmd.at.file, cmd.at.line);
         cmd.warn("core", "warn", text);
     }

@@ -91,6 +91,7 @@ pub(super) fn files_match(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
 }
 
 fn condition(cmd: &mut Cmd<'_>, args: &Args<'_>, kind: SectionKind) -> Done {
+    cmd.forbid(&[SectionKind::Limit])?;
     let text = inside(cmd, args)?;
     let (word, rest) = get_word(text);
     let expr = cmd.condition(&word).map_err(|why| format!("Cannot parse condition clause: {why}"))?;
@@ -129,6 +130,7 @@ pub(super) fn else_if(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
 
 /// `<Else>`.
 pub(super) fn else_section(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    cmd.forbid(&[SectionKind::Limit])?;
     if !before_close(cmd, args)?.is_empty() {
         return Err("<Else> does not take an argument".to_owned());
     }
@@ -157,6 +159,14 @@ fn methods(cmd: &mut Cmd<'_>, args: &Args<'_>, except: bool) -> Done {
     }
     let mut except = except;
     if let Some((outer, outer_except)) = cmd.limited {
+        let excluded = |except: bool, list: &[Vec<u8>]| match except {
+            // All of those around are left.
+            true if !outer_except => !outer.iter().any(|method| list.contains(method)),
+            true => list.iter().all(|method| outer.contains(method)),
+            false if !outer_except => outer.iter().all(|method| list.contains(method)),
+            false => false,
+        };
+        let all_left = excluded(except, &list);
         // The methods of both.
         let keep = |method: &Vec<u8>| outer.contains(method) != *outer_except;
         if except && !outer_except {
@@ -169,6 +179,9 @@ fn methods(cmd: &mut Cmd<'_>, args: &Args<'_>, except: bool) -> Done {
         }
         if list.is_empty() && !except {
             return Err(format!("{}> directive excludes all methods", cmd.directive.name));
+        }
+        if all_left {
+            return Err(format!("{}> directive specifies methods already excluded", cmd.directive.name));
         }
     }
     cmd.open = Some(Open::Limit(list, except));

@@ -146,6 +146,7 @@ pub(super) fn log_level(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
         return cmd.dir_conf::<LogLevels>().set(word, find);
     }
     cmd.server_conf::<LogLevels>().set(word, find)?;
+    cmd.server.has_log_level = true;
     // Said under the levels that hold by now.
     if let Some(at) = memchr::memchr(b':', word)
         && level_of(cmd.server.get::<LogLevels>(), None, "core") >= Level::Trace3

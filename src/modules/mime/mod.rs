@@ -247,7 +247,7 @@ fn default_language(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
 
 fn multiviews_match(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     use multiviews::{ANY, FILTERS, HANDLERS, NEGOTIATED};
-    cmd.forbid(&[SectionKind::Location])?;
+    cmd.forbid(&[SectionKind::Location, SectionKind::Limit])?;
     let bits = cmd.dir_conf::<MimeDir>().multiviews.get_or_insert_default();
     let (bit, with, refusal) = match args.word(0).to_ascii_lowercase().as_slice() {
         b"any" => (ANY, ANY, "Any is incompatible with NegotiatedOnly, Filters and Handlers"),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::balancer::BalancerSet;
 use super::conf::{ProxyProcess, ProxyServer};
+use super::persist::Lasting;
 use super::serve::Handlers;
 use super::table::Table;
 use super::worker::WorkerSet;
@@ -18,6 +19,8 @@ use crate::upstream::{Backends, Current};
 struct Collected {
     workers: Vec<WorkerSpec>,
     balancers: Vec<BalancerSpec>,
+    /// The servers that balancers are of.
+    owners: Vec<usize>,
     /// Servers of the same name so far: keys must differ.
     names: HashMap<String, usize>,
 }
@@ -47,6 +50,7 @@ impl Collected {
     fn balancer(&mut self, set: &BalancerSet, server: usize, scope: &str) -> usize {
         let key = format!("{scope}\n{}", set.name);
         let members = set.members.iter().map(|member| self.worker(member.clone(), server, &key, true)).collect();
+        self.owners.push(server);
         self.balancers.push(set.spec(key, members));
         self.balancers.len() - 1
     }
@@ -153,7 +157,8 @@ pub(super) fn post_config(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
         sealed.push(Arc::new(table));
     }
     let schemes = Handlers::loaded(&post.globals.modules);
-    *post.globals.conf.get_mut::<ProxyProcess>() = ProxyProcess { backends: current, tables: sealed, schemes };
+    let lasting = Arc::new(Lasting::new(all.owners.iter(), post.servers));
+    *post.globals.conf.get_mut::<ProxyProcess>() = ProxyProcess { backends: current, tables: sealed, schemes, lasting };
     Ok(())
 }
 

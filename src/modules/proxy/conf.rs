@@ -180,6 +180,8 @@ pub struct ProxyProcess {
     pub(super) tables: Vec<Arc<Table>>,
     /// Schemes that a loaded module handles.
     pub(super) schemes: super::serve::Handlers,
+    /// Balancers whose changes outlive this process.
+    pub(super) lasting: Arc<super::persist::Lasting>,
 }
 
 impl Conf for ProxyProcess {

@@ -9,6 +9,7 @@ pub mod manager;
 mod map;
 mod params;
 mod pass;
+pub mod persist;
 mod remote;
 mod reverse;
 mod sections;
@@ -70,7 +71,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("ProxyBadHeader", Places::SERVER, Shape::Take1, settings::bad_header, "How to handle bad header line in response: IsError | Ignore | StartBody"),
     row("BalancerMember", Places::DIR.or(Places::SERVER), Shape::Raw, sections::balancer_member, "A balancer name and scheme with list of params"),
     row("BalancerGrowth", Places::SERVER, Shape::Take1, settings::growth, "Number of additional Balancers that can be added post-config").moot(),
-    row("BalancerPersist", Places::SERVER, Shape::Flag, settings::persist, "on if the balancer should persist changes on reboot/restart made via the Balancer Manager").missing(),
+    row("BalancerPersist", Places::SERVER, Shape::Flag, settings::persist, "on if the balancer should persist changes on reboot/restart made via the Balancer Manager"),
     row("BalancerInherit", Places::SERVER, Shape::Flag, settings::inherit, "on if this server should inherit Balancers and Workers defined in the main server (Setting to off recommended if using the Balancer Manager)"),
     row("ProxyPassInherit", Places::SERVER, Shape::Flag, settings::pass_inherit, "on if this server should inherit all ProxyPass directives defined in the main server (Setting to off recommended if using the Balancer Manager)"),
     row("ProxyStatus", Places::SERVER, Shape::Take1, settings::status, "Configure Status: proxy status to one of: on | off | full"),

@@ -61,10 +61,10 @@ pub(super) fn pass_match(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
 }
 
 fn add(cmd: &mut Cmd<'_>, args: &Args<'_>, is_match: bool) -> Done {
-    use SectionKind::{Directory, Else, ElseIf, Files, If};
+    use SectionKind::{Directory, Files, Limit};
     const NOT_KEY_VALUE: &str =
         "Invalid ProxyPass|ProxyPassMatch parameter. Parameter must be in the form 'key=value'.";
-    cmd.forbid(&[Directory, Files, If, ElseIf, Else])?;
+    cmd.forbid(&[Limit, Directory, Files])?;
     let section = cmd.section_path.map(<[u8]>::to_vec);
     let mut fake = section.clone();
     let mut by_regex = is_match;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::balancer::is_balancer;
 use super::conf::{ProxyDir, ProxyProcess};
 use super::pass::Done;
-use crate::config::{Args, Cmd};
+use crate::config::{Args, Cmd, SectionKind};
 use crate::pipe::names::push_url;
 use crate::upstream::Backends;
 use crate::upstream::spec::Reverse;
@@ -38,6 +38,7 @@ fn says_interpolate(word: Option<&[u8]>) -> bool {
 
 /// `ProxyPassReverse [path] url [interpolate]`.
 pub(super) fn pass_reverse(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    cmd.forbid(&[SectionKind::Directory, SectionKind::Files, SectionKind::Limit])?;
     let second = args.words.get(1).copied();
     let rule = match cmd.section_path {
         None => match second {

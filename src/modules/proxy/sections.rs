@@ -141,11 +141,15 @@ pub(super) fn balancer_member(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     let mut url: Option<Vec<u8>> = None;
     let mut params = Params::default();
     for word in words(args.raw) {
+        // Whatever has an `=` in it is a parameter, a URL as well.
+        if params.add(&word) {
+            continue;
+        }
         if balancer.is_none() {
             balancer = Some(word);
         } else if url.is_none() {
             url = Some(word);
-        } else if !params.add(&word) {
+        } else {
             return Err(if section.is_some() {
                 "BalancerMember can not have a balancer name when defined in a location".to_owned()
             } else {

@@ -55,6 +55,8 @@ mod ask {
     pub(super) const ANSWER: u8 = 7;
     /// From the steward to the preparer of a reload, before all: the packed configuration that is served.
     pub(super) const BEFORE: u8 = 8;
+    /// A file for a state of the server's: path.
+    pub(super) const STATE: u8 = 9;
 }
 
 /// From one program's steward, by way of a keeper, to the next program's in the same process.
@@ -63,7 +65,7 @@ mod carry {
     pub(super) const FORM: u8 = 40;
     /// A listening address, with sockets; more may follow.
     pub(super) const LISTENER: u8 = 41;
-    /// A log file: path.
+    /// A log file, or one for a state of the server's: path.
     pub(super) const FILE: u8 = 42;
     /// A log program: command line, shell, pid; its input's two ends.
     pub(super) const PROGRAM: u8 = 43;
@@ -87,7 +89,7 @@ mod carry {
 mod tell {
     /// A listening address, with sockets; more may follow.
     pub(super) const LISTENER: u8 = 20;
-    /// A log file: path.
+    /// A log file, or one for a state of its own: path.
     pub(super) const FILE: u8 = 21;
     /// A log program's input: command line, shell.
     pub(super) const PROGRAM: u8 = 22;

@@ -11,7 +11,9 @@ use super::super::{Messages, accepted};
 use super::ask;
 use crate::config::Generation;
 use crate::logs::{self, Errno, ErrorLog, Level, Process, Target, Targets};
+use crate::modules::proxy::persist;
 use crate::net::link::Link;
+use crate::net::slots::Slots;
 use crate::net::{daemon, files, listen};
 
 /// Prepares a start, or a reload.
@@ -114,6 +116,12 @@ fn commit(generation: &Generation, again: bool, link: &Link) -> Result<(), Faile
             run::no_pid_file(&generation.globals.program, &pid_file, &error);
             Failed
         })?;
+    }
+    if let Some(path) = persist::path(generation, &run::pid_file(generation)) {
+        for path in Slots::paths(&path) {
+            // The server says that it has none.
+            let _ = request(link, ask::STATE, &[path.as_os_str().as_bytes()]);
+        }
     }
     let packed = files::pack().map_err(|error| run::fail(&error, "the configuration cannot be handed over"))?;
     let ids = match root {

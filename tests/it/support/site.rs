@@ -214,6 +214,14 @@ impl Server<'_> {
         wait_for("the server to stop", PATIENCE, || self.child.try_wait().unwrap()).code()
     }
 
+    /// SIGKILL, and the end of everything: nobody listens any more.
+    pub fn kill(mut self) {
+        self.signal(Signal::SIGKILL);
+        wait_for("the server to end", PATIENCE, || self.child.try_wait().unwrap());
+        let listens = || TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok();
+        wait_for("the port to be free", PATIENCE, || (!listens()).then_some(()));
+    }
+
     /// Waits until a log of the site satisfies `done`; its text then.
     pub fn log(&self, relative: &str, done: impl Fn(&str) -> bool) -> String {
         let started = Instant::now();

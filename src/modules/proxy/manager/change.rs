@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::super::url::{WorkerUrl, scheme_kind};
 use super::params::Params;
 use super::{Backends, Chosen, Current, members};
-use crate::config::latin1;
+use crate::config::{Globals, latin1};
 use crate::logs::{self, Bytes, Level};
 use crate::modules::proxy_hcheck;
-use crate::upstream::spec::{CheckMethod, LbMethod, Sticky, WorkerSpec, status};
+use crate::upstream::spec::{BalancerSpec, CheckMethod, LbMethod, Sticky, WorkerSpec, status};
 use crate::upstream::tally::Count;
 use crate::upstream::{Balancer, Worker, WorkerState};
 use crate::web::Exchange;
@@ -61,7 +61,8 @@ fn change_worker(
     let weighed = factor.is_some();
     current.change_worker(&worker.spec.key, |spec| {
         if let Some(factor) = factor {
-            spec.load_factor = factor;
+            // Alone it bears all, as httpd has it.
+            spec.load_factor = if balancer.spec.members.len() == 1 { 100 } else { factor };
         }
         if let Some(set) = params.number(b"w_ls", 0, 99) {
             spec.lbset = set;
@@ -187,27 +188,43 @@ fn add_member(
         return Err(400);
     };
     let full_name = latin1(&parsed.name);
-    let scheme = scheme_kind(&parsed.scheme);
     let there = members(backends, balancer).any(|member| full_name.starts_with(&member.spec.name));
     let full = balancer.spec.growth.unwrap_or(0) == 0;
     if there || full || full_name.len() > 383 || !super::super::serve::speaks(ex, url) {
         logs::error!(ex, Level::Error, "proxy_balancer", "AH10164: {name}: failed to add worker {shown}");
         return Err(400);
     }
-    let mut spec = WorkerSpec::new(full_name, scheme, parsed.host.clone(), parsed.port);
-    if let Some(path) = parsed.socket_path(&super::super::runtime_dir(&ex.live.generation.globals)) {
-        spec.endpoint = crate::upstream::spec::Endpoint::Unix(path);
-    }
-    if matches!(parsed.scheme.as_str(), "ws" | "wss") {
-        spec.upgrade = Some(b"WebSocket".to_vec());
-    }
-    spec.key = format!("{}\n{}", balancer.spec.key, parsed.full_name());
-    spec.scheme_text = parsed.scheme;
-    spec.path = parsed.path;
-    spec.status = status::DISABLED;
-    spec.server = members(backends, balancer).next().map_or(ex.server, |member| member.spec.server);
+    let server = members(backends, balancer).next().map_or(ex.server, |member| member.spec.server);
+    let spec = spec_of(parsed, &balancer.spec, server, &ex.live.generation.globals);
     let state = Arc::new(WorkerState::new(spec.status));
     let worker = Arc::new(Worker::added(spec, state));
     current.add_member(&balancer.spec.key, &worker);
     Ok(())
+}
+
+/// A member by its URL, as [`add_member`] makes it.
+pub(in super::super) fn added(
+    url: &[u8],
+    balancer: &BalancerSpec,
+    server: usize,
+    globals: &Globals,
+) -> Option<WorkerSpec> {
+    Some(spec_of(WorkerUrl::parse(url, false).ok()?, balancer, server, globals))
+}
+
+fn spec_of(url: WorkerUrl, balancer: &BalancerSpec, server: usize, globals: &Globals) -> WorkerSpec {
+    let scheme = scheme_kind(&url.scheme);
+    let mut spec = WorkerSpec::new(latin1(&url.name), scheme, url.host.clone(), url.port);
+    if let Some(path) = url.socket_path(&super::super::runtime_dir(globals)) {
+        spec.endpoint = crate::upstream::spec::Endpoint::Unix(path);
+    }
+    if matches!(url.scheme.as_str(), "ws" | "wss") {
+        spec.upgrade = Some(b"WebSocket".to_vec());
+    }
+    spec.key = format!("{}\n{}", balancer.key, url.full_name());
+    spec.scheme_text = url.scheme;
+    spec.path = url.path;
+    spec.status = status::DISABLED;
+    spec.server = server;
+    spec
 }

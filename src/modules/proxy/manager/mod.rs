@@ -7,6 +7,8 @@ mod change;
 mod page;
 mod params;
 
+pub(super) use change::added;
+
 use super::balancer::balancer_name;
 use super::conf::ProxyProcess;
 use super::status::members;
@@ -90,6 +92,11 @@ async fn answer(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
     if trusted {
         if let Err(status) = change::apply(ex, current, &backends, chosen, &params) {
             return Outcome::Status(status);
+        }
+        let (lasting, all) = (process.lasting.clone(), process.backends.clone());
+        if !lasting.balancers.is_empty() {
+            // Files are slow; who sees the answer can rely on it.
+            let _ = tokio::task::spawn_blocking(move || lasting.save(&all)).await;
         }
         backends = current.load();
     }

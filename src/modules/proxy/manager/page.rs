@@ -93,7 +93,7 @@ impl View<'_> {
                 );
             }
             let _ = write!(out, "      <httpd:timeout>{}</httpd:timeout>", spec.timeout.unwrap_or_default().as_secs());
-            if let Some(attempts) = spec.max_attempts {
+            if let Some(attempts) = attempts(spec) {
                 let _ = writeln!(out, "      <httpd:maxattempts>{attempts}</httpd:maxattempts>");
             }
             let _ = writeln!(out, "      <httpd:lbmethod>{}</httpd:lbmethod>", method_name(spec.method));
@@ -226,7 +226,7 @@ impl View<'_> {
             sticky(spec, " (None) "),
             on_off(spec.no_failover),
             spec.timeout.unwrap_or_default().as_secs(),
-            spec.max_attempts.unwrap_or(0),
+            attempts(spec).unwrap_or(0),
             method_name(spec.method),
             self.path(&spec.name),
         );
@@ -377,7 +377,7 @@ impl View<'_> {
              <tr><td>Failover Attempts:</td><td><input name='b_max' id='b_max' type=text value='{}'></td></tr>\n\
              <tr><td>Disable Failover:</td>",
             spec.timeout.unwrap_or_default().as_secs(),
-            spec.max_attempts.unwrap_or(0),
+            attempts(spec).unwrap_or(0),
         );
         push_radio("b_sforce", spec.no_failover, out);
         let _ = write!(
@@ -433,3 +433,9 @@ const HEAD: &str = "<!DOCTYPE HTML PUBLIC \"-//W3C//DTD HTML 4.01//EN\" \"http:/
     background-color: lightgray;\n text-align: center;\n}\n\
     td {\n border-width: 1px;\n padding: 2px;\n border-style: dotted;\n border-color: gray;\n \
     background-color: white;\n text-align: center;\n}\n</style>\n";
+
+/// How many more members are tried: one for each of the others, where nobody says.
+fn attempts(spec: &BalancerSpec) -> Option<u32> {
+    let others = spec.members.len().checked_sub(1).and_then(|others| u32::try_from(others).ok());
+    spec.max_attempts.or(others.filter(|others| *others > 0))
+}

@@ -41,9 +41,13 @@ impl Steward {
         }
         let done = match message.kind {
             ask::LISTEN => self.listen(&message),
-            ask::FILE => {
+            ask::FILE | ask::STATE => {
                 let path = PathBuf::from(std::ffi::OsStr::from_bytes(message.word(0)));
-                InProcess.log_file(&path).map(|file| self.next.files.push(Rc::new((path, file))))
+                let open = match message.kind {
+                    ask::STATE => InProcess.state_file(&path),
+                    _ => InProcess.log_file(&path),
+                };
+                open.map(|file| self.next.files.push(Rc::new((path, file))))
             }
             ask::PROGRAM => self.program(message.word(0), message.word(1) == b"1"),
             ask::ERRORS => {
