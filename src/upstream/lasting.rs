@@ -283,6 +283,11 @@ mod tests {
         WorkerSpec { key, ..WorkerSpec::new(url.to_owned(), Scheme::Http, "h".to_owned(), 80) }
     }
 
+    /// As the manager makes it.
+    fn added(url: &str) -> WorkerSpec {
+        WorkerSpec { status: status::DISABLED, ..member(url) }
+    }
+
     fn balancer(members: Vec<usize>) -> BalancerSpec {
         BalancerSpec {
             name: "balancer://b".to_owned(),
@@ -322,7 +327,7 @@ mod tests {
         let sticky = Sticky { cookie: b"X".to_vec(), param: b"x".to_vec(), separator: None, semicolon_ends: true };
         let changed = BalancerSpec { method: LbMethod::ByTraffic, sticky: Some(sticky), ..balancer(vec![0, 1]) };
         old.balancers[0] = Arc::new(old.balancers[0].changed(changed));
-        old.workers.push(Arc::new(Worker::added(member("http://c"), Arc::new(WorkerState::new(status::DISABLED)))));
+        old.workers.push(Arc::new(Worker::added(added("http://c"), Arc::new(WorkerState::new(status::DISABLED)))));
         old.balancers[0] = Arc::new(old.balancers[0].with_members(vec![0, 1, 2], Some(1)));
         old
     }
