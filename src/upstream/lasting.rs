@@ -22,12 +22,18 @@ const COUNTS: [Count; 3] = [Count::Elected, Count::Transferred, Count::Read];
 /// What this form is called; a number that changes with it.
 const FORM: &str = "balancers 1";
 
+/// Makes a member by its URL.
+type Member<'a> = dyn Fn(&BalancerSpec, &[u8]) -> Option<WorkerSpec> + 'a;
+
+/// Finds a condition by its server and name.
+type Condition<'a> = dyn Fn(usize, &[u8]) -> Option<Arc<Expr>> + 'a;
+
 /// What cannot be told from the text alone.
 pub struct Known<'a> {
     /// A member that the manager added, by its URL.
-    pub member: &'a dyn Fn(&BalancerSpec, &[u8]) -> Option<WorkerSpec>,
+    pub member: &'a Member<'a>,
     /// A condition of health checks of this server.
-    pub condition: &'a dyn Fn(usize, &[u8]) -> Option<Arc<Expr>>,
+    pub condition: &'a Condition<'a>,
 }
 
 /// The state of those balancers.

@@ -437,5 +437,5 @@ const HEAD: &str = "<!DOCTYPE HTML PUBLIC \"-//W3C//DTD HTML 4.01//EN\" \"http:/
 /// How many more members are tried: one for each of the others, where nobody says.
 fn attempts(spec: &BalancerSpec) -> Option<u32> {
     let others = spec.members.len().checked_sub(1).and_then(|others| u32::try_from(others).ok());
-    spec.max_attempts.or(others.filter(|others| *others > 0))
+    spec.max_attempts.or_else(|| others.filter(|others| *others > 0))
 }
