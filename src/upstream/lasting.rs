@@ -57,7 +57,7 @@ pub fn render(backends: &Backends, which: &[usize]) -> Vec<u8> {
             let state = &worker.state;
             let counts = COUNTS.map(|count| state.tally.get(count).to_string());
             let bits = [&state.status, &state.configured, &state.retries].map(|bits| bits.load(Relaxed).to_string());
-            let signed = [&state.lbstatus, &state.error_time].map(|value| value.load(Relaxed).to_string());
+            let signed = [&*state.lbstatus, &state.error_time].map(|value| value.load(Relaxed).to_string());
             bits.iter().chain(&counts).chain(&signed).for_each(|word| line.push(word.as_bytes()));
             let written = match &worker.written {
                 Written::AsIs => continue,
