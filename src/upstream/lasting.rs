@@ -318,7 +318,7 @@ mod tests {
     }
 
     const KNOWN: Known<'_> =
-        Known { member: &|_, url| Some(member(std::str::from_utf8(url).ok()?)), condition: &|_, _| None };
+        Known { member: &|_, url| Some(added(std::str::from_utf8(url).ok()?)), condition: &|_, _| None };
 
     fn edited() -> Backends {
         let mut old = configured(&["http://a", "http://b"]);
