@@ -62,7 +62,7 @@ impl BalancerSet {
             ($($field:ident),*) => {
                 Self {
                     name: self.name.clone(),
-                    members: base.members.iter().chain(&self.members).cloned().collect(),
+                    members: base.members.clone(),
                     fail_on_status: base.fail_on_status.iter().chain(&self.fail_on_status).copied().collect(),
                     $($field: self.$field.clone().or_else(|| base.$field.clone()),)*
                 }

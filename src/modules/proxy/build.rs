@@ -55,6 +55,14 @@ impl Collected {
         self.balancers.len() - 1
     }
 
+    /// A balancer that the main server has, too, at `base`: its members are that one's, and what they count; what a
+    /// virtual host adds to them goes nowhere.
+    fn shared(&mut self, set: &BalancerSet, scope: &str, base: usize) -> usize {
+        let members = self.balancers.get(base).map(|base| base.members.clone()).unwrap_or_default();
+        self.balancers.push(set.spec(format!("{scope}\n{}", set.name), members));
+        self.balancers.len() - 1
+    }
+
     /// Identity of a server over reloads: its addresses and name.
     fn scope(&mut self, server: &Server) -> String {
         let mut scope = String::new();
@@ -94,7 +102,7 @@ fn own(server: &mut Server) -> Option<(bool, ProxyServer)> {
 /// Makes the values of the process.
 pub(super) fn post_config(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
     let mut all = Collected::default();
-    let mut main_balancers: Vec<Arc<BalancerSet>> = Vec::new();
+    let mut main_balancers: Vec<(Arc<BalancerSet>, usize)> = Vec::new();
     let mut tables: Vec<Table> = Vec::with_capacity(post.servers.len());
     // Which servers' tables have the main server's workers and balancers behind their own, and which are just that.
     let mut kinds: Vec<Option<bool>> = Vec::with_capacity(post.servers.len());
@@ -111,16 +119,16 @@ pub(super) fn post_config(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
             let index = all.worker(worker, server.index, &scope, false);
             table.add_worker(index, pattern);
         }
-        for balancer in &lists.balancers {
-            let base = main_balancers.iter().find(|base| inherits && base.name == balancer.name);
+        for balancer in lists.balancers {
+            let base = main_balancers.iter().find(|(base, _)| inherits && base.name == balancer.name);
             let index = match base {
-                Some(base) => all.balancer(&balancer.over(base), server.index, &scope),
-                None => all.balancer(balancer, server.index, &scope),
+                Some((base, at)) => all.shared(&balancer.over(base), &scope, *at),
+                None => all.balancer(&balancer, server.index, &scope),
             };
             table.add_balancer(index);
-        }
-        if server.index == 0 {
-            main_balancers = lists.balancers;
+            if server.index == 0 {
+                main_balancers.push((balancer, index));
+            }
         }
         tables.push(table);
         kinds.push(Some(inherits));
