@@ -40,11 +40,16 @@ pub(super) async fn choose<'a>(
     backends: &'a Backends,
     balancer: &'a Balancer,
     url: &[u8],
+    failed: Option<i64>,
 ) -> Option<&'a Worker> {
     let spec = &balancer.spec;
     // Only who is out of use has a time to come back at.
-    let all_well = members(backends, spec).all(|worker| worker.state.is_usable());
-    let now = if all_well { 0 } else { SystemClock.wall() };
+    let all_well = || members(backends, spec).all(|worker| worker.state.is_usable());
+    let now = match failed {
+        Some(at) => at,
+        None if all_well() => 0,
+        None => SystemClock.wall(),
+    };
     force_recovery(ex, backends, spec, now);
 
     let mut whole = Text::default();

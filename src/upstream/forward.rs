@@ -107,8 +107,10 @@ async fn balanced(
     let extra = spec.max_attempts.unwrap_or_else(|| u32::try_from(others).unwrap_or(u32::MAX));
     let mut attempts = 0;
     let mut outgoing = None;
+    // Between a failure and the next choice there is no time: where `retry` is none, either, that member is passed over.
+    let mut failed = None;
     loop {
-        let Some(worker) = choose(ex, backends, balancer, url).await else { return Outcome::Status(503) };
+        let Some(worker) = choose(ex, backends, balancer, url, failed).await else { return Outcome::Status(503) };
         let _busy = Busy::new(worker);
         let mut member_url = Text::take();
         if let Some(refused) = name_member(ex, to, worker, url, &mut member_url.0) {
@@ -125,7 +127,9 @@ async fn balanced(
                 worker.state.fail(SystemClock.wall());
             }
             Outcome::Status(503) => {
-                worker.state.fail(SystemClock.wall());
+                let now = SystemClock.wall();
+                failed = Some(now);
+                worker.state.fail(now);
                 if !worker.state.is_usable() && attempts < extra && outgoing.as_ref().is_none_or(Outgoing::is_intact) {
                     attempts += 1;
                     continue;
