@@ -43,7 +43,7 @@ pub(super) async fn die(ex: &mut Exchange, wire: &mut dyn Wire, code: u16) -> Ou
     ex.drop_filters();
     let first = ex.response.first_error;
     let document =
-        if first == 0 { ex.dir::<CoreDir>().and_then(|dir| dir.error_document(code)).cloned() } else { None };
+        if first == 0 { ex.dir::<CoreDir>().and_then(|dir| dir.error_document(status::of(code).code)).cloned() } else { None };
     ex.status = if code == 401 && ex.proxyreq == ProxyKind::Forward { 407 } else { code };
     if status::drops_connection(ex.status) {
         ex.close = true;
@@ -169,7 +169,13 @@ async fn page(
     let mut out = Vec::with_capacity(600);
     match custom {
         Some(text) => out.extend_from_slice(text),
-        None => push_page(ex, status, recursive, &location, &mut out),
+        None => {
+            if ex.status_line.trim_ascii_end().len() == 3 && ex.status_line.len() < 5 {
+                ex.status_line.truncate(3);
+                ex.status_line.extend_from_slice(b" Unknown Reason");
+            }
+            push_page(ex, status, recursive, &location, &mut out);
+        }
     }
     if !ex.close && !wire.expects_continue() {
         // The connection goes on only if the request's body can be read to its end.
@@ -194,10 +200,12 @@ async fn page(
 pub(super) fn push_page(ex: &Exchange, status: u16, recursive: u16, location: &[u8], out: &mut Vec<u8>) {
     let row = status::of(status);
     let mut code = Vec::with_capacity(3);
-    push_decimal(&mut code, u64::from(row.code));
-    let standard = [code.as_slice(), b" ", row.reason.as_bytes()].concat();
+    push_decimal(&mut code, u64::from(status));
+    let standard = [row.code.to_string().as_bytes(), b" ", row.reason.as_bytes()].concat();
     let given = ex.status_line.as_slice();
-    let ours = given.len() > 4 && given.starts_with(&code) && given.get(3) == Some(&b' ') && status == row.code;
+    let ours = given.starts_with(&code)
+        && given.get(3).is_some_and(u8::is_ascii_whitespace)
+        && given.get(4).is_some_and(u8::is_ascii_alphanumeric);
     let title = if ours { given } else { standard.as_slice() };
     out.extend_from_slice(
         b"<!DOCTYPE HTML PUBLIC \"-//W3C//DTD HTML 4.01//EN\" \"http://www.w3.org/TR/html4/strict.dtd\">\n",

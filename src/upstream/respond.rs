@@ -59,9 +59,9 @@ pub(super) fn replaced(ex: &mut Exchange, policy: &Policy) -> Option<Outcome> {
         ex.notes.set(b"proxy-error-override", b"1");
         return Some(Outcome::Status(status));
     }
-    // An error document that a backend sends does not hide the error.
+    // An error document that a backend sends does not hide the error, where there is a body to be sent.
     let first = ex.response.first_error;
-    if first != 0 && replaced(first) {
+    if first != 0 && !ex.header_only && replaced(first) {
         ex.status = first;
         ex.status_line.clear();
     }
