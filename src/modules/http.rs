@@ -73,7 +73,12 @@ fn trace(ex: &mut Exchange) -> Outcome {
 
 /// `OPTIONS *` is a ping: an empty answer, whoever asks.
 fn ping(ex: &mut Exchange) -> Outcome {
-    if ex.method == b"OPTIONS" && ex.uri == b"*" { Outcome::Done } else { Outcome::Declined }
+    if ex.method != b"OPTIONS" || ex.uri != b"*" {
+        return Outcome::Declined;
+    }
+    // No handler, so nobody has been asked what to change in the answer.
+    ex.response.settled = true;
+    Outcome::Done
 }
 
 fn trace_of(ex: &Exchange) -> Trace {
@@ -118,6 +123,8 @@ fn echo<'a>(ex: &'a mut Exchange, wire: &'a mut dyn Wire) -> Waiting<'a> {
         text.extend_from_slice(b"\r\n");
         text.extend_from_slice(&body);
         ex.content_type = b"message/http".to_vec();
+        // No handler, so nobody has been asked what to change in the answer.
+        ex.response.settled = true;
         // A client that went away needs no end.
         if pipe::data(ex, wire, &text).await.is_ok() {
             let _ = pipe::finish(ex, wire).await;
