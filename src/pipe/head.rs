@@ -157,7 +157,7 @@ pub(super) fn send_head(ex: &mut Exchange, wire: &mut dyn Wire, computed: Option
     let line = std::mem::take(&mut ex.status_line);
     let given = line.first_chunk().and_then(|code| number(*code)) == Some(ex.status);
     let (code, reason) = match (status::known(ex.status), line.get(3..)) {
-        (_, Some([b' ', reason @ ..])) if given => (ex.status, reason),
+        (_, Some([b' ', reason @ ..])) if given && all_content(reason) => (ex.status, reason),
         (Some(row), _) => (ex.status, row.reason.as_bytes()),
         (None, Some([])) if given => (ex.status, b"".as_slice()),
         // A status that httpd has no words for goes out as 500; the log keeps it.
@@ -246,14 +246,15 @@ fn hand_over(ex: &mut Exchange, wire: &mut dyn Wire, code: u16, reason: &[u8], k
 /// Puts the fields together and decides the framing; says whether the connection may go on.
 fn compose(ex: &mut Exchange, banner: &[u8], fields: &mut Table, text: &mut Vec<u8>) -> bool {
     let proxied = ex.proxyreq != ProxyKind::None && !ex.response.canned;
-    match ex.headers_out.get(b"Date").filter(|_| proxied) {
+    let said = |name| ex.headers_out.get(name).or_else(|| ex.err_headers_out.get(name)).filter(|_| proxied);
+    match said(b"Date") {
         Some(date) => fields.add(b"Date", date),
         None => {
             push_http_date(text, SystemClock.wall());
             fields.add(b"Date", text);
         }
     }
-    fields.add(b"Server", ex.headers_out.get(b"Server").filter(|_| proxied).unwrap_or(banner));
+    fields.add(b"Server", said(b"Server").unwrap_or(banner));
     let others = |name: &[u8]| !matches!(name.len(), 4 | 6) || !(same(name, b"Date") || same(name, b"Server"));
     fields.add_from(&ex.err_headers_out, others);
     fields.add_from(&ex.headers_out, others);

@@ -357,6 +357,13 @@ impl Talk {
                 logs::error!(ex, Level::Error, NAMES.module, "AH01072: Got bogus record {kind}");
                 Ok(())
             }
+            // As httpd: what never became a head is the body.
+            Part::OutEnd if !self.heads_done && !self.head.is_empty() => {
+                self.heads_done = true;
+                let text = std::mem::take(&mut self.head);
+                pipe::head(ex, wire, Some(text.len() as u64));
+                self.send(ex, wire, &text).await
+            }
             Part::NeedMore | Part::OutEnd | Part::End => Ok(()),
         }
     }
