@@ -237,12 +237,16 @@ async fn obey(
     max: usize,
     progress: &mut Progress,
 ) -> Step {
-    match Reply::decode(receive::payload(link, len)) {
+    let reply = match receive::payload(link, len) {
+        // Not looked into.
+        [receive::SEND_HEADERS, ..] if progress.headers => {
+            logs::error!(ex, Level::Debug, MODULE, "AH00884: Backend sent headers twice.");
+            return Step::Bad(Failure::BAD);
+        }
+        payload => Reply::decode(payload),
+    };
+    match reply {
         Ok(Reply::Headers(head)) => {
-            if progress.headers {
-                logs::error!(ex, Level::Debug, MODULE, "AH00884: Backend sent headers twice.");
-                return Step::Bad(Failure::BAD);
-            }
             progress.headers = true;
             if head.reason.is_none() {
                 let server = OfServer(&ex.live, ex.server);

@@ -28,6 +28,8 @@ impl Failure {
 const NO_HEADER: Errno = Errno(120_006);
 const BAD_HEADER: Errno = Errno(120_007);
 const BAD_MESSAGE: Errno = Errno(120_008);
+/// The type of a packet with a head.
+pub(super) const SEND_HEADERS: u8 = 4;
 /// A request that does not fit into a packet.
 pub(super) const OVERFLOW: Errno = Errno(120_001);
 
