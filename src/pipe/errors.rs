@@ -42,8 +42,11 @@ pub(super) async fn die(ex: &mut Exchange, wire: &mut dyn Wire, code: u16) -> Ou
     };
     ex.drop_filters();
     let first = ex.response.first_error;
-    let document =
-        if first == 0 { ex.dir::<CoreDir>().and_then(|dir| dir.error_document(status::of(code).code)).cloned() } else { None };
+    let document = if first == 0 {
+        ex.dir::<CoreDir>().and_then(|dir| dir.error_document(status::of(code).code)).cloned()
+    } else {
+        None
+    };
     ex.status = if code == 401 && ex.proxyreq == ProxyKind::Forward { 407 } else { code };
     if status::drops_connection(ex.status) {
         ex.close = true;

@@ -250,6 +250,13 @@ pub async fn resolve(worker: &Worker) -> Result<(), LendError> {
     })
 }
 
+/// Closes the connection that a request would be lent, if one is idle.
+pub(super) fn discard(worker: &Worker) {
+    if let Some(pool) = worker.state.pool.get() {
+        drop(pool.take(home(), false));
+    }
+}
+
 /// An idle connection that is still good; the others found on the way are closed.
 fn idle(ex: &Exchange, worker: &Worker, wanted: Wanted, home: usize, secure: &Secure<'_>) -> Option<Link> {
     let pool = worker.state.pool.get()?;

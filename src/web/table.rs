@@ -119,25 +119,6 @@ impl Table {
         doubled
     }
 
-    /// Whether a field before the one at `at` has its name.
-    #[inline]
-    pub fn seen_before(&self, at: usize) -> bool {
-        let Some(this) = self.items.get(at) else { return false };
-        let name = self.slice(this.name);
-        let mut before = self.items.iter().take(at);
-        before.any(|item| item.key == this.key && same(self.slice(item.name), name))
-    }
-
-    /// The values of the fields after the one at `at` that have its name.
-    #[inline]
-    pub fn later(&self, at: usize) -> impl Iterator<Item = &[u8]> {
-        let this = self.items.get(at);
-        let same = move |item: &&Item| {
-            this.is_some_and(|this| item.key == this.key && same(self.slice(item.name), self.slice(this.name)))
-        };
-        self.items.iter().skip(at.saturating_add(1)).filter(same).map(|item| self.slice(item.value))
-    }
-
     /// Appends a field, whether or not there is one of that name.
     #[inline]
     pub fn add(&mut self, name: &[u8], value: &[u8]) {
@@ -318,8 +299,6 @@ mod tests {
         }
         assert_eq!(t.get(b"ACCEPT"), Some(&b"1"[..]));
         assert_eq!(t.get_all(b"accept").count(), 2);
-        assert!(t.seen_before(3) && !t.seen_before(1));
-        assert_eq!(t.later(1).collect::<Vec<_>>(), [b"2"]);
         t.compress(b"accept");
         assert_eq!(dump(&t), "Host=a;Accept=1, 2;X=y;");
         t.set(b"accept", b"3");

@@ -403,6 +403,7 @@ macro_rules! scenarios {
 }
 
 scenarios! {
+    answers
     connect
     ext_filter
     fcgi

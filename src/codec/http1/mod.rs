@@ -18,7 +18,7 @@ pub use body::{
 };
 pub use fields::{Field, Span};
 pub use head::{RequestError, RequestHead, Rules, Severity, parse_request};
-pub use response::{BadHeader, ResponseError, ResponseHead, parse_response};
+pub use response::{BadHeader, ResponseError, ResponseHead, Skipped, parse_response};
 
 /// What the listening server allows of a request head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

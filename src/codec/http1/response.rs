@@ -26,11 +26,13 @@ pub enum ResponseError {
     CorruptStatusLine(Span),
     /// No status line before the empty lines ended: "Error reading from remote server".
     NoStatusLine,
+    /// A NUL in the status line: the same.
+    BadStatusLine,
     /// A line without colon under `IsError`: AH01106.
     BadHeader(Span),
     /// A header line beyond `responsefieldsize`: AH10124 and AH01106.
     LineTooLong(Span),
-    /// A NUL in a line.
+    /// A NUL in a header line: AH10404 and AH01106.
     BadLine(Span),
 }
 
@@ -57,10 +59,12 @@ pub struct ResponseHead {
     pub status: u16,
     /// The reason phrase, verbatim; may be empty.
     pub reason: Span,
+    /// There is none: what follows the three digits goes on with them, and httpd's own words are sent.
+    pub no_reason: bool,
     /// Without a status line: the first line, which belongs to the body before all that follows.
     pub stray: Option<Span>,
-    /// Lines skipped under `Ignore` (AH01100), or the one that started the body (AH01098).
-    pub skipped: Vec<Span>,
+    /// Lines that are no fields, in order.
+    pub skipped: Vec<Skipped>,
 }
 
 impl ResponseHead {
@@ -76,6 +80,7 @@ impl ResponseHead {
         self.version = Version::default();
         self.status = 0;
         self.reason = Span::default();
+        self.no_reason = false;
         self.stray = None;
     }
 
@@ -125,6 +130,17 @@ impl ResponseHead {
     }
 }
 
+/// A line that was passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Skipped {
+    /// A second status line, or any line under `Ignore`: AH01100.
+    Line,
+    /// It started the body, behind fields: AH01098.
+    StartedBody,
+    /// It started the body, and there is no field: AH01099.
+    NoFields,
+}
+
 /// A field httpd's core refuses to send; the index of the field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unsendable {
@@ -161,7 +177,7 @@ fn parse(buf: &[u8], most: usize, bad: BadHeader, out: &mut ResponseHead) -> Res
         let line = match out.cursor.line(buf, most, false) {
             Line::Partial => return Ok(Status::Partial),
             Line::TooLong(shown) => return Err(ResponseError::CorruptStatusLine(shown)),
-            Line::Bad(shown) => return Err(ResponseError::BadLine(shown)),
+            Line::Bad(_) => return Err(ResponseError::BadStatusLine),
             Line::Whole(line) => line,
         };
         if line.is_empty() {
@@ -182,6 +198,7 @@ fn parse(buf: &[u8], most: usize, bad: BadHeader, out: &mut ResponseHead) -> Res
         }
         (out.version, out.status) = (version, status);
         out.reason = line.part(13, line.len());
+        out.no_reason = line.of(buf, &[]).get(12).is_some_and(|c| *c != b' ');
         out.stage = Stage::Fields;
     }
     loop {
@@ -194,14 +211,14 @@ fn parse(buf: &[u8], most: usize, bad: BadHeader, out: &mut ResponseHead) -> Res
         let Some(colon) = memchr(b':', bytes) else {
             // A second status line among the fields is skipped whatever the policy.
             if status_line(bytes).is_some() {
-                out.skipped.push(line);
+                out.skipped.push(Skipped::Line);
                 continue;
             }
             match bad {
                 BadHeader::IsError => return Err(ResponseError::BadHeader(line)),
-                BadHeader::Ignore => out.skipped.push(line),
+                BadHeader::Ignore => out.skipped.push(Skipped::Line),
                 BadHeader::StartBody => {
-                    out.skipped.push(line);
+                    out.skipped.push(if out.fields.is_empty() { Skipped::NoFields } else { Skipped::StartedBody });
                     return Ok(Status::Complete(out.cursor.pos));
                 }
             }

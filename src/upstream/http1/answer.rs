@@ -10,10 +10,12 @@ use super::super::respond::{self, Verdict};
 use super::super::spec::Via;
 use super::Answered;
 use super::request::{connection_tokens, push_via};
-use super::upgrade;
+use super::{upgrade, warnings};
 use crate::base::fold::same;
 use crate::codec::http1::write::{push_decimal, push_status};
-use crate::codec::http1::{Chunked, Limits, Part, ResponseBody, ResponseHead, Rules, last_is_chunked, response_body};
+use crate::codec::http1::{
+    Chunked, Limits, Part, ResponseBody, ResponseHead, Rules, Skipped, last_is_chunked, response_body,
+};
 use crate::logs::{self, Bytes, Errno, Level};
 use crate::pipe::parts::{self, Selection};
 use crate::pipe::{self, Outcome};
@@ -41,28 +43,52 @@ fn is_hop_by_hop(name: &[u8]) -> bool {
     same(name, known)
 }
 
-/// Copies the fields that go on to the client, cookies last; of several Content-Length the first, or none.
-pub(super) fn copy_fields(head: &ResponseHead, buf: &[u8], into: &mut Table, length: bool) {
+/// Which of several Content-Length go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lengths {
+    None,
+    First,
+    /// There is no body that one of them could be wrong about.
+    All,
+}
+
+/// Copies the fields that go on to the client, cookies last.
+pub(super) fn copy_fields(head: &ResponseHead, buf: &[u8], into: &mut Table, lengths: Lengths) {
     let named = connection_tokens(head.values(buf, b"Connection"));
-    let (mut cookies, mut has_length) = (false, !length);
+    let (mut cookies, mut warnings, mut has_length) = (false, false, lengths == Lengths::None);
     let block = into.lay(buf.get(..head.read()).unwrap_or_default());
     for field in head.spans() {
         let name = head.bytes(buf, field.name);
+        if !named.is_empty() && named.iter().any(|token| same(token, name)) {
+            continue;
+        }
         match name.len() {
             10 if same(name, b"Set-Cookie") => {
                 cookies = true;
                 continue;
             }
-            14 if same(name, b"Content-Length") && std::mem::replace(&mut has_length, true) => continue,
+            7 if same(name, b"Warning") => {
+                warnings = true;
+                continue;
+            }
+            14 if same(name, b"Content-Length")
+                && std::mem::replace(&mut has_length, true)
+                && lengths != Lengths::All =>
+            {
+                continue;
+            }
             _ if is_hop_by_hop(name) => continue,
             _ => {}
-        }
-        if !named.is_empty() && named.iter().any(|token| same(token, name)) {
-            continue;
         }
         match (field.name.range(), field.value.range()) {
             (Some(name), Some(value)) => into.add_laid(block, name, value),
             _ => into.add(name, head.bytes(buf, field.value)),
+        }
+    }
+    if warnings {
+        let date = head.values(buf, b"Date").next();
+        for value in head.values(buf, b"Warning") {
+            warnings::clean(value, date, |warning| into.add(b"Warning", warning));
         }
     }
     if cookies {
@@ -129,6 +155,15 @@ pub(super) fn field<'a>(head: &'a ResponseHead, buf: &'a [u8], wanted: &'a [u8])
     head.values(buf, wanted).next()
 }
 
+/// Says where the response passed through.
+pub(super) fn add_via(ex: &Exchange, said: Via, into: &mut Table) {
+    if matches!(said, Via::On | Via::Full) {
+        let mut via = Vec::new();
+        push_via(ex, said, &mut via);
+        into.add(b"Via", &via);
+    }
+}
+
 /// Whether the backend says that it will close the connection.
 pub(super) fn closes(head: &ResponseHead, buf: &[u8]) -> bool {
     pipe::has_token(head.values(buf, b"Connection"), b"close")
@@ -153,18 +188,27 @@ fn take_head(ex: &mut Exchange, attempt: &Attempt<'_>, head: &ResponseHead, buf:
     if head.stray.is_none() {
         note(ex, head.status);
     }
-    log_skipped(ex, head, attempt);
-    let body = response_body(head, buf, ex.header_only).ok();
+    log_skipped(ex, head);
+    let mut body = response_body(head, buf, ex.header_only).ok();
+    if let Some(ResponseBody::Length(_)) = body
+        && pipe::has_token(head.values(buf, b"Connection"), b"Content-Length")
+    {
+        body = Some(ResponseBody::Close);
+    }
     ex.status = head.status;
     ex.status_line.clear();
-    if head.stray.is_none() {
+    if head.stray.is_none() && !head.no_reason {
         push_status(&mut ex.status_line, head.status);
         ex.status_line.push(b' ');
         ex.status_line.extend_from_slice(head.bytes(buf, head.reason));
     }
     ex.headers_out.clear();
-    let measured = matches!(body, Some(ResponseBody::Empty | ResponseBody::Length(_)));
-    copy_fields(head, buf, &mut ex.headers_out, measured);
+    let lengths = match body {
+        _ if ex.header_only => Lengths::All,
+        Some(ResponseBody::Empty | ResponseBody::Length(_)) => Lengths::First,
+        _ => Lengths::None,
+    };
+    copy_fields(head, buf, &mut ex.headers_out, lengths);
     let mut coded = false;
     if ex.header_only
         && let Some(coding) = field(head, buf, b"Transfer-Encoding")
@@ -172,17 +216,19 @@ fn take_head(ex: &mut Exchange, attempt: &Attempt<'_>, head: &ResponseHead, buf:
         coded = !last_is_chunked(coding);
         // As httpd: what is not unframed keeps its framing in the head.
         ex.headers_out.unset(b"Content-Length");
-        ex.headers_out.add(b"Transfer-Encoding", coding);
+        if !pipe::has_token(head.values(buf, b"Connection"), b"Transfer-Encoding") {
+            for coding in head.values(buf, b"Transfer-Encoding") {
+                ex.headers_out.add(b"Transfer-Encoding", coding);
+            }
+        }
     }
     ex.content_type.clear();
     if let Some(kind) = ex.headers_out.get(b"Content-Type") {
         ex.content_type.extend_from_slice(kind);
     }
-    if matches!(attempt.policy.via, Via::On | Via::Full) {
-        let mut via = Vec::new();
-        push_via(ex, attempt.policy.via, &mut via);
-        ex.headers_out.add(b"Via", &via);
-    }
+    let mut fields = std::mem::take(&mut ex.headers_out);
+    add_via(ex, attempt.policy.via, &mut fields);
+    ex.headers_out = fields;
     if attempt.worker.spec.upgrade.is_some()
         && let Some(offered) = field(head, buf, b"Upgrade")
     {
@@ -213,7 +259,7 @@ pub(super) async fn relay(
     keep: bool,
 ) -> Outcome {
     let lane = link.lane();
-    let cookies = answered.cookies;
+    let left = answered.left;
     let Taken { body, keep: may_keep, counted, stray, coded } = take_head(ex, attempt, &lane.head, lane.input.bytes());
     if coded {
         ex.headers_out.clear();
@@ -225,8 +271,13 @@ pub(super) async fn relay(
         return Outcome::Status(500);
     }
     let keep = keep && may_keep;
-    for value in cookies.iter().flat_map(|cookies| cookies.get_all(b"Set-Cookie")) {
+    for value in left.iter().flat_map(|left| left.get_all(b"Set-Cookie")) {
         ex.headers_out.add(b"Set-Cookie", value);
+    }
+    if let Some(kind) = left.iter().find_map(|left| left.get(b"Content-Type"))
+        && ex.content_type.is_empty()
+    {
+        ex.content_type.extend_from_slice(kind);
     }
     let length = match body {
         Some(ResponseBody::Length(n)) => Some(n),
@@ -392,24 +443,14 @@ fn assemble(pieces: &[parts::Piece], body: &[u8]) -> Vec<u8> {
 }
 
 /// Says which header lines were passed over.
-fn log_skipped(ex: &Exchange, head: &ResponseHead, attempt: &Attempt<'_>) {
-    use super::super::spec::BadHeaderPolicy;
-    for _ in &head.skipped {
+fn log_skipped(ex: &Exchange, head: &ResponseHead) {
+    for skipped in &head.skipped {
         let (uri, method) = (Bytes(&ex.uri), Bytes(&ex.method));
-        if attempt.policy.bad_header == BadHeaderPolicy::StartBody {
-            logs::error!(
-                ex,
-                Level::Warn,
-                "proxy_http",
-                "AH01098: Starting body due to bogus non-header in headers returned by {uri} ({method})"
-            );
-        } else {
-            logs::error!(
-                ex,
-                Level::Warn,
-                "proxy_http",
-                "AH01100: Ignoring bogus HTTP header returned by {uri} ({method})"
-            );
-        }
+        let what = match skipped {
+            Skipped::Line => "AH01100: Ignoring bogus HTTP header",
+            Skipped::StartedBody => "AH01098: Starting body due to bogus non-header in headers",
+            Skipped::NoFields => "AH01099: No HTTP headers",
+        };
+        logs::error!(ex, Level::Warn, "proxy_http", "{what} returned by {uri} ({method})");
     }
 }

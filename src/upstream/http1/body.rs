@@ -40,8 +40,8 @@ enum Place {
     Held,
     /// The beginning in `held`, the rest to come.
     Streaming,
-    /// Not asked for yet: the client or we wait for `100 Continue`.
-    Awaited,
+    /// Not asked for yet: the client or we wait for `100 Continue`. What came without is in `held`.
+    Awaited { whole: bool },
 }
 
 /// A body to be sent.
@@ -62,10 +62,12 @@ pub(super) enum SendFault {
     Client(BodyFault),
     /// The backend's part failed.
     Backend(io::Error),
+    /// The client is not asked for the rest of what it announced.
+    Short { got: usize, expected: u64 },
 }
 
 impl Outgoing {
-    /// Reads the beginning of the body, at most 16 KiB; nothing if somebody waits for `100 Continue` first.
+    /// Reads the beginning of the body, at most 16 KiB; only what is here if somebody waits for `100 Continue` first.
     ///
     /// # Errors
     /// The status to answer with; logged.
@@ -112,7 +114,11 @@ impl Outgoing {
         }
         this.complete = false;
         if awaited && !known_length {
-            this.place = Place::Awaited;
+            // Nobody but us asks the client for it.
+            wire.continue_now(false);
+            if let Err(fault) = this.read_here(wire).await {
+                return Err(prefetch_failed(ex, attempt, fault));
+            }
             return Ok(this);
         }
         // A length that was announced does not hold behind filters: unless chunks are asked for, it is counted.
@@ -122,12 +128,7 @@ impl Outgoing {
         };
         let most = if counted { SPOOL_MAX } else { PREFETCH };
         if let Err(fault) = this.read(wire, kind, most).await {
-            let errno = respond::errno_of(fault);
-            let (peer, host) = (Shown(attempt), &attempt.worker.spec.host);
-            let client = Bytes(&ex.client_ip);
-            logs::error!(ex, Level::Error, "proxy", errno =>
-                "AH01095: prefetch request body failed to {peer} ({host}) from {client} ()");
-            return Err(respond::answer_to(ex, fault));
+            return Err(prefetch_failed(ex, attempt, fault));
         }
         if this.place == Place::Streaming && counted {
             return Err(Outcome::Status(413));
@@ -167,6 +168,39 @@ impl Outgoing {
             self.place = Place::Held;
             self.announced = Announced::Length(held.len() as u64);
         }
+        Ok(())
+    }
+
+    /// Takes what is here of the body without waiting for more. All of it has a length, whatever was announced.
+    async fn read_here(&mut self, wire: &mut dyn Wire) -> Result<(), BodyFault> {
+        self.held = Text::take();
+        let held = &mut self.held.0;
+        let mut asked = false;
+        while held.len() < PREFETCH && !wire.body_done() {
+            let here = wire.body();
+            let n = here.len().min(PREFETCH - held.len());
+            held.extend_from_slice(here.get(..n).unwrap_or_default());
+            wire.consume(n);
+            if n > 0 || wire.body_done() {
+                continue;
+            }
+            match poll_fn(|cx| Poll::Ready(wire.poll_fill(cx))).await {
+                Poll::Ready(filled) => {
+                    filled?;
+                }
+                // What is in the socket is not known before the runtime has asked for it.
+                Poll::Pending if !asked => {
+                    asked = true;
+                    tokio::task::yield_now().await;
+                }
+                Poll::Pending => break,
+            }
+        }
+        let whole = wire.body_done();
+        if whole {
+            self.announced = Announced::Length(held.len() as u64);
+        }
+        self.place = Place::Awaited { whole };
         Ok(())
     }
 
@@ -211,7 +245,7 @@ impl Outgoing {
 
     /// Whether there is a body that is still to be asked for.
     pub(super) fn is_awaited(&self) -> bool {
-        self.place == Place::Awaited
+        matches!(self.place, Place::Awaited { .. })
     }
 
     /// Whether some of it was taken from the client.
@@ -241,7 +275,7 @@ impl Outgoing {
     async fn send_with(&mut self, output: &mut Vec<u8>, wire: &mut dyn Wire, link: &mut Link) -> Result<(), SendFault> {
         let chunked = self.announced == Announced::Chunked;
         let body = match self.place {
-            Place::Nowhere | Place::Awaited => &[],
+            Place::Nowhere | Place::Awaited { .. } => &[],
             Place::Wire(n) => wire.body().get(..n).unwrap_or_default(),
             Place::Held | Place::Streaming => self.held.0.as_slice(),
         };
@@ -256,20 +290,37 @@ impl Outgoing {
         sent.map_err(SendFault::Backend)?;
         match self.place {
             Place::Nowhere | Place::Wire(_) | Place::Held => self.complete = true,
-            Place::Awaited => {}
+            Place::Awaited { .. } => {}
             Place::Streaming => self.stream(output, wire, link).await?,
         }
         Ok(())
     }
 
-    /// The backend asked for the body: sends it as it comes.
-    pub(super) async fn send_awaited(&mut self, wire: &mut dyn Wire, link: &mut Link) -> Result<(), SendFault> {
-        self.place = Place::Streaming;
-        let mut output = std::mem::take(&mut link.lane().output);
-        let done = self.stream(&mut output, wire, link).await;
-        output.clear();
-        link.lane().output = output;
-        done
+    /// The backend asked for the body, or answered without: sends what is here, and the rest as it comes. A client that
+    /// still waits is asked for it only where the answer is not an error (`welcome`).
+    pub(super) async fn send_awaited(
+        &mut self,
+        wire: &mut dyn Wire,
+        link: &mut Link,
+        welcome: bool,
+    ) -> Result<(), SendFault> {
+        link.lane().output.clear();
+        if self.place == (Place::Awaited { whole: true }) {
+            self.place = Place::Held;
+        } else if wire.expects_continue() && !welcome {
+            // It keeps the rest, so its connection ends with this response, and so does the backend's.
+            let got = self.held.0.len();
+            return match self.announced {
+                Announced::Length(expected) => Err(SendFault::Short { got, expected }),
+                _ => link.write_all(LAST_CHUNK).await.map_err(SendFault::Backend),
+            };
+        } else {
+            self.place = Place::Streaming;
+            if wire.expects_continue() {
+                wire.continue_now(true);
+            }
+        }
+        self.send(wire, link).await
     }
 
     async fn stream(&mut self, frame: &mut Vec<u8>, wire: &mut dyn Wire, link: &mut Link) -> Result<(), SendFault> {
@@ -354,6 +405,16 @@ impl Outgoing {
     }
 }
 
+/// The answer to a request whose body fails before the backend has heard of it.
+fn prefetch_failed(ex: &mut Exchange, attempt: &Attempt<'_>, fault: BodyFault) -> Outcome {
+    let errno = respond::errno_of(fault);
+    let (peer, host) = (Shown(attempt), &attempt.worker.spec.host);
+    let client = Bytes(&ex.client_ip);
+    logs::error!(ex, Level::Error, "proxy", errno =>
+        "AH01095: prefetch request body failed to {peer} ({host}) from {client} ()");
+    respond::answer_to(ex, fault)
+}
+
 /// Whether bodies whose length changes go to HTTP/1.1 backends in chunks (`proxy-sendchunked`).
 fn chunks_asked(ex: &Exchange) -> bool {
     let chunked = ex.env.contains(b"proxy-sendchunked") || ex.env.contains(b"proxy-sendchunks");
@@ -417,5 +478,19 @@ mod tests {
             FakeWire { input: vec![b'x'; CHUNK_MAX], chunked: true, shown: CHUNK_MAX, ..FakeWire::default() };
         assert!(!gather(&mut wire).0);
         assert_eq!(wire.body().len(), CHUNK_MAX);
+    }
+
+    #[test]
+    fn what_is_here_without_being_asked_for_has_a_length() {
+        for (shown, done, announced) in [(5, true, Announced::Length(5)), (0, false, Announced::Chunked)] {
+            let mut wire = FakeWire { chunked: true, shown, ..FakeWire::default() };
+            wire.input = b"hello".get(..shown).unwrap().to_vec();
+            wire.fault = (!done).then_some(BodyFault::Gone);
+            let mut outgoing = Outgoing { announced: Announced::Chunked, ..Outgoing::spent() };
+            let read = now(outgoing.read_here(&mut wire));
+            assert_eq!(read.is_ok(), done);
+            assert_eq!((outgoing.announced, outgoing.held.0.len()), (announced, shown));
+            assert_eq!(outgoing.is_awaited(), done);
+        }
     }
 }

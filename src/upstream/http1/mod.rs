@@ -9,6 +9,7 @@ mod answer;
 mod body;
 mod request;
 mod upgrade;
+mod warnings;
 
 use std::io;
 
@@ -30,6 +31,9 @@ pub(super) use request::{push_lines, push_via};
 
 /// The most interim responses before the final one.
 const INTERIM_MAX: usize = 10;
+
+/// What httpd calls a line with a NUL.
+const EINVAL: i32 = 22;
 
 /// Why no response head came.
 #[derive(Debug)]
@@ -75,8 +79,10 @@ pub(super) async fn exchange(
     let mut fresh = ex.conn.keepalives.get() == 0 && env(b"proxy-initial-not-pooled");
     let known_length = http10 || (env(b"proxy-sendcl") && !env(b"proxy-sendchunked") && !env(b"proxy-sendchunks"));
     let has_body = !matches!(wire.body_kind(), BodyKind::None | BodyKind::Length(0));
-    let client_expects =
-        policy.forward_100_continue && ex.headers_in.get(b"Expect").is_some_and(|expect| same(expect, b"100-continue"));
+    // An older client is not heard by its connection, which has no interim responses for it.
+    let expects = wire.expects_continue()
+        || (ex.proto_num < 1001 && ex.headers_in.get(b"Expect").is_some_and(|expect| same(expect, b"100-continue")));
+    let client_expects = policy.forward_100_continue && expects;
     let pinged = worker.spec.ping.is_some() && has_body;
     let expect = (client_expects || pinged) && !http10;
 
@@ -84,7 +90,11 @@ pub(super) async fn exchange(
         Some(outgoing) => outgoing,
         None => match Outgoing::prefetch(ex, wire, attempt, expect, known_length).await {
             Ok(read) => outgoing.insert(read),
-            Err(outcome) => return outcome,
+            Err(outcome) => {
+                // httpd has taken a connection by now, and lets none go on behind a failure.
+                pool::discard(worker);
+                return outcome;
+            }
         },
     };
     let upgrade = if http10 { None } else { upgrade::asked_for(ex, &worker.spec) };
@@ -169,11 +179,11 @@ fn unheard(fault: &Fault) -> bool {
     }
 }
 
-/// A final head: its length in the input, and cookies of interim ones that the client did not get: httpd sends them
-/// now.
+/// A final head: its length in the input, and what interim ones left behind, as in httpd: cookies that the client did
+/// not get, and a content type.
 struct Answered {
     head: usize,
-    cookies: Option<Box<Table>>,
+    left: Option<Box<Table>>,
 }
 
 impl Talk<'_> {
@@ -197,7 +207,7 @@ impl Talk<'_> {
             link.set_timeout(ping);
         }
         let mut interims = 0;
-        let mut cookies = None;
+        let mut left = None;
         loop {
             let len = self.read_head(link).await?;
             link.set_timeout(usual);
@@ -207,20 +217,22 @@ impl Talk<'_> {
                 // A backend that goes on with the connection reads the body that was announced.
                 let reads = || head.stray.is_none() && !answer::closes(head, lane.input.bytes());
                 if outgoing.is_awaited() && reads() {
-                    let sent = outgoing.send_awaited(wire, link).await;
+                    let welcome = (200..300).contains(&head.status);
+                    note(ex, head.status);
+                    let sent = outgoing.send_awaited(wire, link, welcome).await;
                     self.check_sent(sent, link)?;
                 }
-                return Ok(Answered { head: len, cookies });
+                return Ok(Answered { head: len, left });
             }
             let status = head.status;
             if interims == INTERIM_MAX {
                 return Err(Fault::Interims);
             }
             interims += 1;
-            self.interim(ex, wire, link, outgoing.is_awaited(), &mut cookies).await;
+            self.interim(ex, wire, link, outgoing.is_awaited(), &mut left).await;
             link.consume(len);
             if status == 100 && outgoing.is_awaited() {
-                let sent = outgoing.send_awaited(wire, link).await;
+                let sent = outgoing.send_awaited(wire, link, true).await;
                 self.check_sent(sent, link)?;
             }
         }
@@ -270,17 +282,26 @@ impl Talk<'_> {
         wire: &mut dyn Wire,
         link: &mut Link,
         awaited: bool,
-        cookies: &mut Option<Box<Table>>,
+        left: &mut Option<Box<Table>>,
     ) {
         let lane = link.lane();
         let (head, buf) = (&lane.head, lane.input.bytes());
         note(ex, head.status);
         let mut fields = Table::default();
-        answer::copy_fields(head, buf, &mut fields, false);
+        let coding = answer::field(head, buf, b"Transfer-Encoding");
+        let lengths = if coding.is_some() { answer::Lengths::None } else { answer::Lengths::All };
+        answer::copy_fields(head, buf, &mut fields, lengths);
+        if let Some(coding) = coding {
+            fields.add(b"Transfer-Encoding", coding);
+        }
+        answer::add_via(ex, self.attempt.policy.via, &mut fields);
+        if let Some(kind) = fields.get(b"Content-Type") {
+            left.get_or_insert_with(Box::default).set(b"Content-Type", kind);
+        }
         let policy = ex.env.get(b"proxy-interim-response");
         let all = policy.is_some_and(|policy| same(policy, b"RFC"));
         let said = if head.status == 100 && self.client_expects && awaited && (policy.is_none() || all) {
-            wire.continue_now(true);
+            pipe::interim(ex, wire, 100, head.bytes(buf, head.reason), &fields);
             true
         } else if (policy.is_none() && head.status != 100) || all {
             pipe::interim(ex, wire, head.status, head.bytes(buf, head.reason), &fields);
@@ -290,7 +311,7 @@ impl Talk<'_> {
         };
         if !said {
             for value in fields.get_all(b"Set-Cookie") {
-                cookies.get_or_insert_with(Box::default).add(b"Set-Cookie", value);
+                left.get_or_insert_with(Box::default).add(b"Set-Cookie", value);
             }
             return;
         }
@@ -315,6 +336,22 @@ impl Talk<'_> {
                 );
                 respond::answer_to(ex, *fault)
             }
+            Fault::Send(SendFault::Short { got, expected }) => {
+                let (peer, host, client) = (Shown(self.attempt), &spec.host, Bytes(&ex.client_ip));
+                logs::error!(
+                    ex,
+                    Level::Error,
+                    "proxy_http",
+                    "AH01086: read less bytes of request body than expected (got {got}, expected {expected})"
+                );
+                logs::error!(
+                    ex,
+                    Level::Error,
+                    "proxy_http",
+                    "AH10154: pass request body failed to {peer} ({host}) from {client} () with status 500"
+                );
+                Outcome::Status(500)
+            }
             Fault::Send(SendFault::Backend(error)) => {
                 let (peer, host, client) = (Shown(self.attempt), &spec.host, Bytes(&ex.client_ip));
                 logs::error!(ex, Level::Error, "proxy", Errno::from(error) =>
@@ -330,6 +367,9 @@ impl Talk<'_> {
             }
             Fault::Read(error) => self.unanswered(ex, wire, error.as_ref()),
             Fault::Head(ResponseError::NoStatusLine) => self.unanswered(ex, wire, None),
+            Fault::Head(ResponseError::BadStatusLine) => {
+                self.unanswered(ex, wire, Some(&io::Error::from_raw_os_error(EINVAL)))
+            }
             Fault::Head(ResponseError::CorruptStatusLine(line)) => {
                 let lane = link.lane();
                 let line = String::from_utf8_lossy(lane.head.bytes(lane.input.bytes(), *line)).into_owned();
@@ -344,6 +384,7 @@ impl Talk<'_> {
                 let line = lane.head.bytes(lane.input.bytes(), *line).to_vec();
                 self.note_bad_head(ex, link, None, Some(&line))
             }
+            Fault::Head(ResponseError::BadLine(_)) => self.note_bad_head(ex, link, Some(Errno(EINVAL)), None),
             Fault::Head(_) => self.note_bad_head(ex, link, None, None),
             Fault::Interims => {
                 let reason = format!("Too many ({INTERIM_MAX}) interim responses from origin server");

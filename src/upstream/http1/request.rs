@@ -102,7 +102,6 @@ pub(super) fn push_head(ex: &Exchange, attempt: &Attempt<'_>, manner: &Manner, o
     let chained = || ex.user.is_none() || ex.env.contains(b"proxy-chain-auth");
     let mut credentials = attempt.worker.spec.beyond.as_ref().and_then(|beyond| beyond.credentials.as_deref());
     let (mut had_via, mut had_expect, mut had) = (false, false, [false; 3]);
-    let repeats = ex.headers_in.may_repeat();
 
     for (at, (name, value)) in ex.headers_in.iter().enumerate() {
         let fate = fate(name);
@@ -113,11 +112,11 @@ pub(super) fn push_head(ex: &Exchange, attempt: &Attempt<'_>, manner: &Manner, o
             Fate::Authorization => !chained(),
             _ => false,
         };
-        if dropped || (!named.is_empty() && ends_here(name)) || (repeats && ex.headers_in.seen_before(at)) {
+        if dropped || (!named.is_empty() && ends_here(name)) {
             continue;
         }
         let line = ex.headers_in.line(at).unwrap_or_default();
-        if fate == Fate::Pass && !repeats && !line.is_empty() {
+        if fate == Fate::Pass && !line.is_empty() {
             out.extend_from_slice(line);
             continue;
         }
@@ -129,18 +128,16 @@ pub(super) fn push_head(ex: &Exchange, attempt: &Attempt<'_>, manner: &Manner, o
                 }
             }
         }
-        if repeats {
-            ex.headers_in.later(at).for_each(|more| push_more(out, more));
-        }
         match fate {
             Fate::Expect => had_expect = true,
             Fate::Authorization => credentials.take().into_iter().for_each(|own| push_more(out, own)),
-            Fate::Via if via => {
+            Fate::Via if via && !had_via => {
                 had_via = true;
                 out.extend_from_slice(b", ");
                 push_via(ex, policy.via, out);
             }
-            Fate::For | Fate::Host | Fate::Server if adding => {
+            // Several are there only if RequestHeader added them: the first one goes on.
+            Fate::For | Fate::Host | Fate::Server if adding && !had[Forwarded::of(fate) as usize] => {
                 let which = Forwarded::of(fate);
                 had[which as usize] = true;
                 out.extend_from_slice(b", ");

@@ -2,11 +2,11 @@
 
 use super::super::link::Link;
 use super::super::respond::{self, proxy_error};
-use super::super::spec::{Via, WorkerSpec};
+use super::super::spec::WorkerSpec;
 use super::super::{Attempt, pool, tunnel};
 use super::Answered;
 use super::answer;
-use super::request::{Announced, Manner, push_head, push_via};
+use super::request::{Announced, Manner, push_head};
 use crate::logs::{self, Bytes, Level};
 use crate::pipe::{self, Outcome};
 use crate::web::{Exchange, Table, Wire};
@@ -66,16 +66,14 @@ pub(super) async fn switched(
     let reason = head.bytes(buf, head.reason).to_vec();
     ex.status = 101;
     ex.headers_out.clear();
-    answer::copy_fields(head, buf, &mut ex.headers_out, true);
-    for value in answered.cookies.iter().flat_map(|cookies| cookies.get_all(b"Set-Cookie")) {
+    answer::copy_fields(head, buf, &mut ex.headers_out, answer::Lengths::First);
+    for value in answered.left.iter().flat_map(|left| left.get_all(b"Set-Cookie")) {
         ex.headers_out.add(b"Set-Cookie", value);
     }
     link.consume(answered.head);
-    if matches!(attempt.policy.via, Via::On | Via::Full) {
-        let mut via = Vec::new();
-        push_via(ex, attempt.policy.via, &mut via);
-        ex.headers_out.add(b"Via", &via);
-    }
+    let mut fields = std::mem::take(&mut ex.headers_out);
+    answer::add_via(ex, attempt.policy.via, &mut fields);
+    ex.headers_out = fields;
     respond::map(ex, attempt);
     ex.headers_out.set(b"Connection", b"Upgrade");
     ex.headers_out.set(b"Upgrade", &upgrade);
