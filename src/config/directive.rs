@@ -212,6 +212,8 @@ pub struct Cmd<'a> {
     pub globals: &'a mut Globals,
     /// Messages that do not stop the configuration.
     pub warnings: &'a mut Vec<Warning>,
+    /// Set by a directive whose error ends httpd on the spot: its text is all that is said.
+    pub ends: bool,
     /// Set by an `apply` that accepts words which are not obeyed, and must not be skipped.
     pub refused: bool,
     /// Those words, where the directive's name alone would not tell.

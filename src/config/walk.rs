@@ -46,6 +46,8 @@ pub struct WalkFault {
     pub message: String,
     /// The directive, if it is known.
     pub row: Option<&'static Directive>,
+    /// It is said as it is, without file and line.
+    pub bare: bool,
 }
 
 /// A use of a directive that is not obeyed.
@@ -236,11 +238,11 @@ impl<'r> Walk<'r> {
                 latin1(&node.name)
             );
             let node = Node { children: Vec::new(), ..node.clone() };
-            return Err(Box::new(WalkFault { at, node, message, row: None }));
+            return Err(Box::new(WalkFault { at, node, message, row: None, bare: false }));
         };
         let fail = |message: String| {
             let node = Node { children: Vec::new(), ..node.clone() };
-            Box::new(WalkFault { at: at.clone(), node, message, row: Some(row) })
+            Box::new(WalkFault { at: at.clone(), node, message, row: Some(row), bare: false })
         };
         if !row.places.any(scope.allowed) && !self.limits.is_some_and(|limits| limits.lists(row.name)) {
             if self.limits.is_some_and(|limits| limits.skip_forbidden) {
@@ -260,7 +262,9 @@ impl<'r> Walk<'r> {
         for call in &calls {
             let words: Vec<&[u8]> = call.iter().map(Vec::as_slice).collect();
             let mut cmd = scope.cmd(row, &at, behind_if, options, &mut self.globals, &mut self.warnings);
-            (row.apply)(&mut cmd, &Args { words: &words, raw: &node.args }).map_err(fail)?;
+            let done = (row.apply)(&mut cmd, &Args { words: &words, raw: &node.args });
+            let bare = cmd.ends;
+            done.map_err(|message| Box::new(WalkFault { bare, ..*fail(message) }))?;
             let (refused, words) = (cmd.refused, cmd.refused_words.take());
             open = cmd.open.take().or(open);
             if refused {
@@ -381,7 +385,7 @@ impl<'r> Walk<'r> {
 
 fn fault(at: &Position, node: &Node, row: &'static Directive, message: String) -> Box<WalkFault> {
     let node = Node { children: Vec::new(), ..node.clone() };
-    Box::new(WalkFault { at: at.clone(), node, message, row: Some(row) })
+    Box::new(WalkFault { at: at.clone(), node, message, row: Some(row), bare: false })
 }
 
 impl Scope<'_> {
@@ -413,6 +417,7 @@ impl Scope<'_> {
             dir: self.dir,
             globals,
             warnings,
+            ends: false,
             refused: false,
             refused_words: None,
             open: None,

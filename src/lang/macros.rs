@@ -52,6 +52,9 @@ impl Reader<'_> {
             self.warn(text);
         }
         let place = format!("macro '{}' ({location})", latin1(&name));
+        if name.first().is_some_and(|first| b"$%@".contains(first)) {
+            self.warn(format!("AH02803: {place} better prefix a macro name with any of '$%@'"));
+        }
         let parameters = get_words(rest);
         self.check_parameters(&place, &parameters)?;
         let Some(body) = self.body(&place, line, lines)? else {

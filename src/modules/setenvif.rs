@@ -375,6 +375,7 @@ mod tests {
             dir: &mut Slots::default(),
             globals: &mut Globals::default(),
             warnings: &mut Vec::new(),
+            ends: false,
             refused: false,
             refused_words: None,
             open: None,

@@ -2,7 +2,7 @@
 
 use nix::unistd::{Group, User};
 
-use crate::config::{Args, Cmd, Conf, Directive, Fatal, ModuleRow, Places, PostConfig, Shape, latin1, row};
+use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Shape, latin1, row};
 use crate::modules::slot;
 use crate::pipe::Module;
 
@@ -13,7 +13,7 @@ pub const MODULE: Module = Module {
         file: "mod_unixd.c",
         builtin: true,
         directives: DIRECTIVES,
-        post_config: resolve,
+        post_config: crate::modules::rows::nothing,
     },
     hooks: &[],
 };
@@ -58,14 +58,15 @@ conditions that\n\twill allow any local user to read any file on the system.\n\t
 root then\n\tadd -DBIG_SECURITY_HOLE to the CFLAGS env variable\n\tand then rebuild the server.\n\tIt is strongly \
 suggested that you instead modify the User\n\tdirective in your httpd.conf file to list a non-root\n\tuser.\n";
 
-/// `User name|#number`; root is refused. Names are looked up when all is read, as the message has no position.
+/// `User name|#number`; root is refused.
 fn user(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     cmd.global_only()?;
     let id = user_id(args.word(0));
     if id == Some(0) {
         return Err(ROOT.to_owned());
     }
-    let account = Account { name: args.word(0).to_vec(), id: id.unwrap_or(0) };
+    let id = known(cmd, id, "AH00543", "user", args.word(0))?;
+    let account = Account { name: args.word(0).to_vec(), id };
     cmd.globals.conf.get_mut::<Unixd>().user = Some(account);
     Ok(())
 }
@@ -73,7 +74,8 @@ fn user(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
 /// `Group name|#number`.
 fn group(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     cmd.global_only()?;
-    let account = Account { name: args.word(0).to_vec(), id: group_id(args.word(0)).unwrap_or(0) };
+    let id = known(cmd, group_id(args.word(0)), "AH00544", "group", args.word(0))?;
+    let account = Account { name: args.word(0).to_vec(), id };
     cmd.globals.conf.get_mut::<Unixd>().group = Some(account);
     Ok(())
 }
@@ -108,25 +110,10 @@ fn group_id(word: &[u8]) -> Option<u32> {
     number(word).or_else(|| Some(Group::from_name(std::str::from_utf8(word).ok()?).ok()??.gid.as_raw()))
 }
 
-/// Names that do not exist end the start.
-fn resolve(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
-    let conf = post.globals.conf.get::<Unixd>().cloned().unwrap_or_default();
-    let program = &post.globals.program;
-    let bad = |number: &str, what: &str, name: &[u8]| Fatal {
-        text: format!("{number}: {program}: bad {what} name {}", latin1(name)),
-        quiet: true,
-    };
-    if let Some(user) = &conf.user
-        && user_id(&user.name).is_none()
-    {
-        return Err(bad("AH00543", "user", &user.name));
-    }
-    if let Some(group) = &conf.group
-        && group_id(&group.name).is_none()
-    {
-        return Err(bad("AH00544", "group", &group.name));
-    }
-    Ok(())
+/// The id of a name; a name that does not exist ends httpd at once, and says nothing of where it stands.
+fn known(cmd: &mut Cmd<'_>, found: Option<u32>, number: &str, what: &str, name: &[u8]) -> Result<u32, String> {
+    cmd.ends = found.is_none();
+    found.ok_or_else(|| format!("{number}: {}: bad {what} name {}", cmd.globals.program, latin1(name)))
 }
 
 #[cfg(test)]

@@ -123,7 +123,7 @@ impl Host for Modules {
             return cannot(&format!("{full_shown}: undefined symbol: {symbol}"));
         }
         self.add(module);
-        let text = format!("AH01575: loaded module {shown} from {full_shown}");
+        let text = format!("mod_so.c(266): AH01575: loaded module {shown} from {full_shown}");
         notices.push(Notice { module: "so", level: "debug", text });
         Ok(())
     }

@@ -226,6 +226,9 @@ fn read_error(fault: &Fault, program: &str) -> String {
 }
 
 fn walk_error(fault: &WalkFault) -> String {
+    if fault.bare {
+        return format!("{}\n", fault.message);
+    }
     let message = cut(escape_message(&fault.message));
     format!("AH00526: Syntax error on line {} of {}:\n{message}\n", fault.at.line, fault.at.file)
 }

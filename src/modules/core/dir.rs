@@ -352,7 +352,7 @@ pub(super) fn set_handler(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     let handler = if word.eq_ignore_ascii_case(b"none") {
         Handler::None
     } else if let Some(text) = word.strip_prefix(b"expr=") {
-        let template = template(cmd, text).map_err(|why| format!("Cannot parse expression: {why}"))?;
+        let template = template(cmd, text).map_err(|why| format!("Can't parse expression : {why}"))?;
         Handler::Named(Text { raw: text.to_vec(), template })
     } else {
         // Handler names compare in lower case; the part behind `proxy:` is a URL.
@@ -453,7 +453,8 @@ fn range_limit(cmd: &Cmd<'_>, args: &Args<'_>) -> Result<RangeLimit, String> {
         b"none" => RangeLimit::None,
         b"default" => RangeLimit::Default,
         b"unlimited" => RangeLimit::Unlimited,
-        word => match u32::try_from(atoi(word)) {
+        // As many bits as httpd looks at.
+        word => match u32::try_from(atoi(word) as i32) {
             Ok(number) if number > 0 => RangeLimit::At(number),
             _ => {
                 return Err(format!(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::server::Done;
 use crate::base::fnmatch::is_wildcard;
-use crate::config::{Args, Cmd, Matcher, Open, SectionKind, VhostAddr, Warning, get_word, latin1};
+use crate::config::{Apply, Args, Cmd, Matcher, Open, SectionKind, VhostAddr, Warning, get_word, latin1};
 
 /// The text between the section's name and its closing `>`; not empty.
 fn inside<'a>(cmd: &Cmd<'_>, args: &Args<'a>) -> Result<&'a [u8], String> {
@@ -47,11 +47,19 @@ fn open(cmd: &mut Cmd<'_>, args: &Args<'_>, kind: SectionKind, match_form: bool)
         }
         if is_wildcard(&path) { Matcher::Wild(path.clone()) } else { Matcher::Literal(path.clone()) }
     };
-    if !rest.is_empty() {
-        return Err(format!("Multiple {}> arguments not (yet) supported.", cmd.directive.name));
-    }
-    cmd.open = Some(Open::Section { kind, matcher, is_match, path, leave: None });
+    // What is wrong inside is said first.
+    let leave: Option<Apply> = if rest.is_empty() { None } else { Some(too_much) };
+    cmd.open = Some(Open::Section { kind, matcher, is_match, path, leave });
     Ok(())
+}
+
+fn too_much(cmd: &mut Cmd<'_>, _: &Args<'_>) -> Done {
+    let yet = if cmd.directive.name.contains("If") { "" } else { "(yet) " };
+    Err(format!("Multiple {}> arguments not {yet}supported.", cmd.directive.name))
+}
+
+fn without_if(_: &mut Cmd<'_>, _: &Args<'_>) -> Done {
+    Err("<Else> or <ElseIf> section without previous <If> or <ElseIf> section in same scope".to_owned())
 }
 
 /// `<Directory>`.
@@ -95,27 +103,19 @@ fn condition(cmd: &mut Cmd<'_>, args: &Args<'_>, kind: SectionKind) -> Done {
     let text = inside(cmd, args)?;
     let (word, rest) = get_word(text);
     let expr = cmd.condition(&word).map_err(|why| format!("Cannot parse condition clause: {why}"))?;
-    if !rest.is_empty() {
-        return Err(format!("Multiple {}> arguments not supported.", cmd.directive.name));
-    }
-    if kind == SectionKind::ElseIf {
-        behind_if(cmd)?;
-    }
+    let leave: Option<Apply> = match kind {
+        SectionKind::ElseIf if !cmd.behind_if => Some(without_if),
+        _ if !rest.is_empty() => Some(too_much),
+        _ => None,
+    };
     cmd.open = Some(Open::Section {
         kind,
         matcher: Matcher::Condition(Some(expr)),
         is_match: false,
         path: b"*If".to_vec(),
-        leave: None,
+        leave,
     });
     Ok(())
-}
-
-fn behind_if(cmd: &Cmd<'_>) -> Done {
-    if cmd.behind_if {
-        return Ok(());
-    }
-    Err("<Else> or <ElseIf> section without previous <If> or <ElseIf> section in same scope".to_owned())
 }
 
 /// `<If>`.
@@ -134,13 +134,12 @@ pub(super) fn else_section(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     if !before_close(cmd, args)?.is_empty() {
         return Err("<Else> does not take an argument".to_owned());
     }
-    behind_if(cmd)?;
     cmd.open = Some(Open::Section {
         kind: SectionKind::Else,
         matcher: Matcher::Condition(None),
         is_match: false,
         path: b"*If".to_vec(),
-        leave: None,
+        leave: if cmd.behind_if { None } else { Some(without_if) },
     });
     Ok(())
 }
