@@ -191,6 +191,8 @@ pub struct Globals {
     pub runtime_dir: Option<Vec<u8>>,
     /// `-T`: whether DocumentRoot exists is not asked.
     pub skip_docroot_check: bool,
+    /// Only to be shown: files that the configuration names need not be there.
+    pub dumping: bool,
     /// A running server reads its configuration again.
     pub reloading: bool,
     /// What reading said that LogLevel lets through: the error log gets it once it is open.

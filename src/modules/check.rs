@@ -64,7 +64,7 @@ pub(super) fn rooted(cmd: &Cmd<'_>, word: &[u8]) -> (PathBuf, String) {
 /// The first word names a file that is there and holds something.
 pub(super) fn file(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     let (path, shown) = rooted(cmd, args.word(0));
-    if fs::metadata(path).is_ok_and(|data| data.is_file() && data.len() > 0) {
+    if cmd.globals.dumping || fs::metadata(path).is_ok_and(|data| data.is_file() && data.len() > 0) {
         return Ok(());
     }
     Err(format!("{}: file '{shown}' does not exist or is empty", cmd.directive.name))

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::cli::Invocation;
 use super::load::{CONFIG_FILE, Loaded, SERVER_ROOT, mpm};
 use super::{Messages, vhosts};
-use crate::config::core::{CoreProcess, CoreServer};
+use crate::config::core::{CoreProcess, CoreServer, Mutex};
 use crate::config::{Directive, Generation, Places, Support, latin1, merge_path};
 use crate::lang::Node;
 use crate::modules;
@@ -37,11 +37,15 @@ pub fn builtin() -> String {
 
 /// `-V`: the configuration is read for the name of its MPM.
 pub(crate) fn build(invocation: &Invocation, messages: &mut Messages) -> ExitCode {
-    let (name, code) = match mpm(invocation) {
-        Ok(name) => (name, ExitCode::SUCCESS),
+    let (name, read) = mpm(invocation);
+    let code = match read {
+        Ok(warnings) => {
+            messages.warnings(&warnings);
+            ExitCode::SUCCESS
+        }
         Err(failure) => {
             messages.failure(&failure);
-            (String::new(), ExitCode::FAILURE)
+            ExitCode::FAILURE
         }
     };
     let mut out = version();
@@ -206,15 +210,17 @@ fn run_config(out: &mut String, loaded: &Loaded) {
     let known = MUTEX_TYPES.iter().filter(|(_, id)| globals.modules.contains(id)).map(|(name, _)| *name);
     for name in std::iter::once("default").chain(known) {
         match mutexes.iter().find(|mutex| mutex.kind == name.as_bytes()) {
-            Some(mutex) if mutex.mechanism == "none" => {
-                let _ = writeln!(out, "Mutex {name}: none");
-            }
             None if name != "default" => {
                 let _ = writeln!(out, "Mutex {name}: using_defaults");
             }
             found => {
                 let runtime = || globals.runtime_dir.as_deref().map_or_else(|| RUNTIME_DIR.to_owned(), latin1);
-                let dir = found.and_then(|mutex| mutex.dir.as_deref()).map_or_else(runtime, latin1);
+                // What is no file has no folder, but where all are alike.
+                let is_file = |mutex: &Mutex| name == "default" || matches!(mutex.mechanism, "fcntl" | "flock");
+                let dir = match found {
+                    Some(mutex) if mutex.dir.is_none() && !is_file(mutex) => String::new(),
+                    found => found.and_then(|mutex| mutex.dir.as_deref()).map_or_else(runtime, latin1),
+                };
                 let mechanism = found.map_or("default", |mutex| mutex.mechanism);
                 let pid = if found.is_some_and(|mutex| mutex.omit_pid) { "[OmitPid]" } else { "" };
                 let _ = writeln!(out, "Mutex {name}: dir=\"{dir}\" mechanism={mechanism} {pid}");

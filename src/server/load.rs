@@ -52,7 +52,8 @@ pub struct Failure {
 
 /// Loads the configuration; `previous` is the generation it will replace.
 pub fn load(options: &Invocation, previous: Option<&Generation>) -> Result<Loaded, Box<Failure>> {
-    let check_only = options.check || options.dumps();
+    let dumping = options.dumps() || options.question.is_some();
+    let check_only = options.check || dumping;
     let mut modules = Modules::new();
     let (read, tree) = read(options, &mut modules, server_root(options))?;
     let mut warnings: Vec<Warning> = read.notices.into_iter().map(warning).collect();
@@ -72,6 +73,7 @@ pub fn load(options: &Invocation, previous: Option<&Generation>) -> Result<Loade
         system: super::host::system(),
         runtime_dir: read.runtime_dir,
         skip_docroot_check: options.skip_docroot,
+        dumping,
         reloading: previous.is_some() || options.reloading,
         defines: read.defines.iter().map(|define| latin1(&define.name)).collect(),
         variables: read.defines.clone(),
@@ -117,6 +119,10 @@ pub fn load(options: &Invocation, previous: Option<&Generation>) -> Result<Loade
             // Reloads say it themselves.
             let late = !globals.reloading && text.ends_with("AH00016: Configuration Failed\n");
             let mut failure = fail(warnings, text, String::new());
+            if options.is_defined(b"DUMP_VHOSTS") {
+                // httpd has said so before it checks.
+                failure.stdout.push_str(&super::vhosts::dump(&servers));
+            }
             failure.log = servers.first().filter(|_| late).and_then(|main| error_log_file(main, &globals.server_root));
             return Err(failure);
         }
@@ -134,12 +140,13 @@ pub fn load(options: &Invocation, previous: Option<&Generation>) -> Result<Loade
     Ok(Loaded { generation, warnings, uses, includes: read.includes, tree, defines: read.defines })
 }
 
-/// The name of the MPM that the configuration loads: it is read, not walked.
-pub fn mpm(options: &Invocation) -> Result<String, Box<Failure>> {
+/// The name of the MPM that the configuration loads, which is read for it, not walked; what reading said, and why it
+/// ended.
+pub fn mpm(options: &Invocation) -> (String, Result<Vec<Warning>, Box<Failure>>) {
     let mut modules = Modules::new();
-    read(options, &mut modules, server_root(options))?;
-    let name = modules.ids.iter().find_map(|id| id.strip_prefix("mpm_"));
-    Ok(name.and_then(|name| name.strip_suffix("_module")).unwrap_or_default().to_owned())
+    let read = read(options, &mut modules, server_root(options));
+    let name = modules.ids.iter().find_map(|id| id.strip_prefix("mpm_")).and_then(|name| name.strip_suffix("_module"));
+    (name.unwrap_or_default().to_owned(), read.map(|(read, _)| read.notices.into_iter().map(warning).collect()))
 }
 
 fn server_root(options: &Invocation) -> Vec<u8> {

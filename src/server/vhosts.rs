@@ -15,10 +15,11 @@ struct Entry<'a> {
 /// The dump of `DUMP_VHOSTS`.
 pub(super) fn dump(servers: &[Server]) -> String {
     let mut out = "VirtualHost configuration:\n".to_owned();
-    // httpd's order: explicit addresses by the buckets of its table, the newest first in each; then the others.
+    // httpd's order: it walks the last virtual host first. Explicit addresses by the buckets of its table, each behind
+    // those before; then the others, each in front of those before.
     let mut buckets: Vec<Vec<Entry<'_>>> = std::iter::repeat_with(Vec::new).take(256).collect();
     let mut wild: Vec<Entry<'_>> = Vec::new();
-    for server in servers.iter().skip(1) {
+    for server in servers.iter().skip(1).rev() {
         for addr in &server.addrs {
             let ip = explicit(addr);
             let list = match ip.and_then(|ip| buckets.get_mut(bucket(ip))) {
@@ -26,10 +27,10 @@ pub(super) fn dump(servers: &[Server]) -> String {
                 None => &mut wild,
             };
             match list.iter_mut().find(|entry| entry.ip == ip && entry.port == addr.port) {
-                Some(entry) => entry.hosts.push(server),
+                Some(entry) => entry.hosts.insert(0, server),
                 None => {
                     let entry = Entry { ip, port: addr.port, hosts: vec![server] };
-                    if ip.is_some() { list.insert(0, entry) } else { list.push(entry) }
+                    if ip.is_some() { list.push(entry) } else { list.insert(0, entry) }
                 }
             }
         }

@@ -496,7 +496,6 @@ const MECHANISMS: &str = "(Mutex mechanisms are: 'none', 'default', 'flock:/path
 pub const MUTEX_TYPES: &[(&str, &str)] = &[
     ("watchdog-callback", "watchdog_module"),
     ("authdigest-client", "auth_digest_module"),
-    ("authdigest-opaque", "auth_digest_module"),
     ("authn-socache", "authn_socache_module"),
     ("cache-socache", "cache_socache_module"),
     ("ldap-cache", "ldap_module"),
@@ -508,7 +507,6 @@ pub const MUTEX_TYPES: &[(&str, &str)] = &[
     ("ssl-cache", "ssl_module"),
     ("ssl-stapling", "ssl_module"),
     ("ssl-stapling-refresh", "ssl_module"),
-    ("dav_lock", "dav_fs_module"),
 ];
 
 /// `Mutex mechanism [type ...] [OmitPID]`.
@@ -533,7 +531,7 @@ pub(super) fn mutex(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
         _ => return Err(format!("Invalid Mutex argument {} {MECHANISMS}", latin1(first))),
     };
     let dir = match file {
-        Some(file) if matches!(mechanism, "fcntl" | "flock") => {
+        Some(file) if mechanism != "none" => {
             let path = crate::config::merge_path(&cmd.globals.server_root, file);
             if !is_directory(&path) {
                 return Err(format!("Invalid Mutex directory in argument {}", latin1(first)));
@@ -562,8 +560,8 @@ pub(super) fn mutex(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
         if !known {
             return Err(format!("Mutex type {} is not valid", latin1(&kind)));
         }
-        if mechanism == "none" && kind.eq_ignore_ascii_case(b"default") {
-            return Err("None is not allowed for mutex type default".to_owned());
+        if mechanism == "none" {
+            return Err(format!("None is not allowed for mutex type {}", latin1(&kind)));
         }
         let kind = kind.to_ascii_lowercase();
         let mutexes = &mut cmd.globals.conf.get_mut::<CoreProcess>().mutexes;
