@@ -85,11 +85,13 @@ fn laid_out(case: &Case) -> (TempDir, Vec<String>) {
 }
 
 fn loaded(words: &[String]) -> (Invocation, Result<Loaded, Box<Failure>>) {
-    let dumps_wanted = ["-DDUMP_VHOSTS", "-DDUMP_CONFIG"];
-    let words = ["tandem"].into_iter().chain(words.iter().map(String::as_str)).chain(dumps_wanted);
-    let invocation = Invocation::parse(words.map(OsString::from)).unwrap();
-    let result = load(&invocation, None);
-    (invocation, result)
+    let invocation = |dumps: &[&str]| {
+        let words = ["tandem"].into_iter().chain(words.iter().map(String::as_str)).chain(dumps.iter().copied());
+        Invocation::parse(words.map(OsString::from)).unwrap()
+    };
+    // One that only dumps looks less closely.
+    let result = load(&invocation(&[]), None);
+    (invocation(&["-DDUMP_VHOSTS", "-DDUMP_CONFIG"]), result)
 }
 
 /// What the program says of the files.
