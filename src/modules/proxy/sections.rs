@@ -179,7 +179,11 @@ pub(super) fn balancer_member(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     let (of, new) = (set.name.clone(), latin1(&url));
     cmd.warn("proxy", "debug", format!("mod_proxy.c(2674): AH01147: Defining worker '{new}' for balancer '{of}'"));
     let mut member = WorkerSet::define(cmd, &url, false).map_err(|error| format!("BalancerMember {error}"))?;
-    cmd.warn("proxy", "debug", format!("mod_proxy.c(2679): AH01148: Defined worker '{}' for balancer '{of}'", member.full_name));
+    cmd.warn(
+        "proxy",
+        "debug",
+        format!("mod_proxy.c(2679): AH01148: Defined worker '{}' for balancer '{of}'", member.full_name),
+    );
     inherit_settings(cmd, &mut member);
     params.apply("BalancerMember", |key, value| worker::set(cmd, &mut member, key, value))?;
     let mut changed = BalancerSet::clone(&ProxyServer::of(cmd).balancers[at]);
