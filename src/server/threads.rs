@@ -156,11 +156,30 @@ pub(super) enum Order {
     /// There is a new generation.
     Refresh,
     /// A connection another thread accepted.
-    Adopt(StdStream, SocketAddr, Arc<Listener>),
+    Adopt(StdStream, SocketAddr, Arc<Listener>, OnItsWay),
     /// Accept no more, close idle connections, end those that are served after their response.
     Drain,
     /// Accept no more; connections end with their next response, or when they have been idle for too long.
     Retire,
+}
+
+/// A connection that is on its way to a thread counts as that thread's, so that no more are let in than there may be.
+pub(super) struct OnItsWay {
+    shared: Arc<Shared>,
+    to: usize,
+}
+
+impl OnItsWay {
+    fn new(shared: Arc<Shared>, to: usize) -> Self {
+        shared.loads[to].open.fetch_add(1, Ordering::Relaxed);
+        Self { shared, to }
+    }
+}
+
+impl Drop for OnItsWay {
+    fn drop(&mut self) {
+        self.shared.loads[self.to].open.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// The threads, as the one that gives orders sees them.
@@ -394,8 +413,9 @@ async fn work(thread: Rc<Thread>, mut orders: UnboundedReceiver<Order>) {
                 thread.fronts();
                 thread.shared.paused(begun);
             }
-            Order::Adopt(stream, peer, listener) => {
+            Order::Adopt(stream, peer, listener, way) => {
                 admit(&thread, stream, peer, &listener);
+                drop(way);
             }
             Order::Retire => {
                 // Who waits in the queues is for the others that have these sockets.
@@ -514,7 +534,8 @@ async fn accept(thread: Rc<Thread>, door: Door, listener: Arc<Listener>) {
             None => admit(&thread, stream, peer, &listener),
             Some(other) => {
                 if let Some(orders) = thread.orders.get(other) {
-                    let _ = orders.send(Order::Adopt(stream, peer, listener.clone()));
+                    let way = OnItsWay::new(shared.clone(), other);
+                    let _ = orders.send(Order::Adopt(stream, peer, listener.clone(), way));
                 }
             }
         }

@@ -32,11 +32,12 @@ fn who_finds_no_descriptor_left_waits() {
     last.patience(Duration::from_millis(300));
     assert!(last.stream.peek(&mut [0]).is_err(), "there is no descriptor for it");
     last.patience(PATIENCE);
+    assert_eq!(site.read("logs/error_log").matches("AH00468").count(), 1, "it is said once");
+    // Those that go may leave the queue to come in and fill the places once more.
     clients.truncate(1);
     assert_eq!(last.response().status, 200);
     clients[0].send(request);
     assert_eq!(clients[0].response().status, 200);
-    assert_eq!(site.read("logs/error_log").matches("AH00468").count(), 1, "it is said once");
 }
 
 #[test]
