@@ -76,7 +76,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         let Some(generation) = accepted(&invocation, &mut messages) else { return ExitCode::FAILURE };
         let signal = invocation.signal.unwrap_or_default();
         let command_line = command_line(&invocation);
-        let reload = Box::new(move |previous: &Generation| reload(&invocation, previous));
+        let reload = Arc::new(move |previous: &Generation| reload(&invocation, previous));
         return run::run(run::Options { command_line, reload }, signal, generation);
     }
     let loaded = match load(&invocation, None) {
@@ -146,7 +146,7 @@ fn serve(parent: i32, background: bool, mut invocation: Invocation) -> ExitCode 
         }
     };
     let first = invocation.clone();
-    let reload = Box::new(move |previous: &Generation| read(&invocation, Some(previous)));
+    let reload = Arc::new(move |previous: &Generation| read(&invocation, Some(previous)));
     match run::serve_for(parent, background, run::Options { command_line, reload }, move || read(&first, None)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(run::Failed) => ExitCode::FAILURE,

@@ -1,7 +1,7 @@
 //! Orders while serving: a new generation, or the end.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -80,6 +80,8 @@ pub(super) struct State {
     pub(super) heartbeats: (Option<Listening>, Option<Sending>),
     /// Those who ask what is stapled to certificates.
     pub(super) staplers: Option<StaplingWatch>,
+    /// Keeps the thread that has read what is served; none has read the first configuration.
+    pub(super) reader: Option<mpsc::Sender<()>>,
 }
 
 /// How long threads may take to close a socket.
@@ -264,7 +266,7 @@ impl State {
     /// Reads the configuration again, opens what it asks for, and only then goes over to it; whether it did.
     async fn reload(&mut self) -> bool {
         let before = self.shared.current.load_full();
-        let read = (self.options.reload)(&before.generation);
+        let read = self.read(&before.generation);
         files::forget();
         let Some(generation) = read else {
             self.rejected();
@@ -283,6 +285,27 @@ impl State {
                 false
             }
         }
+    }
+
+    /// Reads the configuration on a thread of its own, which lasts until another one has read another. The allocator has
+    /// a part of its memory for each thread: so a generation is not put into gaps between the one before and what lasts,
+    /// and when it goes its pages go whole.
+    fn read(&mut self, before: &Arc<Generation>) -> Option<Arc<Generation>> {
+        let (reload, before) = (self.options.reload.clone(), before.clone());
+        let (done, read) = mpsc::channel();
+        let (stay, stays) = mpsc::channel::<()>();
+        let reader = move || {
+            let generation = reload(&before);
+            drop(before);
+            if done.send(generation).is_ok() {
+                // Over when nobody holds the other end.
+                let _ = stays.recv();
+            }
+        };
+        std::thread::Builder::new().name("configuration".to_owned()).spawn(reader).ok()?;
+        let generation = read.recv().ok()??;
+        self.reader = Some(stay);
+        Some(generation)
     }
 
     async fn go_over(&mut self, before: &Serving, generation: Arc<Generation>) -> Result<(), String> {

@@ -36,7 +36,7 @@ pub struct Options {
 }
 
 /// Reads the configuration again.
-pub type Reload = Box<dyn Fn(&Generation) -> Option<Arc<Generation>> + Send>;
+pub type Reload = Arc<dyn Fn(&Generation) -> Option<Arc<Generation>> + Send + Sync>;
 
 /// The words of `-k`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -327,6 +327,7 @@ fn serve(
         health: None,
         heartbeats: (None, None),
         staplers: None,
+        reader: None,
     };
     let ended = runtime.block_on(obey(state)).map_err(alert);
     shared.current.load().opened.flush();

@@ -25,7 +25,7 @@ use crate::net::link::{Link, MOST_FDS};
 const SOON: (Duration, u32) = (Duration::from_secs(1), 3);
 
 /// The allocator of a server gives back within a second or so what a replaced configuration held.
-const MEMORY: (&str, &str) = ("_RJEM_MALLOC_CONF", "background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0");
+const MEMORY: (&str, &str) = ("_RJEM_MALLOC_CONF", "background_thread:true,dirty_decay_ms:100,muzzy_decay_ms:0");
 
 /// That pause.
 const PAUSE: Duration = Duration::from_secs(1);
