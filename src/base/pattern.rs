@@ -8,6 +8,7 @@
 mod class;
 mod dialect;
 mod property;
+mod set;
 
 use std::fmt;
 

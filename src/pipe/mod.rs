@@ -18,6 +18,7 @@ mod chain;
 pub mod conditions;
 mod errors;
 mod head;
+mod hooks;
 mod host;
 mod input;
 mod kept;

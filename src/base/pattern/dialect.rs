@@ -5,6 +5,7 @@
 
 use std::fmt::Write;
 
+use super::set::{Set, push_byte};
 use super::{Flags, PatternError, class, property};
 
 /// A pattern in the common spelling.
@@ -174,10 +175,10 @@ impl Scanner<'_> {
 
     fn literal(&mut self, byte: u8) {
         self.last = Some(self.out.len());
-        class::push_byte(byte, &mut self.out);
+        push_byte(byte, &mut self.out);
     }
 
-    fn set(&mut self, set: class::Set) {
+    fn set(&mut self, set: Set) {
         self.last = Some(self.out.len());
         set.write(false, &mut self.out);
     }

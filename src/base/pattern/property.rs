@@ -1,6 +1,6 @@
 //! What `\p{…}` stands for: Unicode's general categories, of the 256 characters that a byte can be.
 
-use super::class::Set;
+use super::set::Set;
 
 /// The set behind `\p` (or `\P`, the others), and how much of `rest` its name takes.
 pub(super) fn read(letter: u8, rest: &[u8]) -> Result<(Set, usize), &'static str> {
