@@ -145,7 +145,12 @@ fn duration(word: &[u8]) -> Option<i64> {
     if let Some(number) = check::whole(word) {
         return Some(number);
     }
-    parse_interval(word, Unit::Second).ok().and_then(|time| i64::try_from(time.as_secs()).ok())
+    let (sign, word) = match word {
+        [b'-', rest @ ..] => (-1, rest),
+        [b'+', rest @ ..] => (1, rest),
+        _ => (1, word),
+    };
+    parse_interval(word, Unit::Second).ok().and_then(|time| i64::try_from(time.as_secs()).ok()).map(|time| sign * time)
 }
 
 /// A time, or a part of a certificate's life in percent.
@@ -153,6 +158,7 @@ fn window(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     let percent = args.word(0).strip_suffix(b"%").and_then(check::whole);
     match percent {
         Some(0..=99) => Ok(()),
+        Some(..0) => Err(format!("{} percent must be less than 100", cmd.directive.name)),
         Some(_) => Err(format!("{} a length of 100% or more is not allowed.", cmd.directive.name)),
         None if duration(args.word(0)).is_some() => Ok(()),
         None => Err(format!("{} has unrecognized format", cmd.directive.name)),
