@@ -245,7 +245,7 @@ fn tunnels_last_over_an_upgrade_and_the_manager_is_told() {
          dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
     );
     assert!(tunnel.read_until("\r\n\r\n").starts_with(b"HTTP/1.1 101 "));
-    let old = children(server.pid());
+    let old = serving(&server);
     install_ours(&site);
     upgrade(&site);
     assert!(heard().starts_with("RELOADING=1\n"));
@@ -255,11 +255,11 @@ fn tunnels_last_over_an_upgrade_and_the_manager_is_told() {
         assert_eq!(tunnel.next_byte(), Some(*byte));
     }
     assert_eq!(server.get("/index.html", "").status, 200);
-    assert!(is_there(old[0]));
+    assert!(is_there(old));
     drop(tunnel);
-    wait_for("the end of the old server", PATIENCE, || (!is_there(old[0])).then_some(()));
+    wait_for("the end of the old server", PATIENCE, || (!is_there(old)).then_some(()));
     // A steward that dies takes the adopted server with it.
-    let new = children(server.pid());
+    let new = serving(&server);
     send(server.pid(), Signal::SIGKILL);
-    wait_for("the server's end", Duration::from_secs(1), || (!is_there(new[0])).then_some(()));
+    wait_for("the server's end", Duration::from_secs(1), || (!is_there(new)).then_some(()));
 }
