@@ -106,8 +106,10 @@ fn identd(address: Ipv4Addr, answers: &'static [&'static str]) -> Arc<Mutex<Vec<
                 question.push(byte[0]);
             }
             let question = String::from_utf8(question).unwrap().trim_end().to_owned();
-            let _ = stream.write_all(answer.replace('@', &question).as_bytes());
+            let answered = answer.replace('@', &question);
+            // In front of the answer, behind which the test looks.
             heard.lock().unwrap().push(question);
+            let _ = stream.write_all(answered.as_bytes());
             if answer.is_empty() {
                 // Until the other side has had enough.
                 let _ = stream.read(&mut byte);
