@@ -295,21 +295,7 @@ mod tests {
     }
 
     fn balancer(members: Vec<usize>) -> BalancerSpec {
-        BalancerSpec {
-            name: "balancer://b".to_owned(),
-            key: "s b".to_owned(),
-            members,
-            method: LbMethod::ByRequests,
-            sticky: None,
-            no_failover: false,
-            timeout: None,
-            max_attempts: None,
-            fail_on_status: Vec::new(),
-            fail_on_timeout: false,
-            force_recovery: true,
-            nonce: None,
-            growth: Some(2),
-        }
+        BalancerSpec { key: "s b".to_owned(), ..crate::upstream::edits::testing::balancer(members) }
     }
 
     fn configured(members: &[&str]) -> Backends {

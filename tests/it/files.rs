@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use crate::support::{Login, Server, Site, hide, is_root, real_httpd, wait_for};
+use crate::support::{Login, Server, Site, hide, is_root, real_httpd, scenarios, wait_for};
 
 /// When all files of a scenario were modified.
 const MODIFIED: u64 = 1_700_000_000;
@@ -208,28 +208,8 @@ fn entries(site: &Site, seen: &mut usize) -> String {
     out
 }
 
-macro_rules! scenarios {
-    ($($name:ident)*) => {
-        $(#[test]
-        fn $name() {
-            run(stringify!($name));
-        })*
-
-        /// No scenario lies about unused.
-        #[test]
-        fn every_scenario_is_run() {
-            let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files");
-            let mut there: Vec<String> =
-                fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
-            there.sort();
-            let mut run = vec![$(format!("{}.test", stringify!($name))),*];
-            run.sort();
-            assert_eq!(there, run);
-        }
-    };
-}
-
 scenarios! {
+    in "tests/files":
     access
     access_htaccess
     actions

@@ -15,7 +15,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use crate::support::{Message, Origin, Peer, Site, free_port, real_httpd};
+use crate::support::{Message, Origin, Peer, Site, free_port, real_httpd, scenarios};
 
 type Answers = Arc<Mutex<HashMap<String, Vec<u8>>>>;
 type Notes = Arc<Mutex<Vec<String>>>;
@@ -381,28 +381,8 @@ fn fcgi_answer(text: &[u8]) -> Vec<u8> {
     out
 }
 
-macro_rules! scenarios {
-    ($($name:ident)*) => {
-        $(#[test]
-        fn $name() {
-            run(stringify!($name));
-        })*
-
-        /// No scenario lies about unused.
-        #[test]
-        fn every_scenario_is_run() {
-            let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/gateways");
-            let mut there: Vec<String> =
-                fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
-            there.sort();
-            let mut run = vec![$(format!("{}.test", stringify!($name))),*];
-            run.sort();
-            assert_eq!(there, run);
-        }
-    };
-}
-
 scenarios! {
+    in "tests/gateways":
     answers
     connect
     ext_filter

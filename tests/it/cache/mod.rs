@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
-use crate::support::{Message, Origin, Server, Site, hide, real_httpd};
+use crate::support::{Message, Origin, Server, Site, hide, real_httpd, scenarios};
 
 mod origin;
 mod store;
@@ -233,28 +233,8 @@ impl Watch<'_> {
     }
 }
 
-macro_rules! scenarios {
-    ($($name:ident)*) => {
-        $(#[test]
-        fn $name() {
-            run(stringify!($name));
-        })*
-
-        /// No scenario lies about unused.
-        #[test]
-        fn every_scenario_is_run() {
-            let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cache");
-            let mut there: Vec<String> =
-                fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
-            there.sort();
-            let mut run = vec![$(format!("{}.test", stringify!($name))),*];
-            run.sort();
-            assert_eq!(there, run);
-        }
-    };
-}
-
 scenarios! {
+    in "tests/cache":
     forward
     handler
     keys

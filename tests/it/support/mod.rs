@@ -13,13 +13,14 @@
 //! ```
 
 // A helper that no room happens to use today is still a helper.
-#![allow(dead_code, unused_imports, unreachable_pub)]
+#![allow(dead_code, unused_imports, unused_macros, unreachable_pub)]
 
 mod dir;
 mod login;
 mod origin;
 mod peer;
 mod port;
+mod scenarios;
 mod site;
 
 use std::time::{Duration, Instant};
@@ -29,6 +30,7 @@ pub use login::{Login, hide};
 pub use origin::Origin;
 pub use peer::{Message, Peer};
 pub use port::free_port;
+pub(crate) use scenarios::scenarios;
 pub use site::{Server, Site, Verdict, is_root, program, real_httpd};
 
 /// How long anything on loopback may take before a test calls it hung.
