@@ -240,6 +240,7 @@ scenarios! {
     headers_actions
     headers_unsendable
     htaccess_shut
+    imagemap
     include
     include_conditions
     include_elements

@@ -57,9 +57,6 @@ fn handler<'a>(ex: &'a mut Exchange, wire: &'a mut dyn Wire) -> Waiting<'a> {
     if ex.handler == b"server-info" { Box::pin(answer(ex, wire)) } else { pipe::declined() }
 }
 
-/// httpd's buffer holds this much: what is longer has no length.
-const BUFFER: usize = 8000;
-
 async fn answer(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
     pipe::allow(ex, &[b"GET"]);
     if ex.method != b"GET" && ex.method != b"HEAD" {
@@ -67,16 +64,5 @@ async fn answer(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
     }
     ex.content_type = b"text/html; charset=ISO-8859-1".to_vec();
     let text = page::made(ex);
-    let sent = if text.len() > BUFFER {
-        match pipe::data(ex, wire, &text).await {
-            Ok(()) => pipe::finish(ex, wire).await,
-            failed => failed,
-        }
-    } else {
-        pipe::text(ex, wire, &text).await
-    };
-    if sent.is_err() {
-        ex.conn.aborted.set(true);
-    }
-    Outcome::Done
+    pipe::page(ex, wire, &text).await
 }

@@ -118,19 +118,7 @@ async fn answer(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
         text::push_signature(ex, &mut out);
     }
     let bytes: Vec<u8> = out.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect();
-    // httpd's buffer holds this much: what is longer has no length.
-    let sent = if bytes.len() > 8000 {
-        match pipe::data(ex, wire, &bytes).await {
-            Ok(()) => pipe::finish(ex, wire).await,
-            failed => failed,
-        }
-    } else {
-        pipe::text(ex, wire, &bytes).await
-    };
-    if sent.is_err() {
-        ex.conn.aborted.set(true);
-    }
-    Outcome::Done
+    pipe::page(ex, wire, &bytes).await
 }
 
 #[cfg(test)]
