@@ -4,6 +4,7 @@
 //! printed last, so that a time costs one comparison and one `memcpy` except when the second turns.
 
 use std::cell::RefCell;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -419,9 +420,17 @@ fn timestamp(wall: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap_or_default()
 }
 
+/// The system's zone for a process that no longer sees the files of zones.
+static REMEMBERED: OnceLock<TimeZone> = OnceLock::new();
+
+/// Reads the system's time zone for all threads that do not know it yet.
+pub fn remember_zone() {
+    REMEMBERED.get_or_init(TimeZone::system);
+}
+
 fn local_zone() -> TimeZone {
     thread_local! {
-        static ZONE: TimeZone = TimeZone::system();
+        static ZONE: TimeZone = REMEMBERED.get().cloned().unwrap_or_else(TimeZone::system);
     }
     ZONE.with(TimeZone::clone)
 }

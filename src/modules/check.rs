@@ -1,12 +1,12 @@
 //! Checks of words that rows of several modules share; each takes the text that httpd answers a wrong word with.
 
-use std::fs;
 use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 use crate::base::clock::{Unit, leading_integer, parse_interval};
 use crate::config::{Args, Cmd, latin1, merge_path};
+use crate::net::files::{self, Kind};
 
 type Done = Result<(), String>;
 
@@ -64,7 +64,7 @@ pub(super) fn rooted(cmd: &Cmd<'_>, word: &[u8]) -> (PathBuf, String) {
 /// The first word names a file that is there and holds something.
 pub(super) fn file(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     let (path, shown) = rooted(cmd, args.word(0));
-    if cmd.globals.dumping || fs::metadata(path).is_ok_and(|data| data.is_file() && data.len() > 0) {
+    if cmd.globals.dumping || files::look(path).is_ok_and(|found| found.kind == Kind::File && found.length > 0) {
         return Ok(());
     }
     Err(format!("{}: file '{shown}' does not exist or is empty", cmd.directive.name))
@@ -73,7 +73,11 @@ pub(super) fn file(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
 /// The first word names a directory.
 pub(super) fn directory(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     let (path, shown) = rooted(cmd, args.word(0));
-    if path.is_dir() { Ok(()) } else { Err(format!("{}: directory '{shown}' does not exist", cmd.directive.name)) }
+    if files::look(path).is_ok_and(|found| found.kind == Kind::Folder) {
+        Ok(())
+    } else {
+        Err(format!("{}: directory '{shown}' does not exist", cmd.directive.name))
+    }
 }
 
 /// Shared object caches: name, module, and whether it is there. Those of one machine are the process's own memory.

@@ -20,6 +20,7 @@ use crate::logs::{Errno, text::push_u64};
 use crate::modules::cache::store::Content;
 use crate::modules::core::files::{entity_tag, set_last_modified};
 use crate::modules::slot;
+use crate::net::files;
 use crate::pipe::conditions::meets_conditions;
 use crate::pipe::{self, Hook, Module, Outcome, Phase, Run, Waiting, declined};
 use crate::web::{Exchange, Wire};
@@ -76,8 +77,8 @@ fn wants(server: &Server, _: &Slots) -> bool {
 fn file(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     let path = cmd.rooted(args.word(0));
     let shown = latin1(&path);
-    let text = match std::fs::metadata(Path::new(std::ffi::OsStr::from_bytes(&path))) {
-        Ok(found) if found.is_file() => {
+    let text = match files::look(Path::new(std::ffi::OsStr::from_bytes(&path))) {
+        Ok(found) if found.kind == files::Kind::File => {
             cmd.server_conf::<Files>().named.push(path);
             return Ok(());
         }

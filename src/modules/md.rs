@@ -194,5 +194,9 @@ fn binding(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
         return Ok(());
     }
     let (path, shown) = check::rooted(cmd, args.word(0));
-    if path.exists() { Ok(()) } else { Err(format!("MDExternalAccountBinding: file not found: {shown}")) }
+    if crate::net::files::look(path).is_ok() {
+        Ok(())
+    } else {
+        Err(format!("MDExternalAccountBinding: file not found: {shown}"))
+    }
 }

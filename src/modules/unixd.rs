@@ -1,9 +1,14 @@
 //! `mod_unixd.c`: whom the server becomes when root started it.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+
 use nix::unistd::{Group, User};
 
 use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Shape, latin1, row};
 use crate::modules::slot;
+use crate::net::files;
 use crate::pipe::Module;
 
 /// The module.
@@ -34,6 +39,8 @@ pub struct Unixd {
     pub user: Option<Account>,
     /// Group.
     pub group: Option<Account>,
+    /// The folder that is to be all there is.
+    pub chroot: Option<PathBuf>,
 }
 
 impl Conf for Unixd {
@@ -49,7 +56,7 @@ impl Conf for Unixd {
 pub const DIRECTIVES: &[Directive] = &[
     row("User", Places::SERVER, Shape::Take1, user, "Effective user id for this server"),
     row("Group", Places::SERVER, Shape::Take1, group, "Effective group id for this server"),
-    row("ChrootDir", Places::SERVER, Shape::Take1, chroot, "The directory to chroot(2) into").refused(),
+    row("ChrootDir", Places::SERVER, Shape::Take1, chroot, "The directory to chroot(2) into"),
     row("Suexec", Places::SERVER, Shape::Flag, suexec, "Enable or disable suEXEC support").moot(),
 ];
 
@@ -83,9 +90,12 @@ fn group(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
 /// `ChrootDir`.
 fn chroot(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     cmd.global_only()?;
-    let path = cmd.rooted(args.word(0));
-    let is_dir = std::fs::metadata(std::ffi::OsStr::new(&latin1(&path))).is_ok_and(|meta| meta.is_dir());
-    if is_dir { Ok(()) } else { Err("ChrootDir must be a valid directory".to_owned()) }
+    let path = PathBuf::from(OsStr::from_bytes(&cmd.rooted(args.word(0))));
+    if files::look(&path).is_ok_and(|found| found.kind == files::Kind::Folder) {
+        cmd.globals.conf.get_mut::<Unixd>().chroot = Some(path);
+        return Ok(());
+    }
+    Err("ChrootDir must be a valid directory".to_owned())
 }
 
 /// `Suexec`: there are no scripts here that could run as somebody else.
@@ -112,6 +122,8 @@ fn group_id(word: &[u8]) -> Option<u32> {
 
 /// The id of a name; a name that does not exist ends httpd at once, and says nothing of where it stands.
 fn known(cmd: &mut Cmd<'_>, found: Option<u32>, number: &str, what: &str, name: &[u8]) -> Result<u32, String> {
+    // From the folder that a process is confined to accounts may not be seen; by then it has its own.
+    let found = found.or_else(|| files::given().then_some(u32::MAX));
     cmd.ends = found.is_none();
     found.ok_or_else(|| format!("{number}: {}: bad {what} name {}", cmd.globals.program, latin1(name)))
 }

@@ -87,22 +87,31 @@ pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
-/// Becomes this user and group for good. To be called before any thread is made.
+/// Takes this group and all groups of this user for good. To be called before any thread is made, and where accounts
+/// can be looked up.
 ///
 /// # Errors
 /// The system's, or a user number without name.
-pub fn take_account(user: u32, group: u32) -> io::Result<()> {
-    let (uid, gid) = (Uid::from_raw(user), Gid::from_raw(group));
-    let name = User::from_uid(uid)?.map(|user| user.name);
+pub fn take_groups(user: u32, group: u32) -> io::Result<()> {
+    let gid = Gid::from_raw(group);
+    let name = User::from_uid(Uid::from_raw(user))?.map(|user| user.name);
     nix::unistd::setresgid(gid, gid, gid)?;
     match name.and_then(|name| CString::new(name).ok()) {
-        Some(name) => initgroups(&name, gid)?,
-        None => setgroups(&[gid])?,
+        Some(name) => initgroups(&name, gid).map_err(io::Error::from),
+        None => setgroups(&[gid]).map_err(io::Error::from),
     }
+}
+
+/// Becomes this user for good. To be called before any thread is made, and last.
+///
+/// # Errors
+/// The system's.
+pub fn take_user(user: u32) -> io::Result<()> {
+    let uid = Uid::from_raw(user);
     nix::unistd::setresuid(uid, uid, uid).map_err(io::Error::from)
 }
 
-/// Has the system end this process when the one that started it ends. To be called behind [`take_account`], which
+/// Has the system end this process when the one that started it ends. To be called behind [`take_user`], which
 /// undoes it.
 ///
 /// # Errors

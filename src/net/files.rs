@@ -1,7 +1,8 @@
 //! Files of the configuration, which only root may read: what was read for one process is given to another.
 //!
-//! Whoever prepares a configuration notes every file it reads ([`note`]); the server process is given the notes
-//! ([`give`]) and reads from them ([`read`]) what it could not open itself.
+//! Whoever prepares a configuration notes every file it reads and what it looks for ([`note`]); the server process is
+//! given the notes ([`give`]) and reads from them ([`read`], [`look`]) what it could not open itself, or not see at all
+//! from the folder it is confined to.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -19,10 +20,34 @@ pub enum Known {
     Folder(Vec<Vec<u8>>),
 }
 
+/// What is at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its kind, links followed.
+    pub kind: Kind,
+    /// Its length in bytes.
+    pub length: u64,
+}
+
+/// Kinds of files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular one.
+    File,
+    /// A folder.
+    Folder,
+    /// A device, a socket and the like.
+    Other,
+}
+
 #[derive(Default)]
 struct Notes {
     /// What is read is noted.
     noting: bool,
+    /// These are another process's notes.
+    given: bool,
+    /// What was looked for, or the system's error number.
+    looked: HashMap<PathBuf, Result<Found, i32>, foldhash::fast::RandomState>,
     known: HashMap<PathBuf, Known, foldhash::fast::RandomState>,
     /// Files under a pass phrase: their bytes, and what they are without it.
     plain: HashMap<PathBuf, (Vec<u8>, Vec<u8>), foldhash::fast::RandomState>,
@@ -78,6 +103,38 @@ pub fn list(path: impl AsRef<Path>) -> io::Result<Vec<Vec<u8>>> {
     Ok(names)
 }
 
+/// What is at a path that the configuration names.
+///
+/// # Errors
+/// The system's.
+pub fn look(path: impl AsRef<Path>) -> io::Result<Found> {
+    let path = path.as_ref();
+    if let Some(found) = with(|notes| (!notes.noting).then(|| notes.looked.get(path).copied()).flatten()) {
+        return found.map_err(io::Error::from_raw_os_error);
+    }
+    let found = std::fs::metadata(path).map(|data| Found {
+        kind: match () {
+            () if data.is_file() => Kind::File,
+            () if data.is_dir() => Kind::Folder,
+            () => Kind::Other,
+        },
+        length: data.len(),
+    });
+    let noted = match &found {
+        Ok(found) => Some(Ok(*found)),
+        Err(error) => error.raw_os_error().map(Err),
+    };
+    if let Some(noted) = noted {
+        with(|notes| notes.noting.then(|| notes.looked.insert(path.to_owned(), noted)));
+    }
+    found
+}
+
+/// Whether another process has read the configuration before, and has said what was wrong with it.
+pub fn given() -> bool {
+    with(|notes| notes.given)
+}
+
 /// Whether a noted path is a folder; `None`: nothing is noted of it.
 pub fn noted_folder(path: &Path) -> Option<bool> {
     with(|notes| match notes.known.get(path)? {
@@ -123,6 +180,11 @@ pub fn pack() -> io::Result<std::fs::File> {
                 }
             }
         }
+        for (path, looked) in &notes.looked {
+            file.write_all(b"k")?;
+            push(&mut file, path.as_os_str().as_bytes())?;
+            push(&mut file, &pack_found(*looked))?;
+        }
         for (path, (bytes, plain)) in &notes.plain {
             file.write_all(b"p")?;
             push(&mut file, path.as_os_str().as_bytes())?;
@@ -140,7 +202,7 @@ pub fn pack() -> io::Result<std::fs::File> {
 /// The system's; [`io::ErrorKind::InvalidData`] for what was not packed here.
 pub fn give(packed: BorrowedFd<'_>) -> io::Result<()> {
     let notes = open(packed)?;
-    with(|own| *own = notes);
+    with(|own| *own = Notes { given: true, ..notes });
     Ok(())
 }
 
@@ -166,9 +228,37 @@ fn open(packed: BorrowedFd<'_>) -> io::Result<Notes> {
 /// Forgets what was given: it is in the generation now. What pass phrases were asked for stays.
 pub fn forget() {
     with(|notes| {
-        notes.noting = false;
+        (notes.noting, notes.given) = (false, false);
         notes.known.clear();
+        notes.looked.clear();
     });
+}
+
+/// A kind and a length, or `n` and an error number.
+fn pack_found(found: Result<Found, i32>) -> Vec<u8> {
+    match found {
+        Ok(Found { kind, length }) => {
+            let kind = match kind {
+                Kind::File => b'f',
+                Kind::Folder => b'd',
+                Kind::Other => b'o',
+            };
+            [&[kind][..], &length.to_le_bytes()].concat()
+        }
+        Err(errno) => [&b"n"[..], &errno.to_le_bytes()].concat(),
+    }
+}
+
+fn unpack_found(bytes: &[u8]) -> Option<Result<Found, i32>> {
+    let (kind, rest) = bytes.split_first()?;
+    let kind = match kind {
+        b'f' => Kind::File,
+        b'd' => Kind::Folder,
+        b'o' => Kind::Other,
+        b'n' => return Some(Err(i32::from_le_bytes(rest.try_into().ok()?))),
+        _ => return None,
+    };
+    Some(Ok(Found { kind, length: u64::from_le_bytes(rest.try_into().ok()?) }))
 }
 
 fn unpack(mut bytes: &[u8]) -> Option<Notes> {
@@ -185,6 +275,10 @@ fn unpack(mut bytes: &[u8]) -> Option<Notes> {
         let content = piece(&mut bytes)?;
         if *kind == b'p' {
             notes.plain.insert(path, (content.to_vec(), piece(&mut bytes)?.to_vec()));
+            continue;
+        }
+        if *kind == b'k' {
+            notes.looked.insert(path, unpack_found(content)?);
             continue;
         }
         let content = match kind {
@@ -215,15 +309,21 @@ mod tests {
         assert_eq!(list(&dir).unwrap().len(), 2);
         assert_eq!(noted_folder(&dir), None, "while noting, the world is asked");
         remember_plain(&dir, b"sealed", b"plain");
+        assert_eq!(look(dir.join("a")).unwrap(), Found { kind: Kind::File, length: 9 });
+        assert_eq!((look(&dir).unwrap().kind, look(dir.join("none")).is_err()), (Kind::Folder, true));
         let packed = pack().unwrap();
         std::fs::remove_dir_all(&dir).unwrap();
         for _ in 0..2 {
             give(packed.as_fd()).unwrap();
             assert_eq!(read(dir.join("a")).unwrap(), b"text\0more");
             assert_eq!((list(dir.join("empty")).unwrap().len(), list(&dir).unwrap().len()), (0, 2));
+            assert_eq!(look(dir.join("a")).unwrap(), Found { kind: Kind::File, length: 9 });
+            assert_eq!(look(dir.join("none")).unwrap_err().raw_os_error(), Some(2));
+            assert!(look(&dir).unwrap().kind == Kind::Folder && given());
             assert_eq!((noted_folder(&dir), noted_folder(&dir.join("a"))), (Some(true), Some(false)));
         }
         forget();
+        assert!(look(&dir).is_err() && !given());
         assert_eq!(plain(&dir, b"sealed").as_deref(), Some(&b"plain"[..]));
         assert_eq!(plain(&dir, b"changed"), None);
         with(|notes| notes.plain.clear());

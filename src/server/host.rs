@@ -87,18 +87,19 @@ impl Host for Modules {
         let full = merge_path(root, file);
         let full_shown = latin1(&full);
         let cannot = |why: &str| Err(format!("Cannot load {written} into server: {why}"));
-        let found = fs::metadata(path(&full));
-        if found.as_ref().is_ok_and(fs::Metadata::is_dir) {
+        let found = files::look(path(&full));
+        if found.as_ref().is_ok_and(|found| found.kind == files::Kind::Folder) {
             return cannot(&format!("{full_shown}: cannot read file data: Is a directory"));
         }
         if let Ok(found) = &found
+            && !files::given()
             && !is_elf(&full)
         {
             // A name without a slash is tried once more as it is, in the places of the system's loader.
             if !file.contains(&b'/') {
                 return cannot(&format!("{written}: cannot open shared object file: No such file or directory"));
             }
-            let what = if found.len() < ELF_HEADER { "file too short" } else { "invalid ELF header" };
+            let what = if found.length < ELF_HEADER { "file too short" } else { "invalid ELF header" };
             return cannot(&format!("{full_shown}: {what}"));
         }
         let no_structure = || {
@@ -131,7 +132,7 @@ impl Host for Modules {
     fn load_file(&mut self, file: &[u8], root: &[u8]) -> Result<(), String> {
         // Libraries for modules; ours need none, so all that is left is to say when one is not there.
         let full = merge_path(root, file);
-        if path(&full).exists() || !file.contains(&b'/') && in_library_path(file) {
+        if files::look(path(&full)).is_ok() || !file.contains(&b'/') && in_library_path(file) {
             return Ok(());
         }
         let looked = if file.contains(&b'/') { latin1(&full) } else { latin1(file) };
@@ -153,7 +154,7 @@ impl Host for Modules {
     }
 
     fn read(&self, file: &[u8]) -> io::Result<Vec<u8>> {
-        let length = fs::metadata(path(file)).map_or(0, |data| data.len());
+        let length = files::look(path(file)).map_or(0, |found| found.length);
         if length > LARGEST {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, "File too large"));
         }
@@ -164,12 +165,11 @@ impl Host for Modules {
         if let Some(folder) = files::noted_folder(path(file)) {
             return Some(if folder { Kind::Directory } else { Kind::File });
         }
-        let data = fs::metadata(path(file)).ok()?;
-        let null = path(file) == Path::new("/dev/null");
-        Some(match data.is_dir() {
-            true => Kind::Directory,
-            false if data.is_file() || null => Kind::File,
-            false => Kind::Other,
+        Some(match files::look(path(file)).ok()?.kind {
+            files::Kind::Folder => Kind::Directory,
+            files::Kind::File => Kind::File,
+            files::Kind::Other if path(file) == Path::new("/dev/null") => Kind::File,
+            files::Kind::Other => Kind::Other,
         })
     }
 
@@ -224,7 +224,7 @@ fn other_module(module: &Module, file: &[u8]) -> bool {
 fn in_library_path(file: &[u8]) -> bool {
     ["/lib", "/usr/lib", "/usr/local/lib", "/lib64", "/usr/lib64", "/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu"]
         .iter()
-        .any(|dir| PathBuf::from(dir).join(path(file)).exists())
+        .any(|dir| files::look(PathBuf::from(dir).join(path(file))).is_ok())
 }
 
 /// The name of the operating system as its packages of httpd say it in `ServerTokens OS`.

@@ -13,14 +13,14 @@ use std::sync::Arc;
 use nix::sys::signal::Signal as Kill;
 
 use super::reload::{Driver, State, obey};
-use super::steward::child::Steward;
+use super::steward::child::{Lowered, Steward};
 use super::threads::{Serving, Shared, Threads};
-use crate::base::clock::{Clock, SystemClock};
+use crate::base::clock::{self, Clock, SystemClock};
 use crate::config::Generation;
 use crate::config::core::CoreProcess;
 use crate::logs::{self, Errno, ErrorLog, Level, Opened, Process, Targets};
 use crate::modules::proxy::persist;
-use crate::modules::unixd::Unixd;
+use crate::modules::unixd::{Account, Unixd};
 use crate::modules::{self, mpm};
 use crate::net::daemon::{self, PidFile};
 use crate::net::opener::{InProcess, Opener, SocketOptions};
@@ -235,7 +235,11 @@ fn start(options: Options, generation: Arc<Generation>, pid_file: &Path) -> Resu
     })?;
     persist::open(&generation, None, pid_file, &*opener);
     if root {
-        become_user(account.user.unwrap_or_default().id, account.group.unwrap_or_default().id)?;
+        let id = |account: Option<Account>| account.unwrap_or_default().id;
+        let (user, group, folder) = (id(account.user), id(account.group), account.chroot);
+        give_up(&Lowered { user, group, folder })?;
+    } else if let Some(folder) = &account.chroot {
+        return Err(cannot_confine(folder));
     }
     let driver = Driver::Signals(pid_file.to_owned());
     let ended = serve(options, generation, opened, listeners, opener, threads(true), driver);
@@ -244,11 +248,43 @@ fn start(options: Options, generation: Arc<Generation>, pid_file: &Path) -> Resu
     ended
 }
 
-fn become_user(user: u32, group: u32) -> Result<(), Failed> {
-    daemon::take_account(user, group).map_err(|error| {
+/// Gives up what only root may, as far as `lowered` says.
+fn give_up(lowered: &Lowered) -> Result<(), Failed> {
+    let Lowered { user, group, folder } = lowered;
+    daemon::take_groups(*user, *group).map_err(|error| {
+        logs::error!(Process, Level::Alert, "unixd", Errno::from(&error) => "AH02156: setgid: unable to set group id to Group {group}");
+        Failed
+    })?;
+    if let Some(folder) = folder {
+        confine(folder)?;
+    }
+    daemon::take_user(*user).map_err(|error| {
         logs::error!(Process, Level::Alert, "unixd", Errno::from(&error) => "AH02162: setuid: unable to change to uid: {user}");
         Failed
     })
+}
+
+/// `ChrootDir`: leaves this process nothing but a folder.
+fn confine(folder: &Path) -> Result<(), Failed> {
+    // What is read of the system later is no longer there.
+    clock::remember_zone();
+    let step = |done: std::io::Result<()>, text: &str| {
+        done.map_err(|error| {
+            logs::error!(Process, Level::Alert, "unixd", Errno::from(&error) => "{text}");
+            Failed
+        })
+    };
+    let shown = folder.display();
+    step(std::env::set_current_dir(folder), &format!("AH02159: Can't chdir to {shown}"))?;
+    step(nix::unistd::chroot(folder).map_err(std::io::Error::from), &format!("AH02160: Can't chroot to {shown}"))?;
+    step(std::env::set_current_dir("/"), "AH02161: Can't chdir to new root")
+}
+
+/// Only root may confine itself.
+pub(super) fn cannot_confine(folder: &Path) -> Failed {
+    let (errno, shown) = (Errno(nix::libc::EPERM), folder.display());
+    logs::error!(Process, Level::Alert, "unixd", errno => "AH02160: Can't chroot to {shown}");
+    Failed
 }
 
 /// The server process of a steward: serves what it is handed, with an account of its own. `read` reads the
@@ -261,8 +297,8 @@ pub(super) fn serve_for(
 ) -> Result<(), Failed> {
     let alert = |error: std::io::Error| fail(&error, "the server process cannot start");
     let (steward, account) = Steward::meet().map_err(alert)?;
-    if let Some((user, group)) = account {
-        become_user(user, group)?;
+    if let Some(lowered) = account {
+        give_up(&lowered)?;
     }
     daemon::end_with(parent).map_err(alert)?;
     let generation = read().ok_or(Failed)?;

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use crate::config::{Fatal, PostConfig, Server, latin1};
 use crate::logs::{Errno, ErrorLog, Role, Target, Targets};
+use crate::net::files;
 
 /// ErrorLog of a main server that has none.
 const DEFAULT: &[u8] = b"logs/error_log";
@@ -59,8 +60,8 @@ fn describe(server: &Server) -> String {
 pub(crate) fn see_folder(path: &[u8], again: bool) -> Result<(), (String, String)> {
     let end = memchr::memrchr(b'/', path).map_or(path.len(), |at| at + 1);
     let dir = path.get(..end).unwrap_or(path);
-    let error = match std::fs::metadata(OsStr::from_bytes(dir)) {
-        Ok(found) if found.is_dir() => return Ok(()),
+    let error = match files::look(OsStr::from_bytes(dir)) {
+        Ok(found) if found.kind == files::Kind::Folder => return Ok(()),
         Ok(_) => io::Error::from_raw_os_error(nix::errno::Errno::ENOTDIR as i32),
         Err(error) if again && error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
         Err(error) => error,

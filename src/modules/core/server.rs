@@ -6,6 +6,7 @@ use crate::base::fnmatch::is_wildcard;
 use crate::base::pattern::Flags;
 use crate::config::{Args, Cmd, Place, Warning, latin1};
 use crate::logs::{ErrorLog, Level, LogLevels, level_of};
+use crate::net::files;
 
 /// What an `apply` answers.
 pub(super) type Done = Result<(), String>;
@@ -114,7 +115,7 @@ pub(super) fn document_root(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
 /// Whether there is a directory under this path.
 pub(super) fn is_directory(path: &[u8]) -> bool {
     use std::os::unix::ffi::OsStrExt as _;
-    std::path::Path::new(std::ffi::OsStr::from_bytes(path)).is_dir()
+    files::look(std::ffi::OsStr::from_bytes(path)).is_ok_and(|found| found.kind == files::Kind::Folder)
 }
 
 /// `AccessFileName`.

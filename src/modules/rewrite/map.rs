@@ -15,6 +15,7 @@ use crate::config::{Cmd, get_word, latin1};
 use crate::logs::{self, Level};
 use crate::modules::dbm;
 use crate::net::dbm::Kind as Format;
+use crate::net::files;
 use crate::web::Exchange;
 
 /// One map.
@@ -52,7 +53,7 @@ pub(super) fn parse(cmd: &Cmd<'_>, name: &[u8], source: &[u8]) -> Result<Map, St
     let file = |file: &[u8]| {
         let path = cmd.rooted(file);
         let found = Path::new(std::ffi::OsStr::from_bytes(&path)).to_owned();
-        match std::fs::metadata(&found) {
+        match files::look(&found) {
             Ok(_) => Ok(found),
             Err(_) => Err(format!("RewriteMap: file for map {} not found:{}", latin1(name), latin1(&path))),
         }

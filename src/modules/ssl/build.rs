@@ -1,6 +1,8 @@
 //! From files to servers that speak TLS, when a server starts or reads its configuration again.
 
 use std::collections::{HashMap, VecDeque};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -377,9 +379,11 @@ fn clients(server: &Server, conf: &SslServer, id: &str, notes: &mut Lines) -> Re
         let text = "AH01896: Unable to determine list of acceptable CA certificates for client authentication";
         names.extend(certificates(file).map_err(failed(text.to_owned()))?);
     }
-    for entry in auth.names_path.iter().filter_map(|dir| std::fs::read_dir(dir).ok()).flatten().flatten() {
-        // What is no certificate names nobody.
-        names.extend(certificates(&entry.path()).unwrap_or_default());
+    if let Some(dir) = &auth.names_path {
+        for name in files::list(dir).unwrap_or_default() {
+            // What is no certificate names nobody.
+            names.extend(certificates(&dir.join(OsStr::from_bytes(&name))).unwrap_or_default());
+        }
     }
     if auth.names_file.is_some() || auth.names_path.is_some() {
         trust.set_names(&names);

@@ -2,6 +2,7 @@
 
 use crate::config::{Args, Cmd, get_word, get_words, latin1};
 use crate::modules::check;
+use crate::net::files;
 
 type Done = Result<(), String>;
 
@@ -114,7 +115,7 @@ pub(super) fn pass_phrase(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
         return Err("SSLPassPhraseDialog: Invalid argument".to_owned());
     };
     let (path, shown) = check::rooted(cmd, program);
-    if path.exists() { Ok(()) } else { Err(format!("SSLPassPhraseDialog: file '{shown}' does not exist")) }
+    if files::look(path).is_ok() { Ok(()) } else { Err(format!("SSLPassPhraseDialog: file '{shown}' does not exist")) }
 }
 
 /// `SSLSessionCache none|nonenotnull|type[:arguments]`.
@@ -191,7 +192,7 @@ pub(super) fn random_seed(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     }
     let file = [&b"file:"[..], b"exec:", b"egd:"].iter().find_map(|kind| source.strip_prefix(*kind)).unwrap_or(source);
     let (path, shown) = check::rooted(cmd, file);
-    if !path.exists() {
+    if files::look(path).is_err() {
         return Err(format!("SSLRandomSeed: source path '{shown}' does not exist"));
     }
     if args.opt(2).is_some_and(|bytes| check::number(bytes) < 0) {

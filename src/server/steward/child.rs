@@ -1,6 +1,7 @@
 //! The server's end of the link to the steward.
 
 use std::collections::hash_map::Entry;
+use std::ffi::OsString;
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::AsFd;
@@ -17,6 +18,14 @@ use crate::net::files;
 use crate::net::link::{Link, Message};
 use crate::net::opener::{Granted, Grants};
 
+/// What becomes of root in the server process.
+pub(in super::super) struct Lowered {
+    pub(in super::super) user: u32,
+    pub(in super::super) group: u32,
+    /// The folder that is to be all there is.
+    pub(in super::super) folder: Option<PathBuf>,
+}
+
 /// How long this process may take to end after the steward has.
 const LAST: Duration = Duration::from_millis(900);
 
@@ -28,19 +37,21 @@ pub(in super::super) struct Steward {
 }
 
 impl Steward {
-    /// The steward that started this process, and the account to take: user and group.
-    pub(in super::super) fn meet() -> io::Result<(Self, Option<(u32, u32)>)> {
+    /// The steward that started this process, and what is to become of root's rights.
+    pub(in super::super) fn meet() -> io::Result<(Self, Option<Lowered>)> {
         let steward = Self { link: Arc::new(Link::from_stdin()?), granted: Arc::default() };
         let mut grants = Grants::default();
         loop {
             let message = steward.link.receive()?.ok_or(io::ErrorKind::BrokenPipe)?;
             if message.kind == tell::GO {
                 let id = |at| u32::try_from(message.number(at)).ok();
-                let account = if message.words.len() == 2 { id(0).zip(id(1)) } else { None };
+                let account = if message.words.len() < 4 { id(0).zip(id(1)) } else { None };
                 if !message.words.is_empty() && account.is_none() {
                     return Err(io::ErrorKind::InvalidData.into());
                 }
+                let folder = message.words.get(2).map(|folder| PathBuf::from(OsString::from_vec(folder.clone())));
                 take_over(&steward.granted, &message, grants)?;
+                let account = account.map(|(user, group)| Lowered { user, group, folder });
                 return Ok((steward, account));
             }
             collect(&mut grants, message);
@@ -59,8 +70,7 @@ impl Steward {
                         Err(_) => Ask::Rejected,
                     },
                     tell::SIGNAL => {
-                        let removed =
-                            message.words.get(1).map(|path| PathBuf::from(std::ffi::OsString::from_vec(path.clone())));
+                        let removed = message.words.get(1).map(|path| PathBuf::from(OsString::from_vec(path.clone())));
                         match message.word(0) {
                             b"HUP" => Ask::Note(Received::Restart),
                             b"USR1" => Ask::Note(Received::Graceful),
@@ -117,7 +127,7 @@ fn collect(grants: &mut Grants, mut message: Message) {
             }
         }
         tell::FILE => {
-            let path = PathBuf::from(std::ffi::OsString::from_vec(word(0)));
+            let path = PathBuf::from(OsString::from_vec(word(0)));
             grants.files.extend(message.fds.drain(..).map(|fd| (path.clone(), fd.into())));
         }
         tell::PROGRAM => {

@@ -49,7 +49,8 @@ mod ask {
     pub(super) const ERRORS: u8 = 4;
     /// The pid file: path.
     pub(super) const PID_FILE: u8 = 5;
-    /// That is all: user and group to become, or nothing. With the packed configuration.
+    /// That is all: user and group to become and perhaps a folder to be confined to, or nothing. With the packed
+    /// configuration.
     pub(super) const COMMIT: u8 = 6;
     /// The steward's answer: an error number, or 0.
     pub(super) const ANSWER: u8 = 7;
@@ -71,7 +72,7 @@ mod carry {
     pub(super) const PROGRAM: u8 = 43;
     /// Which file or program is the main error log: path, or command line and shell.
     pub(super) const ERRORS: u8 = 44;
-    /// User and group, or nothing; the packed configuration.
+    /// User and group and perhaps a folder, or nothing; the packed configuration.
     pub(super) const PACKED: u8 = 45;
     /// The server that serves from here on: pid; the link to it.
     pub(super) const SERVER: u8 = 46;
@@ -93,7 +94,8 @@ mod tell {
     pub(super) const FILE: u8 = 21;
     /// A log program's input: command line, shell.
     pub(super) const PROGRAM: u8 = 22;
-    /// That is all: user and group to become, or nothing. With the packed configuration.
+    /// That is all: user and group to become and perhaps a folder to be confined to, or nothing. With the packed
+    /// configuration.
     pub(super) const GO: u8 = 23;
     /// A signal came: its name; for one that ends, the pid file that was removed.
     pub(super) const SIGNAL: u8 = 24;

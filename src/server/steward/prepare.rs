@@ -12,6 +12,7 @@ use super::ask;
 use crate::config::Generation;
 use crate::logs::{self, Errno, ErrorLog, Level, Process, Target, Targets};
 use crate::modules::proxy::persist;
+use crate::modules::unixd::Account;
 use crate::net::link::Link;
 use crate::net::slots::Slots;
 use crate::net::{daemon, files, listen};
@@ -126,12 +127,16 @@ fn commit(generation: &Generation, again: bool, link: &Link) -> Result<(), Faile
     let packed = files::pack().map_err(|error| run::fail(&error, "the configuration cannot be handed over"))?;
     let ids = match root {
         true => {
-            let id = |account: Option<crate::modules::unixd::Account>| account.unwrap_or_default().id.to_string();
-            vec![id(account.user), id(account.group)]
+            let id = |account: &Option<Account>| account.as_ref().map_or(0, |account| account.id).to_string();
+            vec![id(&account.user), id(&account.group)]
         }
-        false => Vec::new(),
+        false => match &account.chroot {
+            Some(folder) => return Err(run::cannot_confine(folder)),
+            None => Vec::new(),
+        },
     };
-    let words: Vec<&[u8]> = ids.iter().map(String::as_bytes).collect();
+    let mut words: Vec<&[u8]> = ids.iter().map(String::as_bytes).collect();
+    words.extend(account.chroot.iter().map(|folder| folder.as_os_str().as_bytes()));
     link.send(ask::COMMIT, &words, &[packed.as_fd()]).map_err(lost)?;
     // The server has said why not.
     answer(link).map_err(lost)?;

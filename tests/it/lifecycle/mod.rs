@@ -82,6 +82,53 @@ fn who_reads_the_network_has_no_rights() {
     assert!(!site.path("logs/httpd.pid").exists());
 }
 
+/// Paths are checked as the system has them and used as the folder has them.
+#[test]
+fn a_folder_can_be_all_there_is() {
+    if !is_root() {
+        return skip("lifecycle", "root");
+    }
+    if real_httpd() {
+        return skip("lifecycle", "a program whose threads need no libraries when they end");
+    }
+    for one_process in [false, true] {
+        let site = Site::new("life-chroot");
+        let jail = site.path("jail");
+        let inner = |path: &str| format!("jail{}/{path}", site.path("htdocs").display());
+        site.write(&inner("index.html"), "inside\n");
+        site.write("jail/more/a.txt", "more\n");
+        for (name, target) in [("link", "/more/a.txt"), ("out", "/etc/passwd")] {
+            std::os::unix::fs::symlink(target, site.path(&inner(name))).unwrap();
+        }
+        site.write("types", "text/plain txt\n");
+        site.write("outside", "");
+        let jailed = format!(
+            "ChrootDir {0}/jail\nTypesConfig {0}/types\nCustomLog {0}/logs/access_log %U\nAlias /more /more\n\
+             <IfFile {0}/outside>\nAddDefaultCharset utf-8\n</IfFile>\n",
+            site.root().display()
+        );
+        site.httpd_conf(&["alias", "mime", "log_config"], &jailed);
+        let server = site.start_with(if one_process { &["-X"] } else { &[] });
+        let paths = ["/index.html", "/link", "/out", "/more/a.txt"];
+        assert_eq!(paths.map(|path| server.get(path, "").status), [200, 200, 403, 200]);
+        assert_eq!(server.get("/index.html", "").text(), "inside\n");
+        let typed = String::from_utf8(server.get("/more/a.txt", "").head).unwrap();
+        assert!(typed.contains("\r\nContent-Type: text/plain; charset=utf-8\r\n"), "{typed}");
+        server.log("logs/access_log", |log| log.contains("/more/a.txt"));
+        let child = if one_process { server.pid() } else { serving(&server) };
+        assert_eq!(fs::read_link(format!("/proc/{child}/root")).unwrap(), jail);
+        assert_eq!((status(child, "Uid").as_str(), status(child, "Groups").as_str()), ("33 33 33 33", "33"));
+        if !one_process {
+            // A reload reads files outside of it.
+            site.write("conf/extra/more.conf", "Alias /again /more\n");
+            site.httpd_conf(&["alias", "mime", "log_config"], &(jailed + "Include conf/extra/more.conf\n"));
+            server.signal(Signal::SIGUSR1);
+            let again = || (server.get("/again/a.txt", "").status == 200).then_some(());
+            wait_for("the new configuration", PATIENCE, again);
+        }
+    }
+}
+
 #[test]
 fn one_process_drops_its_rights_as_well() {
     let site = Site::new("life-one");
