@@ -1,6 +1,6 @@
 //! `mod_md.c`.
 
-use crate::base::clock::{Unit, parse_interval};
+use crate::base::clock::{Unit, leading_integer, parse_interval};
 use crate::config::{Args, Cmd, Directive, ModuleRow, Open, Places, SectionKind, Shape, latin1, row};
 use crate::modules::check;
 use crate::modules::rows::{accept, nothing};
@@ -28,37 +28,37 @@ pub const DIRECTIVES: &[Directive] = &[
     row("MDMember", Places::SERVER, Shape::Argv, members, "Define domain name(s) part of the Managed Domain. Use 'auto' or 'manual' to enable/disable auto adding names from virtual hosts.").refused(),
     row("MDMembers", Places::SERVER, Shape::Argv, members, "Define domain name(s) part of the Managed Domain. Use 'auto' or 'manual' to enable/disable auto adding names from virtual hosts.").refused(),
     row("MDMustStaple", Places::SERVER, Shape::Take1, |_, a| check::one_of(a, &["on", "off"], "unknown '\u{1}', supported parameter values are 'on' and 'off'"), "Enable/Disable the Must-Staple flag for new certificates.").refused(),
-    row("MDPortMap", Places::SERVER, Shape::Take12, port_map, "Declare the mapped ports 80 and 443 on the local server. E.g. 80:8000 to indicate that the server port 8000 is reachable as port 80 from the internet. Use 80:- to indicate that port 80 is not reachable from the outside.").refused(),
-    row("MDPrivateKeys", Places::SERVER, Shape::Argv, |_, a| if a.words.is_empty() { Err("needs to specify the private key type".to_owned()) } else { Ok(()) }, "set the type and parameters for private key generation").refused(),
-    row("MDHttpProxy", Places::SERVER, Shape::Take1, |_, a| if a.word(0).contains(&b':') { Ok(()) } else { Err("missing uri scheme".to_owned()) }, "URL of a HTTP(S) proxy to use for outgoing connections").refused(),
-    row("MDStoreDir", Places::SERVER, Shape::Take1, accept, "the directory for file system storage of managed domain data.").refused(),
+    row("MDPortMap", Places::SERVER, Shape::Take12, |c, a| outside_set(c).and_then(|()| port_map(a)), "Declare the mapped ports 80 and 443 on the local server. E.g. 80:8000 to indicate that the server port 8000 is reachable as port 80 from the internet. Use 80:- to indicate that port 80 is not reachable from the outside.").refused(),
+    row("MDPrivateKeys", Places::SERVER, Shape::Argv, private_keys, "set the type and parameters for private key generation").refused(),
+    row("MDHttpProxy", Places::SERVER, Shape::Take1, http_proxy, "URL of a HTTP(S) proxy to use for outgoing connections").refused(),
+    row("MDStoreDir", Places::SERVER, Shape::Take1, |c, _| outside_set(c), "the directory for file system storage of managed domain data.").refused(),
     row("MDRenewWindow", Places::SERVER, Shape::Take1, window, "Time length for renewal before certificate expires (defaults to days).").refused(),
     row("MDRequireHttps", Places::AUTHCFG.or(Places::SERVER), Shape::Take1, require_https, "Redirect non-secure requests to the https: equivalent.").refused(),
-    row("MDNotifyCmd", Places::SERVER, Shape::Raw, accept, "Set the command to run when signup/renew of domain is complete.").refused(),
-    row("MDBaseServer", Places::SERVER, Shape::Take1, |_, a| check::one_of(a, &["on", "off"], "unknown '\u{1}', supported parameter values are 'on' and 'off'"), "Allow managing of base server outside virtual hosts.").refused(),
+    row("MDNotifyCmd", Places::SERVER, Shape::Raw, |c, _| outside_set(c), "Set the command to run when signup/renew of domain is complete.").refused(),
+    row("MDBaseServer", Places::SERVER, Shape::Take1, |c, a| outside_set(c).and_then(|()| check::one_of(a, &["on", "off"], "unknown '\u{1}', supported parameter values are 'on' and 'off'")), "Allow managing of base server outside virtual hosts.").refused(),
     row("MDChallengeDns01", Places::SERVER, Shape::Raw, accept, "Set the command for setup/teardown of dns-01 challenges").refused(),
-    row("MDChallengeDns01Version", Places::SERVER, Shape::Take1, |_, a| check::one_of(a, &["1", "2"], "Only versions `1` and `2` are supported"), "Set the type of arguments to call `MDChallengeDns01` with").refused(),
+    row("MDChallengeDns01Version", Places::SERVER, Shape::Take1, |c, a| outside_set(c).and_then(|()| check::one_of(a, &["1", "2"], "Only versions `1` and `2` are supported")), "Set the type of arguments to call `MDChallengeDns01` with").refused(),
     row("MDCertificateFile", Places::SERVER, Shape::Take1, in_set, "set the static certificate (chain) file to use for this domain.").refused(),
     row("MDCertificateKeyFile", Places::SERVER, Shape::Take1, in_set, "set the static private key file to use for this domain.").refused(),
     row("MDServerStatus", Places::SERVER, Shape::Take1, |_, a| check::one_of(a, &["on", "off"], "unknown '\u{1}', supported parameter values are 'on' and 'off'"), "On to see Managed Domains in server-status.").refused(),
     row("MDCertificateStatus", Places::SERVER, Shape::Take1, |_, a| check::one_of(a, &["on", "off"], "unknown '\u{1}', supported parameter values are 'on' and 'off'"), "On to see Managed Domain expose /.httpd/certificate-status.").refused(),
     row("MDWarnWindow", Places::SERVER, Shape::Take1, window, "When less time remains for a certificate, send our/log a warning (defaults to days)").refused(),
-    row("MDMessageCmd", Places::SERVER, Shape::Raw, accept, "Set the command run when a message about a domain is issued.").refused(),
+    row("MDMessageCmd", Places::SERVER, Shape::Raw, |c, _| outside_set(c), "Set the command run when a message about a domain is issued.").refused(),
     row("MDStapling", Places::SERVER, Shape::Take1, |_, a| check::one_of(a, &["on", "off"], "unknown '\u{1}', supported parameter values are 'on' and 'off'"), "Enable/Disable OCSP Stapling for this/all Managed Domain(s).").refused(),
     row("MDStapleOthers", Places::SERVER, Shape::Take1, |_, a| check::one_of(a, &["on", "off"], "unknown '\u{1}', supported parameter values are 'on' and 'off'"), "Enable/Disable OCSP Stapling for certificates not in Managed Domains.").refused(),
     row("MDStaplingKeepResponse", Places::SERVER, Shape::Take1, window, "The amount of time to keep an OCSP response in the store.").refused(),
     row("MDStaplingRenewWindow", Places::SERVER, Shape::Take1, window, "Time length for renewal before OCSP responses expire (defaults to days).").refused(),
     row("MDCertificateCheck", Places::SERVER, Shape::Take2, accept, "Set name and URL pattern for a certificate monitoring site.").refused(),
-    row("MDActivationDelay", Places::SERVER, Shape::Take1, delay, "How long to delay activation of new certificates").refused(),
+    row("MDActivationDelay", Places::SERVER, Shape::Take1, |c, a| outside_set(c).and_then(|()| delay(c, a)), "How long to delay activation of new certificates").refused(),
     row("MDCACertificateFile", Places::SERVER, Shape::Take1, accept, "Set the CA file to use for connections").refused(),
     row("MDHttpProxyCACertificateFile", Places::SERVER, Shape::Take1, accept, "Set the CA file to use for connections to the HTTP(S) proxy").refused(),
     row("MDExternalAccountBinding", Places::SERVER, Shape::Take12, binding, "Set the external account binding keyid and hmac values to use at CA").refused(),
-    row("MDRetryDelay", Places::SERVER, Shape::Take1, delay, "Time length for first retry, doubled on every consecutive error.").refused(),
-    row("MDRetryFailover", Places::SERVER, Shape::Take1, |_, a| check::at_least(a, 1, "invalid argument, must be a number > 0"), "The number of errors before a failover to another CA is triggered.").refused(),
-    row("MDStoreLocks", Places::SERVER, Shape::Take1, locks, "Configure locking of store for updates.").refused(),
-    row("MDMatchNames", Places::SERVER, Shape::Take1, |_, a| check::one_of(a, &["all", "servernames"], "invalid argument, must be a 'all' or 'servernames'"), "Determines how DNS names are matched to vhosts.").refused(),
-    row("MDInitialDelay", Places::SERVER, Shape::Take1, delay, "How long to delay the first certificate check.").refused(),
-    row("MDCheckInterval", Places::SERVER, Shape::Take1, delay, "Time between certificate checks.").refused(),
+    row("MDRetryDelay", Places::SERVER, Shape::Take1, |c, a| outside_set(c).and_then(|()| delay(c, a)), "Time length for first retry, doubled on every consecutive error.").refused(),
+    row("MDRetryFailover", Places::SERVER, Shape::Take1, |c, a| outside_set(c).and_then(|()| check::at_least(a, 1, "invalid argument, must be a number > 0")), "The number of errors before a failover to another CA is triggered.").refused(),
+    row("MDStoreLocks", Places::SERVER, Shape::Take1, |c, a| outside_set(c).and_then(|()| locks(a)), "Configure locking of store for updates.").refused(),
+    row("MDMatchNames", Places::SERVER, Shape::Take1, |c, a| outside_set(c).and_then(|()| check::one_of(a, &["all", "servernames"], "invalid argument, must be a 'all' or 'servernames'")), "Determines how DNS names are matched to vhosts.").refused(),
+    row("MDInitialDelay", Places::SERVER, Shape::Take1, |c, a| outside_set(c).and_then(|()| delay(c, a)), "How long to delay the first certificate check.").refused(),
+    row("MDCheckInterval", Places::SERVER, Shape::Take1, |c, a| outside_set(c).and_then(|()| delay(c, a)), "Time between certificate checks.").refused(),
     row("MDProfile", Places::SERVER, Shape::Take1, accept, "The name of an CA profile to order certificates for.").refused(),
     row("MDProfileMandatory", Places::SERVER, Shape::Take1, |_, a| check::one_of(a, &["on", "off"], "unknown '\u{1}', supported parameter values are 'on' and 'off'"), "Determines if a configured CA profile is mandatory.").refused(),
     row("MDRenewViaARI", Places::SERVER, Shape::Take1, |_, a| check::one_of(a, &["on", "off"], "unknown '\u{1}', supported parameter values are 'on' and 'off'"), "Enable/Disable ACME ARI (RFC 9773) to trigger renewals.").refused(),
@@ -69,18 +69,12 @@ const AUTHORITIES: &[&str] = &["LetsEncrypt", "LetsEncrypt-Test", "Buypass", "Bu
 
 /// `MDCertificateAuthority`: names or URLs.
 fn authority(_: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
-    for word in args.words {
+    for word in args.words.iter().filter(|word| !word.is_empty()) {
         let name = latin1(word);
         if AUTHORITIES.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
             continue;
         }
-        let why = if name.contains(char::is_whitespace) {
-            "whitespace in uri"
-        } else if !name.contains(':') {
-            "missing uri scheme"
-        } else {
-            continue;
-        };
+        let Err(why) = uri(word) else { continue };
         return Err(format!(
             "The CA name '{name}' is not known and it is not a URL either ({why}). Known CA names are: {}.",
             AUTHORITIES.join(" ")
@@ -89,8 +83,100 @@ fn authority(_: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     Ok(())
 }
 
-fn domain(_: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
-    if args.words.is_empty() { Err("needs at least one domain name".to_owned()) } else { Ok(()) }
+/// The scheme of a URI; the error says what is wrong with it.
+fn uri(text: &[u8]) -> Result<Vec<u8>, &'static str> {
+    if text.iter().any(u8::is_ascii_whitespace) {
+        return Err("whitespace in uri");
+    }
+    let end = |text: &[u8], marks: &[u8]| text.iter().position(|byte| marks.contains(byte)).unwrap_or(text.len());
+    let (scheme, rest) = text.split_at(end(text, b":/?#"));
+    let Some(rest) = rest.strip_prefix(b":") else { return Err("missing uri scheme") };
+    let letter = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
+    if !scheme.first().is_some_and(u8::is_ascii_alphabetic) || !scheme.iter().all(letter) {
+        return Err("not an uri");
+    }
+    if rest.is_empty() {
+        return Err("missing uri identifier");
+    }
+    if scheme == b"mailto" && !rest.contains(&b'@') {
+        return Err("missing @");
+    }
+    let scheme = scheme.to_ascii_lowercase();
+    let authority = rest.strip_prefix(b"//").map(|rest| rest.get(..end(rest, b"/?#")).unwrap_or_default());
+    if let Some(authority) = authority {
+        port_of(authority)?;
+    }
+    match scheme.as_slice() {
+        b"http" | b"https" if authority.is_none() => Err("missing hostname"),
+        _ => Ok(scheme),
+    }
+}
+
+/// The port of an authority, which need not be there.
+fn port_of(authority: &[u8]) -> Result<(), &'static str> {
+    let place = memchr::memrchr(b'@', authority).map_or(authority, |at| authority.get(at + 1..).unwrap_or_default());
+    let host = match place.first() {
+        Some(b'[') => memchr::memchr(b']', place).ok_or("not an uri")? + 1,
+        _ => memchr::memchr(b':', place).unwrap_or(place.len()),
+    };
+    let Some(port) = place.get(host..).unwrap_or_default().strip_prefix(b":") else { return Ok(()) };
+    if !port.iter().all(u8::is_ascii_digit) {
+        return Err("not an uri");
+    }
+    // Of a large number the lower bits are taken; the bound is mod_md's own.
+    if (1..=65353).contains(&(check::number(port) & 0xffff)) { Ok(()) } else { Err("invalid port") }
+}
+
+/// `MDHttpProxy URL`.
+fn http_proxy(_: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    match uri(args.word(0))?.as_slice() {
+        b"http" | b"https" => Ok(()),
+        _ => Err("uri scheme must be http or https".to_owned()),
+    }
+}
+
+/// `MDPrivateKeys Default|type [bits] ...`.
+fn private_keys(_: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    if args.words.is_empty() || args.word(0).is_empty() {
+        return Err("needs to specify the private key type".to_owned());
+    }
+    let mut types: Vec<&[u8]> = Vec::new();
+    let mut words = args.words.iter().copied().peekable();
+    while let Some(word) = words.next() {
+        if word.eq_ignore_ascii_case(b"default") {
+            if args.words.len() > 1 {
+                return Err("'Default' allows no other parameter".to_owned());
+            }
+            continue;
+        }
+        if word.eq_ignore_ascii_case(b"rsa")
+            && let Some(bits) = words.next_if(|next| next.first().is_some_and(u8::is_ascii_digit))
+            // As a C int.
+            && check::number(bits) as i32 <= 2047
+        {
+            return Err("must be 2048 or higher in order to be considered safe.".to_owned());
+        }
+        if types.iter().any(|known| known.eq_ignore_ascii_case(word)) {
+            return Err(format!("two keys of type '{}' are not possible.", latin1(word)));
+        }
+        types.push(word);
+    }
+    Ok(())
+}
+
+/// `MDomain name ... [auto|manual]`.
+fn domain(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    outside_set(cmd)?;
+    let mode = |word: &&[u8]| word.eq_ignore_ascii_case(b"auto") || word.eq_ignore_ascii_case(b"manual");
+    if args.words.iter().all(mode) { Err("needs at least one domain name".to_owned()) } else { Ok(()) }
+}
+
+/// Refused in an `<MDomainSet>`.
+fn outside_set(cmd: &mut Cmd<'_>) -> Result<(), String> {
+    if !cmd.inside(SectionKind::Block) {
+        return Ok(());
+    }
+    Err(format!("{} is not allowed inside an '<MDomainSet' context", cmd.directive.name))
 }
 
 /// Whether an `<MDomainSet>` is around.
@@ -111,6 +197,7 @@ fn members(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
 
 /// `<MDomainSet name ...>`.
 fn domain_set(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    outside_set(cmd)?;
     let Some(text) = args.raw.strip_suffix(b">") else {
         return Err(format!("{}> directive missing closing '>'", cmd.directive.name));
     };
@@ -122,16 +209,25 @@ fn domain_set(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
 }
 
 /// `MDPortMap http:80 https:443`.
-fn port_map(_: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+fn port_map(args: &Args<'_>) -> Result<(), String> {
     for word in args.words {
-        let word = latin1(word);
-        let Some((scheme, port)) = word.split_once(':') else {
+        let (port, rest) = match (word.strip_prefix(b"http:"), word.strip_prefix(b"https:")) {
+            (Some(_), _) => (Some(80), &word[4..]),
+            (_, Some(_)) => (Some(443), &word[5..]),
+            _ => leading_integer(word),
+        };
+        let port = port.ok_or("unable to parse first port number")?;
+        let Some(local) = rest.strip_prefix(b":") else {
             return Err("no ':' after first port number".to_owned());
         };
-        let number = |text: &str| text.parse::<u16>().is_ok_and(|port| port > 0);
-        let known = ["http", "https"].contains(&scheme) || number(scheme);
-        if !known || port != "-" && !number(port) {
-            return Err("invalid number for port map, must be in ]0,65535]".to_owned());
+        if local.first() != Some(&b'-') {
+            let local = leading_integer(local).0.ok_or("unable to parse second port number")?;
+            if !(1..=65535).contains(&local) {
+                return Err("invalid number for port map, must be in ]0,65535]".to_owned());
+            }
+        }
+        if !matches!(port, 80 | 443) {
+            return Err("mapped port number must be 80 or 443".to_owned());
         }
     }
     Ok(())
@@ -181,7 +277,7 @@ fn require_https(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     check::one_of(args, &["off", "temporary", "permanent"], text)
 }
 
-fn locks(_: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+fn locks(args: &Args<'_>) -> Result<(), String> {
     if duration(args.word(0)).is_some() {
         return Ok(());
     }
