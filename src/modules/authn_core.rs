@@ -136,8 +136,18 @@ fn alias(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
         return Err(format!("{name}> directive missing closing '>'"));
     };
     let (provider, rest) = get_word(&args.raw[..close]);
-    if provider.is_empty() || rest.trim_ascii().is_empty() {
+    let (alias, _) = get_word(rest);
+    if provider.is_empty() || alias.is_empty() {
         return Err(format!("{name}> directive requires additional arguments"));
+    }
+    if provider.eq_ignore_ascii_case(&alias) {
+        return Err("The alias provider name must be different from the base provider name.".to_owned());
+    }
+    if find(cmd, &alias).is_some() {
+        return Err(format!(
+            "The alias provider {} has already be registered previously as either a base provider or an alias provider.",
+            latin1(&alias)
+        ));
     }
     cmd.open = Some(Open::Detached { leave: add_alias, places: Places::AUTHCFG.or(Places::DIR) });
     Ok(())
@@ -147,15 +157,6 @@ fn add_alias(cmd: &mut Cmd<'_>, args: &Args<'_>, values: Slots) -> Result<(), St
     let close = memchr::memrchr(b'>', args.raw).unwrap_or(args.raw.len());
     let (provider, rest) = get_word(&args.raw[..close]);
     let (alias, _) = get_word(rest);
-    if provider == alias {
-        return Err("The alias provider name must be different from the base provider name.".to_owned());
-    }
-    if find(cmd, &alias).is_some() {
-        return Err(format!(
-            "The alias provider {} has already be registered previously as either a base provider or an alias provider.",
-            latin1(&alias)
-        ));
-    }
     let base = choose(cmd, &provider)?;
     // Of an alias of an alias the first one's directives lie on top.
     let values = base.values.as_deref().map_or_else(|| values.clone(), |inner| Slots::merged(&values, inner));

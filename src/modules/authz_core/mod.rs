@@ -232,7 +232,8 @@ fn alias(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     let Some(close) = memchr::memrchr(b'>', args.raw) else {
         return Err(format!("{name}> directive missing closing '>'"));
     };
-    if args.raw[..close].trim_ascii().is_empty() {
+    let (provider, rest) = get_word(&args.raw[..close]);
+    if provider.is_empty() || get_word(rest).0.is_empty() {
         return Err(format!("{name}> directive requires additional arguments"));
     }
     cmd.open = Some(Open::Detached { leave: add_alias, places: Places::AUTHCFG.or(Places::DIR) });
@@ -244,9 +245,6 @@ fn add_alias(cmd: &mut Cmd<'_>, args: &Args<'_>, values: Slots) -> Result<(), St
     let close = memchr::memrchr(b'>', args.raw).unwrap_or(args.raw.len());
     let (provider, rest) = get_word(&args.raw[..close]);
     let (alias, rest) = get_word(rest);
-    if alias.is_empty() {
-        return Err(format!("{name}> directive requires additional arguments"));
-    }
     let (words, more) = get_word(rest);
     let shown = latin1;
     if !more.is_empty() {
@@ -259,15 +257,6 @@ fn add_alias(cmd: &mut Cmd<'_>, args: &Args<'_>, values: Slots) -> Result<(), St
         );
         cmd.warn("authz_core", "warn", text);
     }
-    if provider == alias {
-        return Err("The alias provider name must be different from the base provider name.".to_owned());
-    }
-    if providers::is_known(cmd, &alias) {
-        return Err(format!(
-            "The alias provider {} has already be registered previously as either a base provider or an alias provider.",
-            shown(&alias)
-        ));
-    }
     let parsed = providers::parse(cmd, &provider, &words).map_err(|why| {
         if why.starts_with("Unknown Authz provider") {
             return why;
@@ -277,6 +266,7 @@ fn add_alias(cmd: &mut Cmd<'_>, args: &Args<'_>, values: Slots) -> Result<(), St
     // Of an alias of an alias the first one's directives lie on top.
     let values = parsed.values.as_deref().map_or_else(|| values.clone(), |inner| Slots::merged(&values, inner));
     let alias = Alias { name: alias, need: parsed.need, values: Arc::new(values) };
+    // The name may be a provider's or an earlier alias's, even this provider's own: from here on it means this.
     cmd.globals.conf.get_mut::<AuthzProcess>().aliases.push(alias);
     Ok(())
 }
@@ -408,5 +398,5 @@ fn denied(ex: &Exchange) -> Outcome {
 
 /// What `<AuthzProviderAlias>` made of this name.
 fn alias_of<'a>(cmd: &'a Cmd<'_>, name: &[u8]) -> Option<&'a Alias> {
-    cmd.globals.conf.get::<AuthzProcess>()?.aliases.iter().find(|alias| alias.name == name)
+    cmd.globals.conf.get::<AuthzProcess>()?.aliases.iter().rfind(|alias| alias.name == name)
 }

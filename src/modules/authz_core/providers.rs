@@ -95,11 +95,6 @@ fn find(cmd: &Cmd<'_>, name: &[u8]) -> Option<&'static Provider> {
     PROVIDERS.iter().find(|row| row.name.as_bytes() == name && cmd.globals.modules.contains(&row.module))
 }
 
-/// Whether there is a provider or an alias of this name.
-pub fn is_known(cmd: &Cmd<'_>, name: &[u8]) -> bool {
-    super::alias_of(cmd, name).is_some() || find(cmd, name).is_some()
-}
-
 struct All(bool);
 
 impl Need for All {
