@@ -23,25 +23,50 @@ pub(super) struct WorkerUrl {
     pub(super) path: Vec<u8>,
 }
 
-/// The part of a `unix:` URL behind the bar, other URLs as they are; `None` if there is nothing behind it.
+/// The part of a `unix:` URL behind the bar, other URLs as they are; `None` if what is behind it has no scheme.
 pub(super) fn without_socket(url: &[u8]) -> Option<Vec<u8>> {
     match split_unix(url) {
         None => Some(url.to_vec()),
-        Some((_, [])) => None,
-        Some((_, rest)) => Some(with_host(rest)),
+        Some((_, rest)) => rest.contains(&b':').then(|| with_host(rest)),
     }
 }
 
-/// Without a host behind a socket, `localhost` is meant: `http:`, `http://`, `http:/path`.
+/// Without a host behind a socket, `localhost` is meant: `http:`, `http://`, `http:/path`, `http:///path`, `http:path`.
 fn with_host(rest: &[u8]) -> Vec<u8> {
     let colon = memchr::memchr(b':', rest).unwrap_or(0);
     let (scheme, behind) = rest.split_at(colon);
-    match behind.strip_prefix(b":") {
-        Some(b"" | b"//") => [scheme, b"://localhost"].concat(),
-        Some(path @ [b'/', next, ..]) if *next != b'/' => [scheme, b"://localhost", path].concat(),
-        Some(b"/") => [scheme, b"://localhost/"].concat(),
-        _ => rest.to_vec(),
+    let Some(behind) = behind.strip_prefix(b":").filter(|_| !scheme.is_empty()) else { return rest.to_vec() };
+    match behind.strip_prefix(b"//").unwrap_or(behind) {
+        // An authority.
+        whole @ [first, ..] if whole.len() != behind.len() && *first != b'/' => rest.to_vec(),
+        path @ ([] | [b'/', ..]) => [scheme, b"://localhost", path].concat(),
+        path => [scheme, b"://localhost/", path].concat(),
     }
+}
+
+/// Where the socket of a `unix:` URL lies: the path of the URL in front of the bar. `None` if its authority is broken.
+fn socket_of(url: &[u8]) -> Option<&[u8]> {
+    let end = |text: &[u8], marks: &[u8]| text.iter().position(|byte| marks.contains(byte)).unwrap_or(text.len());
+    let path = match url.strip_prefix(b"//") {
+        None => url,
+        Some(rest) => {
+            let (authority, path) = rest.split_at(end(rest, b"/?#"));
+            let (_, port) = host_and_port(authority)?;
+            port_number(port.unwrap_or_default(), false)?;
+            path
+        }
+    };
+    path.get(..end(path, b"?#"))
+}
+
+/// `host:port` or `[host]:port`; `None` if the bracket is not closed.
+fn host_and_port(place: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
+    let (host, behind) = if place.first() == Some(&b'[') {
+        place.split_at(memchr::memchr(b']', place)? + 1)
+    } else {
+        place.split_at(memchr::memchr(b':', place).unwrap_or(place.len()))
+    };
+    Some((host, behind.strip_prefix(b":")))
 }
 
 /// The port that a scheme's URLs leave out; 0 if the scheme is unknown.
@@ -100,16 +125,17 @@ impl WorkerUrl {
         let relative = || format!("URL must be absolute!: {}", latin1(written));
         let broken = || format!("Unable to parse URL: {}", latin1(written));
         let (socket, url) = match split_unix(written) {
-            Some((socket, rest)) => (Some(socket.to_vec()), with_host(rest)),
+            Some((socket, rest)) => (Some(socket_of(socket).ok_or_else(broken)?.to_vec()), with_host(rest)),
             None => (None, written.to_vec()),
         };
         let scheme_end = url.iter().position(|byte| b":/?#".contains(byte)).unwrap_or(url.len());
         let (scheme, rest) = url.split_at(scheme_end);
-        let Some(rest) = rest.strip_prefix(b"://").filter(|_| !scheme.is_empty()) else { return Err(relative()) };
         let word = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
-        if !scheme[0].is_ascii_alphabetic() || !scheme.iter().all(word) {
+        let valid = scheme.first().is_some_and(u8::is_ascii_alphabetic) && scheme.iter().all(word);
+        if rest.first() == Some(&b':') && !valid {
             return Err(broken());
         }
+        let Some(rest) = rest.strip_prefix(b"://") else { return Err(relative()) };
         let scheme = latin1(&scheme.to_ascii_lowercase());
         let end = rest.iter().position(|byte| b"/?#".contains(byte)).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
@@ -117,18 +143,7 @@ impl WorkerUrl {
             Some(at) => (&authority[..=at], &authority[at + 1..]),
             None => (&b""[..], authority),
         };
-        let (host, port) = if place.first() == Some(&b'[') {
-            let close = memchr::memchr(b']', place).ok_or_else(broken)?;
-            match &place[close + 1..] {
-                [b':', port @ ..] => (&place[..=close], Some(port)),
-                _ => (&place[..=close], None),
-            }
-        } else {
-            match memchr::memchr(b':', place) {
-                Some(at) => (&place[..at], Some(&place[at + 1..])),
-                None => (place, None),
-            }
-        };
+        let (host, port) = host_and_port(place).ok_or_else(broken)?;
         let own = default_port(&scheme);
         let digits = port.unwrap_or_default();
         let open = pattern && digits.contains(&b'$');

@@ -25,6 +25,7 @@ const MAX_NAME: usize = 383;
 const MAX_LEGACY_NAME: usize = 95;
 const MAX_SCHEME: usize = 15;
 const MAX_HOST: usize = 255;
+const MAX_SOCKET: usize = 95;
 
 impl WorkerSet {
     /// A worker for `url`; the error is httpd's text.
@@ -56,8 +57,12 @@ impl WorkerSet {
         if parsed.host.len() > MAX_HOST {
             return Err(format!("worker hostname ({}) too long", parsed.host));
         }
+        let socket = parsed.socket_path(&super::runtime_dir(cmd.globals));
+        if let Some(path) = socket.as_ref().filter(|path| path.as_os_str().len() > MAX_SOCKET) {
+            return Err(format!("worker uds path ({}) too long", latin1(path.as_os_str().as_encoded_bytes())));
+        }
         let mut spec = WorkerSpec::new(name, scheme_kind(&scheme), parsed.host.clone(), parsed.port);
-        if let Some(path) = parsed.socket_path(&super::runtime_dir(cmd.globals)) {
+        if let Some(path) = socket {
             spec.endpoint = Endpoint::Unix(path);
         }
         if scheme == "ws" || scheme == "wss" {
