@@ -159,21 +159,20 @@ fn define(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
             (made.argv, rest) = command(value)?;
             continue;
         }
-        let (word, behind) = get_word(value);
-        rest = behind;
+        let (word, behind) = value.split_at(value.iter().position(u8::is_ascii_whitespace).unwrap_or(value.len()));
+        let word = word.to_vec();
+        rest = behind.trim_ascii_start();
         match *key {
-            "mode=" if word == b"input" => made.mode = Mode::Input,
-            "mode=" if word == b"output" => made.mode = Mode::Output,
+            "mode=" if word.eq_ignore_ascii_case(b"input") => made.mode = Mode::Input,
+            "mode=" if word.eq_ignore_ascii_case(b"output") => made.mode = Mode::Output,
             "mode=" => return Err(format!("Invalid mode: `{}'", latin1(&word))),
             "ftype=" => made.rank = i16::try_from(check::number(&word)).unwrap_or(10),
             "enableenv=" => made.enabled_by = Some(word),
             "disableenv=" => made.disabled_by = Some(word),
             "intype=" => made.intype = Some(word),
             "outtype=" => made.outtype = Some(word),
-            _ => {
-                made.keeps_length = true;
-                rest = value.trim_ascii_start();
-            }
+            _ if word.is_empty() => made.keeps_length = true,
+            _ => return Err(format!("mangled argument `{key}{}'", latin1(&word))),
         }
     }
     cmd.globals.conf.get_mut::<Defined>().0.push(Arc::new(made));
@@ -185,9 +184,6 @@ fn command(text: &[u8]) -> Result<(Vec<Vec<u8>>, &[u8]), String> {
     let Some(quoted) = text.strip_prefix(b"\"") else {
         let end = text.iter().position(u8::is_ascii_whitespace).unwrap_or(text.len());
         let (word, rest) = text.split_at(end);
-        if word.is_empty() {
-            return Err("Invalid cmd= parameter".to_owned());
-        }
         return Ok((vec![word.to_vec()], rest.trim_ascii_start()));
     };
     let mut escaped = false;
@@ -254,6 +250,7 @@ mod tests {
         let (argv, rest) = shown(br#""/bin/sh -c 'cat; echo \"a b\"' x\'y" ftype=3"#).unwrap();
         assert_eq!((argv.join("|"), rest), (r#"/bin/sh|-c|cat; echo "a b"|x'y"#.to_owned(), "ftype=3".to_owned()));
         assert_eq!(shown(br#""/bin/cat"#).unwrap_err(), "Expected cmd= delimiter");
-        assert_eq!(shown(b"").unwrap_err(), "Invalid cmd= parameter");
+        assert_eq!(shown(br#""" mode=x"#).unwrap_err(), "Invalid cmd= parameter");
+        assert_eq!(shown(b"").unwrap(), (vec![String::new()], String::new()));
     }
 }
