@@ -49,7 +49,10 @@ pub(super) enum Function {
 
 /// Reads `name type:source`.
 pub(super) fn parse(cmd: &Cmd<'_>, name: &[u8], source: &[u8]) -> Result<Map, String> {
-    let after = |prefix: &[u8]| source.strip_prefix(prefix);
+    let after = |prefix: &[u8]| {
+        let (start, rest) = source.split_at_checked(prefix.len())?;
+        start.eq_ignore_ascii_case(prefix).then_some(rest)
+    };
     let file = |file: &[u8]| {
         let path = cmd.rooted(file);
         let found = Path::new(std::ffi::OsStr::from_bytes(&path)).to_owned();
@@ -78,8 +81,13 @@ pub(super) fn parse(cmd: &Cmd<'_>, name: &[u8], source: &[u8]) -> Result<Map, St
             words.push(word);
             text = rest;
         }
-        let first = words.first_mut().ok_or("RewriteMap: bad map:")?;
-        *first = file(first)?.into_os_string().as_bytes().to_vec();
+        // Without a name the program is the server's root, which cannot be run.
+        if words.is_empty() {
+            words.push(Vec::new());
+        }
+        if let Some(first) = words.first_mut() {
+            *first = file(first)?.into_os_string().as_bytes().to_vec();
+        }
         Kind::Program(Arc::new(Program::new(words)))
     } else if after(b"dbd:").or_else(|| after(b"fastdbd:")).is_some() {
         return Err("RewriteMap types dbd and fastdbd require mod_dbd!".to_owned());

@@ -260,10 +260,7 @@ fn base(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
         return Err("RewriteBase: only valid in per-directory config files".to_owned());
     }
     let word = args.word(0);
-    if word.is_empty() {
-        return Err("RewriteBase: empty URL not allowed".to_owned());
-    }
-    if word[0] != b'/' {
+    if word.first() != Some(&b'/') {
         return Err("RewriteBase: argument is not a valid URL".to_owned());
     }
     dir_conf(cmd).base = Some(word.to_vec());
