@@ -55,6 +55,32 @@ pub(super) fn time(args: &Args<'_>, text: &str) -> Done {
     parse_interval(args.word(0), Unit::Second).map(|_| ()).map_err(|_| text.to_owned())
 }
 
+/// A name that may stand in front of a value in a form or a cookie.
+pub(super) fn field_name(cmd: &Cmd<'_>, name: &[u8]) -> Done {
+    if name.is_empty() || name.iter().any(|byte| b"=&".contains(byte)) {
+        return Err(format!("{} cannot be empty, or contain '=' or '&'.", cmd.directive.name));
+    }
+    Ok(())
+}
+
+/// What is in a file that a directive names; httpd opens such a file as it does one of its own configuration.
+pub(super) fn contents(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(Vec<u8>, String), String> {
+    let (path, shown) = rooted(cmd, args.word(0));
+    let why = match fs::metadata(&path) {
+        Ok(found) if !found.is_file() => {
+            let text = format!("AH00554: Access to file {shown} denied by server: not a regular file");
+            cmd.warn("core", "error", text);
+            "Bad file descriptor".to_owned()
+        }
+        _ => match crate::net::files::read(&path) {
+            Ok(text) => return Ok((text, shown)),
+            Err(error) => error.to_string(),
+        },
+    };
+    let why = why.split(" (os error").next().unwrap_or_default();
+    Err(format!("{}: Could not open file {shown}: {why}", cmd.directive.name))
+}
+
 /// A path made absolute against ServerRoot.
 pub(super) fn rooted(cmd: &Cmd<'_>, word: &[u8]) -> (PathBuf, String) {
     let full = merge_path(&cmd.globals.server_root, word);

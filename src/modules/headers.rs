@@ -5,7 +5,9 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::base::pattern::{Captures, Pattern, substitute};
-use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Server, Shape, Slots, get_word, latin1, row};
+use crate::config::{
+    Args, Cmd, Conf, Directive, ModuleRow, Places, Server, Shape, Slots, get_word, get_words, latin1, row,
+};
 use crate::expr::{Expr, Scratch, Template};
 use crate::logs::{self, Level};
 use crate::modules::rows::nothing;
@@ -164,10 +166,20 @@ fn optional(text: &[u8]) -> (Option<Vec<u8>>, &[u8]) {
 }
 
 fn change(cmd: &mut Cmd<'_>, text: &[u8], response: bool) -> Result<Arc<Change>, String> {
+    // Action, name, value, replacement and condition.
+    const MOST_WORDS: usize = 5;
     const ACTIONS: &str = "first argument must be 'add', 'set', 'setifempty', 'append', 'merge', 'unset', 'echo', \
                            'note', 'edit', or 'edit*'.";
+    if get_words(text).len() > MOST_WORDS {
+        return Err(format!("{} has too many arguments", cmd.directive.name));
+    }
     let (action, text) = get_word(text);
     let action = action.to_ascii_lowercase();
+    let known: &[&[u8]] =
+        &[b"set", b"setifempty", b"add", b"append", b"merge", b"unset", b"echo", b"note", b"edit", b"edit*"];
+    if !known.contains(&action.as_slice()) {
+        return Err(ACTIONS.to_owned());
+    }
     let (mut name, text) = get_word(text);
     let (mut value, text) = optional(text);
     let edits = matches!(action.as_slice(), b"edit" | b"edit*");

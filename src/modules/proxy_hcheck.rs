@@ -146,6 +146,9 @@ const POOL_SIZE: u32 = 16;
 /// `ProxyHCTemplate name key=value ...`.
 fn template(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     let (name, mut rest) = get_word(args.raw);
+    if name.is_empty() {
+        return Err("Missing template name for ProxyHCTemplate".to_owned());
+    }
     let mut health = HealthSpec::default();
     while !rest.is_empty() {
         let (word, after) = get_word(rest);
@@ -163,12 +166,21 @@ fn template(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
 /// `ProxyHCExpr name {expression}`.
 fn condition(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     let (name, rest) = get_word(args.raw);
-    let text = match rest {
-        [b'{', inner @ ..] => inner[..closing_brace(inner)].to_vec(),
-        _ => get_word(rest).0,
+    if name.is_empty() {
+        return Err("Missing expression name for ProxyHCExpr".to_owned());
+    }
+    let (text, behind) = match rest {
+        [b'{', inner @ ..] => {
+            let (text, behind) = inner.split_at(closing_brace(inner));
+            (text.to_vec(), behind.strip_prefix(b"}").unwrap_or_default())
+        }
+        _ => get_word(rest),
     };
-    if name.is_empty() || text.is_empty() {
+    if text.is_empty() {
         return Err("Missing expression for ProxyHCExpr".to_owned());
+    }
+    if !behind.trim_ascii().is_empty() {
+        return Err("error: extra parameter(s)".to_owned());
     }
     let condition =
         cmd.condition(&text).map_err(|why| format!("Could not parse expression \"{}\": {why}", latin1(&text)))?;

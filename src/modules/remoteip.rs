@@ -160,12 +160,7 @@ fn add(cmd: &mut Cmd<'_>, nets: Vec<Subnet>) {
 /// The same from a file.
 fn proxy_list(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     let name = cmd.directive.name;
-    let (path, shown) = check::rooted(cmd, args.word(0));
-    let text = crate::net::files::read(path).map_err(|error| {
-        let why = error.to_string();
-        let why = why.split(" (os error").next().unwrap_or_default();
-        format!("{name}: Could not open file {shown}: {why}")
-    })?;
+    let (text, shown) = check::contents(cmd, args)?;
     for (at, line) in text.split(|byte| *byte == b'\n').enumerate() {
         let line = line.trim_ascii();
         if line.is_empty() || line.first() == Some(&b'#') {

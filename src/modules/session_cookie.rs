@@ -3,7 +3,7 @@
 use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Shape, Slots, get_word, row};
 use crate::logs::{self, Bytes, Level};
 use crate::modules::rows::nothing;
-use crate::modules::slot;
+use crate::modules::{check, slot};
 use crate::pipe::Module;
 use crate::web::Exchange;
 
@@ -59,8 +59,8 @@ const ATTRIBUTES: &[u8] = b"HttpOnly;Secure;Version=1";
 /// `SessionCookieName name attributes`.
 fn named(cmd: &Cmd<'_>, args: &Args<'_>) -> Result<Named, String> {
     let (name, rest) = get_word(args.raw);
-    if name.iter().any(|byte| b"=&".contains(byte)) {
-        return Err(format!("{} cannot be empty, or contain '=' or '&'.", cmd.directive.name));
+    if !name.is_empty() {
+        check::field_name(cmd, &name)?;
     }
     Ok(Named { name, attributes: rest.trim_ascii().to_vec() })
 }

@@ -108,12 +108,7 @@ fn passphrase(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
 }
 
 fn passphrase_file(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
-    let (path, shown) = check::rooted(cmd, args.word(0));
-    let text = std::fs::read(path).map_err(|error| {
-        let why = error.to_string();
-        let why = why.split(" (os error").next().unwrap_or_default();
-        format!("SessionCryptoPassphraseFile: Could not open file {shown}: {why}")
-    })?;
+    let (text, _) = check::contents(cmd, args)?;
     let lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     for line in lines.filter(|line| !line.is_empty() && !line.starts_with(b"#")) {
         add(cmd, line);

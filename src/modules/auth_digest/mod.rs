@@ -6,6 +6,7 @@ mod target;
 
 use std::sync::Arc;
 
+use crate::base::clock::leading_integer;
 use crate::config::{
     Args, Cmd, Conf, Directive, Fatal, ModuleRow, Places, PostConfig, Server, Shape, Slots, latin1, row,
 };
@@ -115,7 +116,9 @@ fn provider(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
 }
 
 fn lifetime(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
-    if !args.word(0).iter().any(u8::is_ascii_digit) {
+    let word = args.word(0);
+    let (_, rest) = leading_integer(word);
+    if rest.iter().any(|byte| !byte.is_ascii_whitespace()) || !word.iter().any(u8::is_ascii_digit) {
         return Err(format!("Invalid time in AuthDigestNonceLifetime: {}", args.text(0)));
     }
     cmd.dir_conf::<DigestDir>().lifetime = check::number(args.word(0));
@@ -139,11 +142,14 @@ fn domain(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
 /// A size with a unit, at least that of one client.
 fn shmem(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     let word = args.text(0);
-    let digits = word.trim_end_matches(['K', 'k', 'M', 'm']);
-    let size = match (check::whole(digits.as_bytes()), word.len() - digits.len()) {
-        (Some(size), 0) => size,
-        (Some(size), 1) if word.ends_with(['K', 'k']) => size.saturating_mul(1 << 10),
-        (Some(size), 1) => size.saturating_mul(1 << 20),
+    let (size, unit) = leading_integer(word.as_bytes());
+    let unit = unit.trim_ascii();
+    // What is too large is the largest number there is.
+    let size = size.unwrap_or(i64::MAX);
+    let size = match unit {
+        b"" if word.bytes().any(|byte| byte.is_ascii_digit()) => size,
+        b"K" | b"k" => size.saturating_mul(1 << 10),
+        b"M" | b"m" => size.saturating_mul(1 << 20),
         _ => return Err(format!("Invalid size in AuthDigestShmemSize: {word}")),
     };
     if size < CLIENT {

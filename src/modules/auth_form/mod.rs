@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 
+use crate::base::clock::leading_integer;
 use crate::config::{
     Args, Cmd, Conf, Directive, Fatal, ModuleRow, Places, PostConfig, Server, Shape, Slots, latin1, row,
 };
@@ -82,12 +83,12 @@ impl Conf for FormDir {
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
     row("AuthFormProvider", Places::AUTHCFG, Shape::Iterate, provider, "specify the auth providers for a directory or location"),
-    row("AuthFormUsername", Places::AUTHCFG, Shape::Take1, |c, a| word(c, a, |conf| &mut conf.username), "The field of the login form carrying the username"),
-    row("AuthFormPassword", Places::AUTHCFG, Shape::Take1, |c, a| word(c, a, |conf| &mut conf.password), "The field of the login form carrying the password"),
-    row("AuthFormLocation", Places::AUTHCFG, Shape::Take1, |c, a| word(c, a, |conf| &mut conf.location), "The field of the login form carrying the URL to redirect on successful login."),
-    row("AuthFormMethod", Places::AUTHCFG, Shape::Take1, |c, a| word(c, a, |conf| &mut conf.method), "The field of the login form carrying the original request method."),
-    row("AuthFormMimetype", Places::AUTHCFG, Shape::Take1, |c, a| word(c, a, |conf| &mut conf.mimetype), "The field of the login form carrying the original request mimetype."),
-    row("AuthFormBody", Places::AUTHCFG, Shape::Take1, |c, a| word(c, a, |conf| &mut conf.body), "The field of the login form carrying the urlencoded original request body."),
+    row("AuthFormUsername", Places::AUTHCFG, Shape::Take1, |c, a| field(c, a, |conf| &mut conf.username), "The field of the login form carrying the username"),
+    row("AuthFormPassword", Places::AUTHCFG, Shape::Take1, |c, a| field(c, a, |conf| &mut conf.password), "The field of the login form carrying the password"),
+    row("AuthFormLocation", Places::AUTHCFG, Shape::Take1, |c, a| field(c, a, |conf| &mut conf.location), "The field of the login form carrying the URL to redirect on successful login."),
+    row("AuthFormMethod", Places::AUTHCFG, Shape::Take1, |c, a| field(c, a, |conf| &mut conf.method), "The field of the login form carrying the original request method."),
+    row("AuthFormMimetype", Places::AUTHCFG, Shape::Take1, |c, a| field(c, a, |conf| &mut conf.mimetype), "The field of the login form carrying the original request mimetype."),
+    row("AuthFormBody", Places::AUTHCFG, Shape::Take1, |c, a| field(c, a, |conf| &mut conf.body), "The field of the login form carrying the urlencoded original request body."),
     row("AuthFormSize", Places::DIR, Shape::Take1, size, "Maximum size of body parsed by the form parser"),
     row("AuthFormLoginRequiredLocation", Places::AUTHCFG, Shape::Take1, |c, a| place(c, a, "login required", |conf| &mut conf.required), "If set, redirect the browser to this URL rather than return 401 Not Authorized."),
     row("AuthFormLoginSuccessLocation", Places::AUTHCFG, Shape::Take1, |c, a| place(c, a, "login success", |conf| &mut conf.success), "If set, redirect the browser to this URL when a login processed by the login handler is successful."),
@@ -125,13 +126,21 @@ fn word(cmd: &mut Cmd<'_>, args: &Args<'_>, which: fn(&mut FormDir) -> &mut Opti
     Ok(())
 }
 
+/// The name of a field of the form.
+fn field(cmd: &mut Cmd<'_>, args: &Args<'_>, which: fn(&mut FormDir) -> &mut Option<Vec<u8>>) -> Result<(), String> {
+    check::field_name(cmd, args.word(0))?;
+    word(cmd, args, which)
+}
+
 fn flag(cmd: &mut Cmd<'_>, args: &Args<'_>, which: fn(&mut FormDir) -> &mut Option<bool>) -> Result<(), String> {
     *which(cmd.dir_conf::<FormDir>()) = Some(args.on());
     Ok(())
 }
 
 fn size(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
-    cmd.dir_conf::<FormDir>().size = usize::try_from(check::number(args.word(0))).ok();
+    // The message has another directive's name, as httpd's.
+    let size = leading_integer(args.word(0)).0.and_then(|size| usize::try_from(size).ok());
+    cmd.dir_conf::<FormDir>().size = Some(size.ok_or("AuthCookieFormSize must be a size in bytes, or zero.")?);
     Ok(())
 }
 

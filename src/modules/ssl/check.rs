@@ -184,13 +184,21 @@ pub(super) fn random_seed(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
         return Err(format!("SSLRandomSeed: invalid context: `{}'", args.text(0)));
     }
     let source = args.word(1);
-    if source == b"builtin" {
+    if source.eq_ignore_ascii_case(b"builtin") {
         if args.opt(2).is_some() {
             return Err("SSLRandomSeed: byte specification not allowed for builtin seed source".to_owned());
         }
         return Ok(());
     }
-    let file = [&b"file:"[..], b"exec:", b"egd:"].iter().find_map(|kind| source.strip_prefix(*kind)).unwrap_or(source);
+    let behind = |kind: &[u8]| source.strip_prefix(kind).filter(|path| !path.is_empty());
+    if behind(b"egd:").is_some() {
+        return Err(format!(
+            "Invalid SSLRandomSeed entropy source `{}': This version of OpenSSL does not support the Entropy Gathering \
+             Daemon (EGD).",
+            args.text(1)
+        ));
+    }
+    let file = behind(b"file:").or_else(|| behind(b"exec:")).unwrap_or(source);
     let (path, shown) = check::rooted(cmd, file);
     if files::look(path).is_err() {
         return Err(format!("SSLRandomSeed: source path '{shown}' does not exist"));
