@@ -17,14 +17,14 @@ impl Reader<'_> {
             return Err(format!("{name}> directive missing closing '>'"));
         };
         let text = args.get(..end).unwrap_or_default();
-        if text.is_empty() && !is_version {
-            return Err(format!("{name}> directive requires additional arguments"));
-        }
         if is_version {
             return self.if_version(args).map(Some);
         }
         let (rest, not) = parse::negation(text).unwrap_or((text, false));
         let (word, _) = get_word(rest);
+        if word.is_empty() {
+            return Err(format!("{name}> directive requires additional arguments"));
+        }
         let holds = match lower.as_str() {
             "<ifmodule" => self.host.has_module(&word),
             "<ifdefine" => self.is_defined(&word),

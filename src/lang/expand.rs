@@ -217,16 +217,34 @@ impl<'h> Reader<'h> {
         self.defines.iter().any(|define| define.name == name)
     }
 
-    /// `Define` (and `-D`): replaces an earlier one in its place.
+    /// `Define`: replaces an earlier one in its place.
     pub fn define(&mut self, name: &[u8], value: Option<&[u8]>) {
-        let value = value.filter(|value| !value.is_empty()).map(<[u8]>::to_vec);
-        match self.defines.iter_mut().find(|define| define.name == name) {
-            Some(define) => {
-                if value.is_some() {
-                    define.value = value;
-                }
-            }
-            None => self.defines.push(Define { name: name.to_vec(), value }),
+        let value = value.filter(|value| !value.is_empty());
+        if !self.is_defined(name) {
+            self.define_word(name);
+        }
+        if value.is_some() {
+            self.set_value(name, value);
+        }
+    }
+
+    /// `-D NAME`: given twice it is there twice.
+    pub fn define_word(&mut self, name: &[u8]) {
+        self.defines.push(Define { name: name.to_vec(), value: None });
+    }
+
+    /// All of one name have one value.
+    fn set_value(&mut self, name: &[u8], value: Option<&[u8]>) {
+        for define in self.defines.iter_mut().filter(|define| define.name == name) {
+            define.value = value.map(<[u8]>::to_vec);
+        }
+    }
+
+    /// `UnDefine`: the first of the name goes, the last of all takes its place.
+    fn undefine(&mut self, name: &[u8]) {
+        self.set_value(name, None);
+        if let Some(at) = self.defines.iter().position(|define| define.name == name) {
+            self.defines.swap_remove(at);
         }
     }
 
@@ -403,7 +421,7 @@ impl<'h> Reader<'h> {
             }
             "undefine" => {
                 no_colon(word(0))?;
-                self.defines.retain(|define| define.name != word(0));
+                self.undefine(word(0));
             }
             "include" => nodes.extend(self.include(word(0), line, false)?),
             "includeoptional" => nodes.extend(self.include(word(0), line, true)?),

@@ -80,7 +80,7 @@ impl Reader<'_> {
         }
         let mut names = match self.host.list(dir) {
             Ok(names) => names,
-            Err(_) if optional => return Ok(()),
+            Err(error) if optional && error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             Err(error) => {
                 return Err(format!(
                     "Include/IncludeOptional: Could not open directory {}: {}",
@@ -116,8 +116,8 @@ impl Reader<'_> {
         }
         if nested >= MAX_NESTED {
             return Err(format!(
-                "Directory {} exceeds the maximum include directory nesting level of {MAX_NESTED}. You have probably a \
-                 recursion somewhere.",
+                "Include/IncludeOptional: Directory '{}' exceeds the maximum include directory nesting level of {MAX_NESTED}. \
+                 You have probably a recursion somewhere.",
                 latin1(path)
             ));
         }

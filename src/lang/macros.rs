@@ -43,7 +43,7 @@ impl Reader<'_> {
         }
         let (mut name, rest) = get_word(inside);
         if name.is_empty() {
-            return Err("<Macro macro definition: name not specified".into());
+            return Err("<Macro macro definition: name not found".into());
         }
         name.make_ascii_lowercase();
         let location = format!("defined on line {} of \"{}\"", line.number, line.file);

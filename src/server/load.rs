@@ -57,6 +57,10 @@ pub fn load(options: &Invocation, previous: Option<&Generation>) -> Result<Loade
     let mut modules = Modules::new();
     let (read, tree) = read(options, &mut modules, server_root(options))?;
     let mut warnings: Vec<Warning> = read.notices.into_iter().map(warning).collect();
+    if modules.ids.contains(&"auth_digest_module") {
+        let text = "mod_auth_digest.c(380): AH01757: generating secret for digest authentication".to_owned();
+        warnings.push(Warning { module: "auth_digest", level: "debug", text, bare: false });
+    }
     let fail = |warnings: Vec<Warning>, text: String, remark: String| {
         Box::new(Failure { stdout: read.includes.clone(), warnings, text, remark, log: None })
     };
@@ -113,7 +117,7 @@ pub fn load(options: &Invocation, previous: Option<&Generation>) -> Result<Loade
             if !text.is_empty() && !text.ends_with('\n') {
                 text.push('\n');
             }
-            if !fatal.quiet {
+            if !fatal.quiet && tells_errors(options) {
                 text.push_str("AH00014: Configuration check failed\n");
             }
             // Reloads say it themselves.
@@ -168,6 +172,12 @@ struct Reading {
     includes: String,
 }
 
+/// Whether `-e` lets errors through.
+fn tells_errors(options: &Invocation) -> bool {
+    let level = options.startup_level.as_ref().and_then(|word| Level::parse(word.as_bytes()));
+    level.is_none_or(|level| level >= Level::Error)
+}
+
 /// The text that messages call the `-C` and `-c` words.
 const COMMAND_LINE: &str = "-c/-C directives";
 
@@ -175,7 +185,7 @@ fn read(options: &Invocation, modules: &mut Modules, root: Vec<u8>) -> Result<(R
     let file = options.file.clone().unwrap_or_else(|| CONFIG_FILE.as_bytes().to_vec());
     let mut reader = Reader::new(modules, root);
     for name in &options.defines {
-        reader.define(name, None);
+        reader.define_word(name);
     }
     if options.is_defined(b"DUMP_INCLUDES") {
         reader.includes = Some("Included configuration files:\n".to_owned());
