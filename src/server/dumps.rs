@@ -78,15 +78,19 @@ pub(crate) fn build(invocation: &Invocation, messages: &mut Messages) -> ExitCod
 pub fn directives(loaded: &Loaded) -> String {
     let mut out = String::new();
     let ids = &loaded.generation.globals.modules;
-    for module in modules::ALL.iter().filter(|module| ids.contains(&module.row.id)) {
+    for module in ids.iter().filter_map(|id| modules::ALL.iter().find(|module| module.row.id == *id)) {
         for row in module.row.directives {
-            let _ = writeln!(out, "{} ({})\n\t{}\n\t{}", row.name, module.row.file, row.usage, places(row));
+            let places = places(row, !SERVER_ONLY.contains(&module.row.id));
+            let _ = writeln!(out, "{} ({})\n\t{}\n\t{places}", row.name, module.row.file, row.usage);
         }
     }
     out
 }
 
-fn places(row: &Directive) -> String {
+/// Modules that keep nothing for a directory, though their directives may stand in one.
+const SERVER_ONLY: &[&str] = &["version_module", "macro_module", "proxy_express_module", "proxy_hcheck_module"];
+
+fn places(row: &Directive, per_dir: bool) -> String {
     let in_files = row.places.any(Places::ALL);
     let (inside, outside) = (row.places.any(Places::DIR), row.places.any(Places::SERVER));
     let mut out = "Allowed in *.conf ".to_owned();
@@ -98,6 +102,9 @@ fn places(row: &Directive) -> String {
         (true, false) => "only inside <Directory>, <Files>, <Location>, or <If>",
         _ => "only outside <Directory>, <Files>, <Location>, or <If>",
     });
+    if !per_dir && row.places.any(Places::ALL.or(Places::DIR)) {
+        out.push_str(" [no per-dir config]");
+    }
     if !in_files {
         return out;
     }
@@ -179,16 +186,21 @@ pub fn all(invocation: &Invocation, loaded: &Loaded) -> String {
 
 fn config(out: &mut String, nodes: &[Node], depth: usize, file: &mut String) {
     let pad = "  ".repeat(depth);
-    for node in nodes {
+    let enter = |out: &mut String, file: &mut String, node: &Node| {
         if *file != *node.file {
-            let _ = writeln!(out, "{pad}# In file: {}", node.file);
+            let _ = writeln!(out, "# In file: {}", node.file);
             *file = node.file.to_string();
         }
+    };
+    for node in nodes {
+        enter(out, file, node);
         let (name, args) = (latin1(&node.name), latin1(&node.args));
-        let blank = if args.is_empty() || args == ">" && name.starts_with('<') { "" } else { " " };
+        let blank = if args.is_empty() { "" } else { " " };
         let _ = writeln!(out, "{pad}#{:>4}:\n{pad}{name}{blank}{args}", node.line);
-        if name.starts_with('<') {
+        // What is empty is not closed.
+        if name.starts_with('<') && !node.children.is_empty() {
             config(out, &node.children, depth + 1, file);
+            enter(out, file, node);
             let _ = writeln!(out, "{pad}</{}>", name.trim_start_matches('<'));
         }
     }

@@ -14,7 +14,8 @@ pub(super) fn fix(servers: &mut [Server], program: &str, warnings: &mut Vec<Warn
         let name = local_host(program, warnings);
         main.rec.name = Some(name.into_bytes());
     }
-    for host in hosts.iter_mut().filter(|host| host.rec.name.is_none()) {
+    // The last one first, as httpd complains.
+    for host in hosts.iter_mut().rev().filter(|host| host.rec.name.is_none()) {
         let explicit = |addr: &VhostAddr| addr.ip.filter(|ip| !ip.is_unspecified());
         let on_all = host.addrs.iter().any(|addr| explicit(addr).is_none());
         let ip = host.addrs.iter().find_map(explicit).filter(|_| !on_all);
