@@ -3,6 +3,7 @@
 use super::advice;
 use super::host::Modules;
 use crate::base::diag::{Remark, Sources, Span, render};
+use crate::base::pattern::{Flags, Pattern};
 use crate::config::WalkFault;
 use crate::lang::{Fault, get_word};
 
@@ -20,6 +21,9 @@ pub(super) fn of_walk(fault: &WalkFault, sources: &Sources, modules: &Modules) -
         remark.part = Some(part(line, (at, at + 1)));
         "this quote ends the word".clone_into(&mut remark.label);
         remark.help = Some("write \\\" for a quote inside a quoted word, or put the word in single quotes".to_owned());
+    } else if let Some((at, why)) = wrong_pattern(&fault.message, text, &all) {
+        remark.part = Some(part(line, at));
+        remark.label = why;
     } else {
         let arguments: Vec<&[u8]> = all.iter().skip(1).filter_map(|(start, end)| text.get(*start..*end)).collect();
         let unknown = advice::of_message(&fault.message, &arguments, modules);
@@ -31,6 +35,28 @@ pub(super) fn of_walk(fault: &WalkFault, sources: &Sources, modules: &Modules) -
         remark.help = unknown.and_then(|unknown| unknown.advice);
     }
     render(sources, &remark)
+}
+
+/// If the message is about a pattern: where it stops making sense, and why, which httpd does not say.
+fn wrong_pattern(message: &str, text: &[u8], all: &[(usize, usize)]) -> Option<((usize, usize), String)> {
+    let lower = message.to_ascii_lowercase();
+    if !lower.contains("regex could not") && !lower.contains("regular expression") || lower.contains("expression:") {
+        return None;
+    }
+    all.iter().skip(1).find_map(|&(start, end)| {
+        let written = text.get(start..end)?;
+        let (word, _) = get_word(written);
+        // What a rule's pattern may have in front.
+        let pattern = word.strip_prefix(b"!").unwrap_or(&word);
+        let error = Pattern::new(pattern, Flags::default()).err()?;
+        let inner = memchr::memmem::find(written, pattern).map(|at| start + at);
+        // Of a word with escapes nobody knows where its bytes stand.
+        let at = inner.map_or((start, end), |at| {
+            let at = (at + error.offset).min(end);
+            (at.saturating_sub(1).max(start), at.max(start + 1))
+        });
+        Some((at, error.message))
+    })
 }
 
 /// Further errors are told in full up to this many.

@@ -361,7 +361,7 @@ impl Scanner<'_> {
         };
         if digits.iter().all(u8::is_ascii_digit) {
             let number = std::str::from_utf8(digits).ok().and_then(|text| text.parse::<usize>().ok());
-            let number = number.ok_or_else(|| self.wrong("a numbered reference must not be zero"))?;
+            let number = number.ok_or_else(|| self.wrong("\\g is not followed by a number or a name"))?;
             let group = if relative { (self.groups + 1).checked_sub(number) } else { Some(number) };
             match group {
                 Some(group) if group > 0 => self.reference(group),
