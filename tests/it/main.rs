@@ -21,6 +21,7 @@ mod config;
 mod dbm;
 mod debian;
 mod demo;
+mod error_texts;
 mod explain;
 mod express;
 mod files;
