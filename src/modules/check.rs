@@ -66,13 +66,13 @@ pub(super) fn field_name(cmd: &Cmd<'_>, name: &[u8]) -> Done {
 /// What is in a file that a directive names; httpd opens such a file as it does one of its own configuration.
 pub(super) fn contents(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(Vec<u8>, String), String> {
     let (path, shown) = rooted(cmd, args.word(0));
-    let why = match fs::metadata(&path) {
-        Ok(found) if !found.is_file() => {
+    let why = match files::look(&path) {
+        Ok(found) if found.kind != Kind::File => {
             let text = format!("AH00554: Access to file {shown} denied by server: not a regular file");
             cmd.warn("core", "error", text);
             "Bad file descriptor".to_owned()
         }
-        _ => match crate::net::files::read(&path) {
+        _ => match files::read(&path) {
             Ok(text) => return Ok((text, shown)),
             Err(error) => error.to_string(),
         },
