@@ -66,7 +66,7 @@ struct Framing {
 }
 
 /// `modules a b`, `file PATH TEXT` (with `\n` and `xN` behind a repeated text), `exec PATH TEXT` for scripts, `dir PATH`, `shut PATH` (nobody
-/// may enter it), `unframed scripts`
+/// may enter it), `hex PATH BYTES LENGTH` (filled up with NULs to a length, if one is given), `unframed scripts`
 /// (framing is not compared), `show chunks` (so are the sizes of chunks), then `conf` and the rest.
 fn prepare(site: &Site, setup: &str) {
     let (lines, conf) = setup.split_once("\nconf\n").unwrap();
@@ -79,6 +79,16 @@ fn prepare(site: &Site, setup: &str) {
             "unframed" | "show" => {}
             "dir" => fs::create_dir_all(site.path(rest)).unwrap(),
             "shut" => shut.push(site.path(rest)),
+            "hex" => {
+                let mut words = rest.split(' ');
+                let (path, digits) = (words.next().unwrap(), words.next().unwrap());
+                let digits: Vec<u8> = digits.bytes().map(|digit| (digit as char).to_digit(16).unwrap() as u8).collect();
+                let mut bytes: Vec<u8> = digits.chunks(2).map(|pair| pair[0] * 16 + pair[1]).collect();
+                if let Some(length) = words.next() {
+                    bytes.resize(length.parse().unwrap(), 0);
+                }
+                site.write(path, bytes);
+            }
             "file" | "exec" => {
                 let (path, text) = rest.split_once(' ').unwrap_or((rest, ""));
                 let (text, times) = match text.rsplit_once(" x") {
@@ -250,6 +260,7 @@ scenarios! {
     kept_body
     methods
     mime
+    mime_magic
     mime_names
     negotiation
     redirect
