@@ -179,7 +179,7 @@ async fn look(ex: &mut Exchange) -> Result<Option<Vec<u8>>, u16> {
         return Err(500);
     }
     let Some(rules) = ex.server().get::<MagicServer>().and_then(|conf| conf.rules.clone()) else { return Ok(None) };
-    if let Some((_, encoding)) = PACKED.iter().find(|(magic, _)| start.starts_with(*magic)) {
+    if let Some((_, encoding)) = PACKED.iter().find(|(magic, _)| start.starts_with(magic)) {
         match unpacked(ex, &start).await {
             Some(mut content) => {
                 ex.content_encoding = encoding.as_bytes().to_vec();

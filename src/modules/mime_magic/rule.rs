@@ -271,7 +271,7 @@ fn number(text: &[u8]) -> (Option<i64>, &[u8]) {
         [b'0', ..] => (8, digits),
         _ => (10, digits),
     };
-    let end = digits.iter().position(|byte| !hex_value(*byte).is_some_and(|value| i64::from(value) < radix));
+    let end = digits.iter().position(|byte| hex_value(*byte).is_none_or(|value| i64::from(value) >= radix));
     let (digits, rest) = digits.split_at(end.unwrap_or(digits.len()));
     if digits.is_empty() {
         return (None, text);
