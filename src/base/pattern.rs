@@ -7,6 +7,7 @@
 
 mod class;
 mod dialect;
+mod plain;
 mod property;
 mod set;
 
@@ -52,9 +53,12 @@ pub struct Pattern {
     groups: usize,
     names: Vec<(String, usize)>,
     engine: Engine,
+    /// What every subject that matches begins with: of long lists of rules most are ruled out by it.
+    prefix: Vec<u8>,
 }
 
 enum Engine {
+    Plain(plain::Plain),
     Linear(Box<meta::Regex>),
     Backtracking(Box<fancy_regex::Regex>),
 }
@@ -64,6 +68,7 @@ impl Pattern {
     pub fn new(text: &[u8], flags: Flags) -> Result<Self, PatternError> {
         let dialect::Translation { text: translated, hard, groups, names } = dialect::translate(text, flags)?;
         let whole = |message: String| PatternError { message, offset: text.len() };
+        let mut prefix = Vec::new();
         let engine = if hard {
             let regex = RegexBuilder::new(&translated)
                 .bytes_mode(BytesMode::Ascii)
@@ -77,21 +82,25 @@ impl Pattern {
                 .map_err(|error| whole(error.to_string()))?;
             Engine::Backtracking(Box::new(regex))
         } else {
-            let regex = meta::Regex::builder()
-                .syntax(
-                    syntax::Config::new()
-                        .unicode(false)
-                        .utf8(false)
-                        .case_insensitive(flags.icase)
-                        .multi_line(flags.multiline)
-                        .dot_matches_new_line(!flags.no_dotall),
-                )
-                .configure(meta::Config::new().utf8_empty(false).nfa_size_limit(Some(SIZE_LIMIT)))
-                .build(&translated)
-                .map_err(|error| whole(error.to_string()))?;
-            Engine::Linear(Box::new(regex))
+            let syntax = syntax::Config::new()
+                .unicode(false)
+                .utf8(false)
+                .case_insensitive(flags.icase)
+                .multi_line(flags.multiline)
+                .dot_matches_new_line(!flags.no_dotall);
+            let parsed = syntax::parse_with(&translated, &syntax).map_err(|error| whole(error.to_string()))?;
+            if let Some(plain) = plain::Plain::of(&parsed) {
+                Engine::Plain(plain)
+            } else {
+                let regex = meta::Regex::builder()
+                    .configure(meta::Config::new().utf8_empty(false).nfa_size_limit(Some(SIZE_LIMIT)))
+                    .build_from_hir(&parsed)
+                    .map_err(|error| whole(error.to_string()))?;
+                prefix = plain::prefix_of(&parsed);
+                Engine::Linear(Box::new(regex))
+            }
         };
-        Ok(Self { source: text.to_vec(), groups, names, engine })
+        Ok(Self { source: text.to_vec(), groups, names, engine, prefix })
     }
 
     /// Does the pattern match somewhere in `hay`?  A search that gave up counts as no match.
@@ -101,7 +110,11 @@ impl Pattern {
 
     /// As [`Self::is_match`], telling when the search gave up.
     pub fn try_is_match(&self, hay: &[u8]) -> Result<bool, LimitHit> {
+        if !hay.starts_with(&self.prefix) {
+            return Ok(false);
+        }
         match &self.engine {
+            Engine::Plain(plain) => Ok(plain.is_match(hay)),
             Engine::Linear(regex) => Ok(regex.is_match(hay)),
             Engine::Backtracking(regex) => regex.is_match(hay).map_err(limit_hit),
         }
@@ -116,7 +129,17 @@ impl Pattern {
     /// As [`Self::captures`], telling when the search gave up.
     pub fn try_captures(&self, hay: &[u8], caps: &mut Captures) -> Result<bool, LimitHit> {
         caps.slots.clear();
+        if !hay.starts_with(&self.prefix) {
+            return Ok(false);
+        }
         let matched = match &self.engine {
+            Engine::Plain(plain) => {
+                let matched = plain.is_match(hay);
+                if matched {
+                    plain.fill(hay, &mut caps.slots);
+                }
+                matched
+            }
             Engine::Linear(regex) => {
                 caps.slots.resize((self.groups + 1) * 2, None);
                 regex.search_slots(&Input::new(hay), &mut caps.slots).is_some()
@@ -156,7 +179,7 @@ impl Pattern {
 
     /// Is the pattern matched in linear time?
     pub fn is_linear(&self) -> bool {
-        matches!(self.engine, Engine::Linear(_))
+        matches!(self.engine, Engine::Plain(_) | Engine::Linear(_))
     }
 }
 

@@ -9,7 +9,7 @@ use super::text::{Part, Var};
 use super::{map, program};
 use crate::base::pattern::Captures;
 use crate::expr::Scratch;
-use crate::logs::{self, Bytes, Level};
+use crate::logs::{self, Bytes, Level, Source as _};
 use crate::web::Exchange;
 
 /// How a list of rules ended.
@@ -55,6 +55,8 @@ pub(super) struct Work {
     cond_is_expr: bool,
     vary: Vec<u8>,
     vary_now: Vec<u8>,
+    /// Steps are logged: asked once, not at each of a long list of rules.
+    traced: bool,
     /// A group that went into the text had a question mark in it that the client had escaped.
     question_mark: bool,
 }
@@ -65,6 +67,7 @@ pub(super) async fn run(ex: &mut Exchange, rules: &[std::sync::Arc<Rule>], dir: 
         static WORK: std::cell::Cell<Option<Box<Work>>> = const { std::cell::Cell::new(None) };
     }
     let mut work = WORK.take().unwrap_or_default();
+    work.traced = ex.enabled(Level::Trace2, "rewrite");
     let end = list(ex, rules, dir, &mut work).await;
     WORK.set(Some(work));
     end
@@ -166,14 +169,10 @@ async fn one(ex: &mut Exchange, rule: &Rule, dir: Option<&[u8]>, work: &mut Work
             work.uri.drain(..dir.len());
         }
     }
-    logs::error!(
-        ex,
-        Level::Trace3,
-        "rewrite",
-        "applying pattern '{}' to uri '{}'",
-        Bytes(rule.pattern.source()),
-        Bytes(&work.uri)
-    );
+    if work.traced {
+        let (pattern, uri) = (Bytes(rule.pattern.source()), Bytes(&work.uri));
+        logs::error!(ex, Level::Trace3, "rewrite", "applying pattern '{pattern}' to uri '{uri}'");
+    }
     let matched = match rule.pattern.try_captures(&work.uri, &mut work.rule) {
         Ok(matched) => matched,
         Err(_) => {
@@ -215,7 +214,9 @@ async fn one(ex: &mut Exchange, rule: &Rule, dir: Option<&[u8]>, work: &mut Work
             );
             return Step::Status(403);
         }
-        logs::error!(ex, Level::Trace2, "rewrite", "rewrite '{}' -> '{}'", Bytes(&work.uri), Bytes(&new));
+        if work.traced {
+            logs::error!(ex, Level::Trace2, "rewrite", "rewrite '{}' -> '{}'", Bytes(&work.uri), Bytes(&new));
+        }
     }
     let step = carry_out(ex, rule, dir, work, &mut new).await;
     work.new = new;
@@ -321,14 +322,10 @@ async fn condition(ex: &Exchange, cond: &Cond, work: &mut Work) -> bool {
     test.clear();
     expand(ex, &cond.test, None, work, &mut test).await;
     let holds = holds(ex, cond, &test, work).await;
-    logs::error!(
-        ex,
-        Level::Trace4,
-        "rewrite",
-        "RewriteCond: input='{}' => {}",
-        Bytes(&test),
-        if holds != cond.not { "matched" } else { "not-matched" }
-    );
+    if work.traced {
+        let verdict = if holds != cond.not { "matched" } else { "not-matched" };
+        logs::error!(ex, Level::Trace4, "rewrite", "RewriteCond: input='{}' => {verdict}", Bytes(&test));
+    }
     work.test = test;
     holds != cond.not
 }
