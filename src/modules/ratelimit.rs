@@ -1,11 +1,13 @@
 //! `mod_ratelimit.c`: a response at a given speed, by the variables `rate-limit` and `rate-initial-burst`.
 
+use std::time::Duration;
+
 use crate::base::clock::leading_integer;
 use crate::config::{Directive, ModuleRow};
 use crate::logs::{self, Level};
 use crate::modules::rows::nothing;
 use crate::pipe::Module;
-use crate::web::{BodyFilter, Exchange};
+use crate::web::{BodyFilter, Exchange, Pace};
 
 /// The module.
 pub const MODULE: Module = Module {
@@ -24,6 +26,9 @@ pub const MODULE: Module = Module {
 pub const DIRECTIVES: &[Directive] = &[
 ];
 
+/// How often a limited response may go on.
+const TURN: Duration = Duration::from_millis(200);
+
 /// `RATE_LIMIT`: the pipe writes the body at this pace.
 pub fn start(ex: &mut Exchange, _: usize, _: Option<u64>) -> Option<Box<dyn BodyFilter>> {
     let kib = |name: &[u8]| {
@@ -36,7 +41,7 @@ pub fn start(ex: &mut Exchange, _: usize, _: Option<u64>) -> Option<Box<dyn Body
         return None;
     }
     let size = |number: i64| usize::try_from(number).unwrap_or(usize::MAX);
-    // Five turns a second.
-    ex.response.pace = Some((size(rate / 5).max(1), size(kib(b"rate-initial-burst").unwrap_or(0).max(0))));
+    let burst = size(kib(b"rate-initial-burst").unwrap_or(0).max(0));
+    ex.response.pace = Some(Pace { chunk: size(rate / 5).max(1), burst, every: TURN });
     None
 }

@@ -2,11 +2,10 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::time::Duration;
 
 use super::head::{begin, head, refuse, release, send_head, settle};
 use super::{Outcome, parts};
-use crate::web::{Absent, BodyFault, Exchange, Framing, Origin, Piece, Stored, Table, Wire};
+use crate::web::{Absent, BodyFault, Exchange, Framing, Origin, Pace, Piece, Stored, Table, Wire};
 
 /// Sends body bytes through the body filters; sends the head first if it is not out (length unknown). Bytes of a
 /// response that has no body (HEAD, 204, 304) are dropped.
@@ -207,30 +206,27 @@ async fn work(ex: &mut Exchange, at: usize, step: Step, out: &mut Vec<u8>) -> Op
     if waits { Some(at) } else { later }
 }
 
-/// How often a limited response may go on.
-const PACE: Duration = Duration::from_millis(200);
-
-/// As [`write`], a little every fifth of a second (RATE_LIMIT).
-async fn paced(ex: &mut Exchange, wire: &mut dyn Wire, bytes: &[u8], chunk: usize, burst: usize) -> io::Result<()> {
+/// As [`write`], a little at a time.
+async fn paced(ex: &mut Exchange, wire: &mut dyn Wire, bytes: &[u8], pace: Pace) -> io::Result<()> {
     let mut rest = bytes;
-    let mut most = chunk.saturating_add(burst);
+    let mut most = pace.chunk.saturating_add(pace.burst);
     while !rest.is_empty() {
         let (now, later) = rest.split_at(most.min(rest.len()));
         ex.response.pace = None;
         let done = write_now(ex, wire, now).await;
-        ex.response.pace = Some((chunk, most - now.len()));
+        ex.response.pace = Some(Pace { burst: most - now.len(), ..pace });
         done?;
         rest = later;
         if most == now.len() {
             poll_fn(|cx| wire.poll_flush(cx)).await.map_err(|error| gone(ex, error))?;
-            tokio::time::sleep(PACE).await;
-            most = chunk;
+            tokio::time::sleep(pace.every).await;
+            most = pace.chunk;
         } else {
             most -= now.len();
         }
     }
     // What this turn has left belongs to the next bytes.
-    ex.response.pace = Some((chunk, most.saturating_sub(chunk)));
+    ex.response.pace = Some(Pace { burst: most.saturating_sub(pace.chunk), ..pace });
     Ok(())
 }
 
@@ -244,7 +240,7 @@ async fn write(ex: &mut Exchange, wire: &mut dyn Wire, bytes: &[u8]) -> io::Resu
         ex.response.keeper = Some(keeper);
     }
     match ex.response.pace {
-        Some((chunk, burst)) => Box::pin(paced(ex, wire, bytes, chunk, burst)).await,
+        Some(pace) => Box::pin(paced(ex, wire, bytes, pace)).await,
         None => write_now(ex, wire, bytes).await,
     }
 }

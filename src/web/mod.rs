@@ -25,6 +25,6 @@ pub use filter::{BodyFilter, InputFilter, Planned, PlannedInput, Progress, Start
 pub use keep::{Keeper, Keeping, Origin, Piece, Stored, Verdict};
 pub use live::{Conn, LineSink, Live, LogId, Secure};
 pub use peer::{Peer, PeerFault};
-pub use response::{Prior, Range, Response};
+pub use response::{Pace, Prior, Range, Response};
 pub use table::{Laid, Table};
 pub use wire::{BodyFault, BodyKind, Framing, HeadOut, Tunnel, Wire};

@@ -1,11 +1,23 @@
 //! What `pipe` remembers of a response on its way out.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::chain::Chain;
 use super::keep::{Keeper, Origin, Piece, Stored};
 use super::table::Table;
 use super::wire::Framing;
+
+/// A little of a response at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// Bytes that go out at once.
+    pub chunk: usize,
+    /// How many more go out the next time.
+    pub burst: usize,
+    /// How long the next ones wait.
+    pub every: Duration,
+}
 
 /// State of the response; belongs to `pipe`, others leave it alone.
 pub struct Response {
@@ -48,8 +60,8 @@ pub struct Response {
     pub origin: Origin,
     /// The head waits until a filter lets the first byte of the body through: then it is known how that is framed.
     pub waiting: bool,
-    /// RATE_LIMIT: bytes that go out every fifth of a second, and how many more at first.
-    pub pace: Option<(usize, usize)>,
+    /// How fast it may go out.
+    pub pace: Option<Pace>,
     /// The head's fields as sent.
     pub fields: Table,
     /// Buffers of heads and pages.

@@ -303,6 +303,31 @@ fn big_files_arrive_whole() {
     }
 }
 
+/// ModemStandard: a second's worth at once, the rest a second later; what no file is comes at once.
+#[test]
+fn a_modem_takes_its_time() {
+    let site = Site::new("files-modem");
+    site.write("htdocs/f", "x".repeat(2000));
+    site.write("htdocs/short", "y");
+    site.httpd_conf(&["dialup"], "<Location />\nModemStandard v.32\n</Location>\n");
+    let server = site.start();
+    let begun = std::time::Instant::now();
+    assert_eq!(server.get("/short", "").text(), "y");
+    assert_eq!(server.get("/absent", "").status, 404);
+    assert!(begun.elapsed() < Duration::from_millis(900), "{:?}", begun.elapsed());
+    let begun = std::time::Instant::now();
+    let mut client = server.connect();
+    client.send("GET /f HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let first = String::from_utf8(client.read_until("xxxx")).unwrap();
+    assert!(first.contains("\r\nContent-Length: 2000\r\n"), "{first}");
+    assert!(begun.elapsed() < Duration::from_millis(900), "{:?}", begun.elapsed());
+    if real_httpd() {
+        return;
+    }
+    client.read_until("x".repeat(1900));
+    assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
+}
+
 /// A script that hangs in the middle of its body: the client is told by the connection's end, its group is killed, and
 /// other requests are served meanwhile.
 #[test]
