@@ -23,16 +23,16 @@ impl Keeper for DeltaManager {
         self.begin(id, now, out)
     }
 
-    fn end(&self, id: &str, now: i64) {
-        self.end(id, now);
+    fn end(&self, id: &str, now: i64, out: &mut Vec<Outgoing>) {
+        self.end(id, now, out);
     }
 
     fn replicate(&self, id: &str, now: i64, out: &mut Vec<Outgoing>) {
         self.replicate(id, now, out);
     }
 
-    fn create(&self, id: &str, now: i64, out: &mut Vec<Outgoing>) -> Result<(), TooMany> {
-        self.create(id, now, out)
+    fn create(&self, id: &str, now: i64, _out: &mut Vec<Outgoing>) -> Result<(), TooMany> {
+        self.create(id, now)
     }
 
     fn exists(&self, id: &str, now: i64, out: &mut Vec<Outgoing>) -> bool {
@@ -89,7 +89,7 @@ impl Keeper for BackupManager {
         self.begin(id, now)
     }
 
-    fn end(&self, id: &str, now: i64) {
+    fn end(&self, id: &str, now: i64, _out: &mut Vec<Outgoing>) {
         self.end(id, now);
     }
 

@@ -13,7 +13,7 @@ use super::sessions::{Invalid, Manager, Shown, Value, View};
 use super::standard::now;
 use crate::codec::java::{self, Plain, describe};
 use crate::codec::tribes::Options;
-use crate::tribes::{self, Channel};
+use crate::tribes::{self, Channel, Post};
 
 /// A channel with the options of a Cluster element; silent until it is opened.
 #[derive(Debug)]
@@ -48,6 +48,8 @@ impl Outlet {
     /// Sends messages in order, waiting for those that are to be acknowledged.
     pub fn send(&self, messages: Vec<Outgoing>) {
         let Some(channel) = self.channel.get().filter(|_| !self.closed.load(Ordering::Acquire)) else { return };
+        // Those that are acknowledged, each of which leaves once the one before has arrived.
+        let mut turns = Vec::new();
         for message in messages {
             let options = match message.how {
                 How::Channel => self.options,
@@ -57,15 +59,25 @@ impl Outlet {
                 To::All => tribes::To::All,
                 To::One(member) => tribes::To::from(member),
             };
-            let sending = channel.send(to, message.bytes, options);
-            if options.has(Options::ASYNCHRONOUS) || !options.has(Options::USE_ACK) {
+            if !options.has(Options::ASYNCHRONOUS) && options.has(Options::USE_ACK) {
+                turns.push(Post { to, message: message.bytes.into(), options });
                 continue;
             }
-            if let Err(error) = sending.wait() {
-                const SOURCE: &str = "org.apache.catalina.ha.tcp.SimpleTcpCluster.send";
-                log::severe(SOURCE, &format!("Unable to send message through cluster sender.\n{error}"));
-            }
+            settle(channel, &mut turns);
+            channel.send(to, message.bytes, options);
         }
+        settle(channel, &mut turns);
+    }
+}
+
+/// Sends these, and waits for all of them at once.
+fn settle(channel: &Channel, turns: &mut Vec<Post>) {
+    if turns.is_empty() {
+        return;
+    }
+    if let Err(error) = channel.send_in_turn(std::mem::take(turns)).wait() {
+        const SOURCE: &str = "org.apache.catalina.ha.tcp.SimpleTcpCluster.send";
+        log::severe(SOURCE, &format!("Unable to send message through cluster sender.\n{error}"));
     }
 }
 
@@ -81,7 +93,7 @@ pub trait Keeper: fmt::Debug + Send + Sync {
     /// See [`Manager::begin`]; after [`Found::Here`].
     fn begin(&self, id: &str, now: i64, out: &mut Vec<Outgoing>) -> bool;
     /// See [`Manager::end`].
-    fn end(&self, id: &str, now: i64);
+    fn end(&self, id: &str, now: i64, out: &mut Vec<Outgoing>);
     /// See [`Manager::replicate`].
     fn replicate(&self, id: &str, now: i64, out: &mut Vec<Outgoing>);
     /// See [`Manager::create`].
@@ -171,7 +183,7 @@ impl<K: Keeper> Manager for Replicated<K> {
     }
 
     fn end(&self, id: &str) {
-        self.keeper.end(id, now());
+        self.tell(|keeper, out| keeper.end(id, now(), out));
     }
 
     fn replicate(&self, id: &str) {

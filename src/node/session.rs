@@ -26,6 +26,8 @@ pub struct Session {
     pub valid: bool,
     /// This node is responsible for it: it tells the others when it expires.
     pub primary: bool,
+    /// The others have not heard of it yet: the news goes out with its first change.
+    pub untold: bool,
     /// Requests that use it now.
     pub running: u32,
     /// When the cluster heard of it last from this node.
@@ -67,6 +69,7 @@ impl Session {
             new: true,
             valid: true,
             primary: false,
+            untold: false,
             running: 0,
             told: now,
             attributes: BTreeMap::new(),

@@ -27,6 +27,16 @@ pub enum To {
     Members(Arc<[Member]>),
 }
 
+impl To {
+    /// The members that are named.
+    pub(super) fn members(&self) -> Option<&Arc<[Member]>> {
+        match self {
+            Self::All => None,
+            Self::Members(members) => Some(members),
+        }
+    }
+}
+
 impl From<Member> for To {
     fn from(member: Member) -> Self {
         Self::Members([member].into())
@@ -37,6 +47,17 @@ impl From<Arc<[Member]>> for To {
     fn from(members: Arc<[Member]>) -> Self {
         Self::Members(members)
     }
+}
+
+/// A message, and whom it goes to.
+#[derive(Clone, Debug)]
+pub struct Post {
+    /// Whom it goes to.
+    pub to: To,
+    /// A Java object stream, or anything with [`Options::BYTE_MESSAGE`].
+    pub message: Bytes,
+    /// How it is sent.
+    pub options: Options,
 }
 
 /// What happens in the group.
@@ -289,8 +310,15 @@ impl Channel {
     ///
     /// `message` is a Java object stream, or anything with [`Options::BYTE_MESSAGE`].
     pub fn send(&self, to: impl Into<To>, message: impl Into<Bytes>, options: Options) -> Sending {
+        self.send_in_turn(vec![Post { to: to.into(), message: message.into(), options }])
+    }
+
+    /// Sends messages one after the other, each once the outcome of the one before is there, whatever it was; members of
+    /// our own kind, which keep the order, are not waited for in between. Who waits for the outcome of them all is woken
+    /// once.
+    pub fn send_in_turn(&self, posts: Vec<Post>) -> Sending {
         let (done, outcome) = oneshot::channel();
-        self.shared.command(Command::Send { to: to.into(), message: message.into(), options, done });
+        self.shared.command(Command::Send { posts, done });
         Sending(outcome)
     }
 
@@ -313,7 +341,7 @@ impl Channel {
 /// What the application wants of the channel's thread.
 #[derive(Debug)]
 pub(super) enum Command {
-    Send { to: To, message: Bytes, options: Options, done: oneshot::Sender<Vec<Failed>> },
+    Send { posts: Vec<Post>, done: oneshot::Sender<Vec<Failed>> },
     Processed(u64, bool),
     Stop,
 }

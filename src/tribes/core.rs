@@ -14,7 +14,7 @@ use super::random::Random;
 use super::receiver::{Receiver, broadcast};
 use super::sender::Sender;
 use super::service::StaticService;
-use super::stack::{Bus, Context, Failed, Incoming, Interceptor, Now, Roster, Ticket, Work};
+use super::stack::{Bus, Context, Failed, Incoming, Interceptor, Now, Outgoing, Roster, Ticket, Work};
 use super::{Level, Member, Options, detect, encrypt, fragment, gzip, order, shape, statics};
 use crate::codec::tribes::is_member;
 
@@ -175,13 +175,29 @@ impl Core {
         self.receiver.stop(&mut self.bus);
     }
 
-    /// Sends a message; [`Action::Sent`] tells under `request` what came of it.
-    pub fn send(&mut self, now: Now, to: Option<Arc<[Member]>>, message: Bytes, options: Options, request: u64) {
+    /// Whether these members, or all, deal with what comes on a connection one after the other. A Tomcat gives each message
+    /// that it has read to whichever of its threads is free.
+    pub fn in_order(&mut self, to: Option<&Arc<[Member]>>) -> bool {
+        let to = to.map_or_else(|| self.members(), Arc::clone);
+        to.iter().all(|member| member.payload == IN_ORDER)
+    }
+
+    /// Sends a message; [`Action::Sent`] tells under `request` what came of it. Those of a `train` that is not 0 follow each
+    /// other without waiting for acknowledgements, to members that are [in order](Self::in_order).
+    pub fn send(
+        &mut self,
+        now: Now,
+        to: Option<Arc<[Member]>>,
+        message: Bytes,
+        options: Options,
+        request: u64,
+        train: u64,
+    ) {
         self.bus.now = now;
         let to = to.unwrap_or_else(|| self.members());
         let ticket = self.bus.ticket();
         self.requests.insert(ticket, request);
-        let out = self.bus.message(to, options, message, ticket);
+        let out = Outgoing { train, ..self.bus.message(to, options, message, ticket) };
         self.bus.queue.push_back(Work::Down(1, out));
         self.run();
     }
@@ -424,6 +440,9 @@ impl Core {
     }
 }
 
+/// What members of our kind show of themselves, unless they are told to show something else.
+const IN_ORDER: &[u8] = b"tandem";
+
 /// What the configuration says of ourselves.
 fn adopt(config: &Config, local: &mut Member) {
     let mut named = None;
@@ -431,6 +450,9 @@ fn adopt(config: &Config, local: &mut Member) {
         MembershipConfig::Mcast(mcast) => {
             local.domain.clone_from(&mcast.domain);
             local.payload.clone_from(&mcast.payload);
+            if local.payload.is_empty() {
+                local.payload.extend_from_slice(IN_ORDER);
+            }
         }
         MembershipConfig::Static(service) => {
             let here = |member: &&super::config::StaticMember| {

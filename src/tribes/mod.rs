@@ -45,7 +45,7 @@ mod statics;
 #[cfg(test)]
 mod tests;
 
-pub use channel::{Channel, Event, Events, Log, Message, OpenError, Quick, SendError, Sending, To};
+pub use channel::{Channel, Event, Events, Log, Message, OpenError, Post, Quick, SendError, Sending, To};
 pub use config::Config;
 pub use reactor::multicast_works;
 pub use stack::{Cause, Failed};

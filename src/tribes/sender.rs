@@ -1,7 +1,7 @@
 //! PooledParallelSender's part: connections to members, messages on them, acknowledgements.
 //!
 //! An acknowledgement names no message, so a connection has at most one message that waits for
-//! one. Messages without acknowledgement follow each other on one connection, which keeps their
+//! one; or several of one train, to a member that deals with them in order. Messages without acknowledgement follow each other on one connection, which keeps their
 //! order. Everything on a connection that breaks is sent again on another, as often as
 //! `maxRetryAttempts` allows.
 
@@ -69,6 +69,11 @@ impl Link {
     fn reserved(&self) -> bool {
         self.queue.back().is_some_and(|part| part.ack)
     }
+
+    /// Whether its last message is of this train.
+    fn carries(&self, train: u64) -> bool {
+        train != 0 && self.queue.back().is_some_and(|part| part.train == train)
+    }
 }
 
 /// One message to one member.
@@ -76,6 +81,7 @@ struct Part {
     job: u64,
     frame: Bytes,
     ack: bool,
+    train: u64,
     /// Where its last byte is in what the connection carries.
     end: u64,
     deadline: u64,
@@ -135,6 +141,7 @@ impl Sender {
                 job,
                 frame: bytes.clone(),
                 ack: out.options.has(Options::USE_ACK),
+                train: out.train,
                 end: 0,
                 deadline: bus.now.tick + self.config.timeout,
                 attempt: 0,
@@ -142,12 +149,22 @@ impl Sender {
             if out.options.has(Options::UDP) {
                 self.by_datagram(member, part, bus);
             } else {
-                self.submit(member, part, bus);
+                self.enqueue(member, part, bus);
             }
         }
     }
 
-    /// Puts a message on a connection, makes one for it, or lets it wait.
+    /// Puts a message on a connection, makes one for it, or lets it wait; behind those of its train that wait.
+    fn enqueue(&mut self, member: &Member, part: Part, bus: &mut Bus) {
+        match self.peers.get_mut(&key(member)) {
+            Some(peer) if part.train != 0 && peer.waiting.iter().any(|waiting| waiting.train == part.train) => {
+                peer.waiting.push_back(Part { deadline: bus.now.tick + self.config.max_wait, ..part });
+            }
+            _ => self.submit(member, part, bus),
+        }
+    }
+
+    /// The same, whatever waits.
     fn submit(&mut self, member: &Member, mut part: Part, bus: &mut Bus) {
         let key = key(member);
         let peer = self.peers.entry(key).or_insert_with(|| Peer {
@@ -157,7 +174,8 @@ impl Sender {
         });
         let links = &self.links;
         let free = |id: &&u64| links.get(*id).is_some_and(|link| if part.ack { link.idle() } else { !link.reserved() });
-        let found = peer.links.iter().find(free).copied();
+        let coupled = |id: &&u64| links.get(*id).is_some_and(|link| link.carries(part.train));
+        let found = peer.links.iter().find(coupled).or_else(|| peer.links.iter().find(free)).copied();
         let id = match found {
             Some(id) => id,
             None if peer.links.len() < self.config.pool_size => {

@@ -412,7 +412,7 @@ impl Net {
     pub(super) fn send(&mut self, from: usize, to: Option<Arc<[Member]>>, message: Bytes, options: Options) -> u64 {
         self.next_request += 1;
         let (now, request) = (self.time(), self.next_request);
-        self.nodes[from].core.send(now, to, message, options, request);
+        self.nodes[from].core.send(now, to, message, options, request, 0);
         self.perform(from);
         request
     }

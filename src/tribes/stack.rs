@@ -41,6 +41,8 @@ pub struct Outgoing {
     pub message: Bytes,
     /// Whose outcome it is.
     pub ticket: Ticket,
+    /// Those of the same train may follow each other on a connection without waiting for acknowledgements; 0 is none.
+    pub train: u64,
 }
 
 /// Names an outcome somebody may wait for.
@@ -287,7 +289,7 @@ impl Bus {
 
     pub(super) fn message(&mut self, to: Arc<[Member]>, options: Options, message: Bytes, ticket: Ticket) -> Outgoing {
         let unique_id = self.random.unique_id();
-        Outgoing { to, options, timestamp: self.now.wall, unique_id, message, ticket }
+        Outgoing { to, options, timestamp: self.now.wall, unique_id, message, ticket, train: 0 }
     }
 
     pub(super) fn log(&mut self, level: Level, source: &'static str, text: impl Into<String>) {

@@ -13,8 +13,8 @@ use super::core::{Action, Core, Input};
 use super::rpc::{Received, Router, Wait};
 use super::sim::Net;
 use super::stack::Now;
-use super::{Channel, Event, Events, Member, Message, Options, Quick};
-use crate::codec::tribes::{ChannelData, OVERHEAD, frame};
+use super::{Channel, Event, Events, Member, Message, Options, Post, Quick, To};
+use crate::codec::tribes::{ChannelData, OVERHEAD, Reply, frame, reply_frame};
 
 fn detector() -> InterceptorConfig {
     InterceptorConfig::TcpFailureDetector(DetectorConfig::default())
@@ -132,6 +132,56 @@ fn processing_is_acknowledged() {
         let [Action::Write(_, bytes)] = &actions[..] else { panic!("{actions:?}") };
         assert_eq!(&bytes[11..14], if good { [6, 2, 3] } else { [11, 0, 5] });
     }
+}
+
+/// Members that deal with messages in order get those of a train without a pause, over one connection, also when it has to
+/// be made anew.
+#[test]
+fn a_train_goes_over_one_connection() {
+    let now = Now::default();
+    // Nobody is tried before they are members.
+    let mut core = core(&Config { interceptors: Vec::new(), ..Config::default() });
+    let member = |n: u8, payload: &[u8]| {
+        let mut heartbeat = Vec::new();
+        let payload = payload.to_vec();
+        Member { alive: 1, payload, ..Member::new([10, 0, 0, n].into(), 4000, [n; 16]) }.encode(&mut heartbeat);
+        heartbeat.into()
+    };
+    core.multicast(now, &member(2, b"tandem"));
+    assert!(core.in_order(None));
+    drop(core.actions());
+    (0..3).for_each(|n| core.send(now, None, vec![n].into(), Options(6), n.into(), 7));
+    let connect = |core: &mut Core| {
+        let mut made =
+            core.actions().filter_map(|action| if let Action::Connect(conn, _) = action { Some(conn) } else { None });
+        let (conn, more) = (made.next().unwrap(), made.next());
+        assert_eq!(more, None);
+        drop(made);
+        core.input(now, conn, &Input::Connected);
+        let written: Vec<usize> =
+            core.actions().map(|action| if let Action::Write(_, bytes) = action { bytes.len() } else { 0 }).collect();
+        core.input(now, conn, &Input::Wrote(written.iter().sum()));
+        (conn, written.len())
+    };
+    let sent = |core: &mut Core| -> Vec<u64> {
+        core.actions()
+            .filter_map(|action| match action {
+                Action::Sent(request, failed) if failed.is_empty() => Some(request),
+                _ => None,
+            })
+            .collect()
+    };
+    let (first, count) = connect(&mut core);
+    assert_eq!(count, 3);
+    core.input(now, first, &Input::Read(&reply_frame(Reply::Ack)));
+    assert_eq!(sent(&mut core), [0]);
+    core.input(now, first, &Input::Closed(std::io::ErrorKind::ConnectionReset));
+    let (second, count) = connect(&mut core);
+    assert_eq!(count, 2);
+    core.input(now, second, &Input::Read(&[reply_frame(Reply::Ack), reply_frame(Reply::Ack)].concat()));
+    assert_eq!(sent(&mut core), [1, 2]);
+    core.multicast(now, &member(3, b""));
+    assert!(!core.in_order(None), "a Tomcat does not");
 }
 
 /// Too many members, connections and bytes are refused; what is broken is not believed.
@@ -296,7 +346,8 @@ fn questions_are_answered() {
         let work = async {
             let answers = asker.ask(b"map", a.members(), b"t\0\x01?", Wait::All, Options(6), limit).await;
             assert_eq!(answers.len(), 1);
-            assert_eq!((&answers[0].object[..], &answers[0].from), (&b"t\0\x01!"[..], &a.members()[0].clone()));
+            assert_eq!(answers[0].object[..], b"t\0\x01!"[..]);
+            assert!(answers[0].from.same(&a.members()[0]));
             let refused = asker.ask(b"other", a.members(), b"t\0\x01?", Wait::All, Options(2), limit).await;
             assert_eq!(refused.len(), 0, "it has no such channel, and says so at once");
         };
@@ -329,6 +380,37 @@ fn channels_work_on_sockets() {
         assert!(b.send(b.members(), "x", Options(8)).outcome().await.is_err());
         while !matches!(a_events.next().await, Some(Event::MemberDisappeared(_))) {}
         assert_eq!(a.members().len(), 0);
+    });
+}
+
+/// Messages that follow each other arrive in order, each once the one before was acknowledged, whatever became of it; their
+/// sender hears of them all at once.
+#[test]
+fn messages_are_sent_in_turn() {
+    let [(a, mut a_events), (b, mut b_events)] = pair();
+    block_on(60, async {
+        added(&mut a_events).await;
+        added(&mut b_events).await;
+        let stranger = Member::new([127, 0, 0, 1].into(), 1, [9; 16]);
+        let post = |to: To, n: u8, options| Post { to, message: vec![n].into(), options: Options(options) };
+        let posts =
+            vec![post(To::All, 0, 6), post(stranger.clone().into(), 1, 6), post(To::All, 2, 8), post(To::All, 3, 6)];
+        let mut sending = Box::pin(a.send_in_turn(posts).outcome());
+        // Dropping a message acknowledges it.
+        let first = next_message(&mut b_events).await;
+        assert_eq!(first.payload[..], [0]);
+        let early = tokio::time::timeout(Duration::from_millis(50), b_events.next()).await;
+        assert!(early.is_err(), "nothing comes before the first is dealt with: {early:?}");
+        drop(first);
+        for n in [2, 3] {
+            let message = next_message(&mut b_events).await;
+            assert_eq!(message.payload[..], [n]);
+            let waits = tokio::time::timeout(Duration::ZERO, &mut sending).await;
+            assert!(waits.is_err(), "{waits:?}");
+        }
+        let failed = sending.await.unwrap_err().failed;
+        assert_eq!(failed.iter().map(|failed| &failed.member).collect::<Vec<_>>(), [&stranger]);
+        drop(b);
     });
 }
 

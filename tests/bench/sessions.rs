@@ -24,7 +24,7 @@ fn manager() -> DeltaManager {
 /// A session of about 2 KiB: what a shop keeps of its user.
 fn fill(manager: &DeltaManager, id: &str) {
     let mut out = Vec::new();
-    manager.create(id, 1000, &mut out).expect("a new id");
+    manager.create(id, 1000).expect("a new id");
     let words: Vec<Value> = (0..20).map(|n| Value::string(&format!("article number {n:05}"))).collect();
     for (name, value) in [
         ("user", Value::string(&format!("user of {id}"))),
@@ -35,7 +35,7 @@ fn fill(manager: &DeltaManager, id: &str) {
         manager.set_attribute(id, name, value).expect("the session is there");
     }
     manager.replicate(id, 1000, &mut out);
-    manager.end(id, 1000);
+    manager.end(id, 1000, &mut out);
 }
 
 /// Resident memory of this process.
@@ -78,7 +78,8 @@ fn deltas(to: &DeltaManager, count: usize) {
     from.set_members([member(2)].into());
     let id = format!("{:032}.n1", 0);
     let mut out = Vec::new();
-    from.create(&id, 1000, &mut out).expect("a new id");
+    from.create(&id, 1000).expect("a new id");
+    from.replicate(&id, 1000, &mut out);
     out.clear();
     let mut messages = Vec::with_capacity(count);
     let start = Instant::now();
@@ -86,7 +87,7 @@ fn deltas(to: &DeltaManager, count: usize) {
         from.begin(&id, 1000, &mut out);
         from.set_attribute(&id, "visits", Value::integer(n as i32)).expect("the session is there");
         from.replicate(&id, 1000, &mut out);
-        from.end(&id, 1000);
+        from.end(&id, 1000, &mut out);
         messages.append(&mut out);
     }
     println!("microseconds to make a delta: {:.2}", start.elapsed().as_secs_f64() * 1e6 / count as f64);

@@ -17,14 +17,14 @@ fn member(n: u8) -> Member {
 /// A session of about 2 KiB: what a shop keeps of its user.
 fn fill(manager: &DeltaManager, id: &str) {
     let mut out = Vec::new();
-    manager.create(id, 1000, &mut out).unwrap();
+    manager.create(id, 1000).unwrap();
     manager.set_attribute(id, "user", Value::string(&format!("user of {id}"))).unwrap();
     manager.set_attribute(id, "visits", Value::integer(7)).unwrap();
     manager.set_attribute(id, "basket", Value::bytes(&[7; 1200])).unwrap();
     let words: Vec<Value> = (0..20).map(|n| Value::string(&format!("article number {n:05}"))).collect();
     manager.set_attribute(id, "seen", Value::list(&words)).unwrap();
     manager.replicate(id, 1000, &mut out);
-    manager.end(id, 1000);
+    manager.end(id, 1000, &mut out);
 }
 
 /// What a node that starts gets of one that is there; how much was sent.

@@ -19,26 +19,33 @@ pub struct Ended;
 pub struct TooMany(pub i32);
 
 impl DeltaManager {
-    /// A session is made, and the others are told at once.
+    /// A session is made. The others hear of it with its first change, at the latest at the end of its first request: nobody
+    /// can ask them for it sooner, and two messages together cost little more than one.
     ///
     /// # Errors
     /// There are too many.
-    pub fn create(&self, id: &str, now: i64, out: &mut Vec<Outgoing>) -> Result<(), TooMany> {
+    pub fn create(&self, id: &str, now: i64) -> Result<(), TooMany> {
         let max = self.config.max_active;
         if usize::try_from(max).is_ok_and(|max| self.store.len() >= max) {
             return Err(TooMany(max));
         }
         let mut session = Session::new(id, now, self.config.max_inactive);
-        session.primary = true;
+        (session.primary, session.untold) = (true, true);
         session.running = 1;
         let record_all = self.config.record_all;
         session.record(record_all, Action::of(Kind::New, Value::boolean(true)));
         session.record(record_all, Action::of(Kind::MaxInterval, Value::integer(session.max_inactive)));
         self.store.insert(session);
         self.counters.created.fetch_add(1, Ordering::Relaxed);
-        self.tell(Event::Created, id, now, None, out);
         self.observe(true, |observer| observer.created(id));
         Ok(())
+    }
+
+    /// The others hear of a session if they have not yet.
+    fn announce(&self, id: &str, now: i64, out: &mut Vec<Outgoing>) {
+        if self.store.with(id, |session| std::mem::take(&mut session.untold)) == Some(true) {
+            self.tell(Event::Created, id, now, None, out);
+        }
     }
 
     /// Whether there is a valid session; it is not used by that, but ends if it was idle too long.
@@ -72,12 +79,14 @@ impl DeltaManager {
     }
 
     /// A request is over.
-    pub fn end(&self, id: &str, now: i64) {
+    pub fn end(&self, id: &str, now: i64, out: &mut Vec<Outgoing>) {
+        self.announce(id, now, out);
         self.store.with(id, |session| session.end(now, self.config.access_at_start));
     }
 
     /// What a request changed goes to the others; before [`end`](Self::end).
     pub fn replicate(&self, id: &str, now: i64, out: &mut Vec<Outgoing>) {
+        self.announce(id, now, out);
         let alone = self.alone();
         let told = self.store.with(id, |session| {
             if !session.valid {
@@ -168,6 +177,7 @@ impl DeltaManager {
     /// # Errors
     /// There is no such session.
     pub fn change_id(&self, id: &str, new: &str, now: i64, out: &mut Vec<Outgoing>) -> Result<(), Ended> {
+        self.announce(id, now, out);
         self.rename(id, new, now)?;
         let mut writer = Writer::new();
         writer.utf(new);
@@ -190,6 +200,7 @@ impl DeltaManager {
     /// # Errors
     /// There is no such session.
     pub fn invalidate(&self, id: &str, now: i64, out: &mut Vec<Outgoing>) -> Result<(), Ended> {
+        self.announce(id, now, out);
         let session = self.store.remove_if(id, |session| session.valid).ok_or(Ended)?;
         if let Some(delta) = session.delta.filter(|delta| !delta.actions.is_empty()) {
             self.tell(Event::Delta, id, now, Some(&delta.encode(id)), out);
@@ -210,7 +221,7 @@ impl DeltaManager {
     fn expire(&self, id: &str, now: i64, out: &mut Vec<Outgoing>) {
         let Some(session) = self.store.remove_if(id, |session| self.is_over(session, now)) else { return };
         self.counters.expired.fetch_add(1, Ordering::Relaxed);
-        if session.primary {
+        if session.primary && !session.untold {
             self.tell(Event::Expired, id, now, None, out);
         }
         self.observe(true, |observer| observer.destroyed(id));

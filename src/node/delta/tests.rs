@@ -115,7 +115,6 @@ impl Group {
 
     /// A request: what it does to its session, then what goes out.
     fn request(&mut self, at: usize, id: &str, act: impl FnOnce(&DeltaManager)) -> bool {
-        let now = self.now;
         let found = self.run(
             |manager, now, out| {
                 manager.begin(id, now, out) && {
@@ -126,15 +125,14 @@ impl Group {
             },
             at,
         );
-        self.managers[at].1.end(id, now);
+        self.run(|manager, now, out| manager.end(id, now, out), at);
         found
     }
 
     fn create(&mut self, at: usize, id: &str) {
-        let now = self.now;
-        self.run(|manager, now, out| manager.create(id, now, out), at).unwrap();
+        self.managers[at].1.create(id, self.now).unwrap();
         self.run(|manager, now, out| manager.replicate(id, now, out), at);
-        self.managers[at].1.end(id, now);
+        self.run(|manager, now, out| manager.end(id, now, out), at);
     }
 
     fn text(&self, at: usize, id: &str, name: &str) -> Option<String> {
@@ -152,7 +150,7 @@ fn a_change_that_overtakes_its_session_is_not_lost() {
     let mut group = Group::new(2);
     let (from, maker) = group.managers[0].clone();
     let mut out = Vec::new();
-    maker.create("A.n1", group.now, &mut out).unwrap();
+    maker.create("A.n1", group.now).unwrap();
     maker.set_attribute("A.n1", "k", Value::string("v")).unwrap();
     maker.replicate("A.n1", group.now, &mut out);
     assert_eq!(out.len(), 2);
@@ -163,6 +161,26 @@ fn a_change_that_overtakes_its_session_is_not_lost() {
     assert_eq!(group.text(1, "A.n1", "k").as_deref(), Some("v"));
     group.request(1, "A.n1", |manager| manager.set_attribute("A.n1", "k", Value::string("w")).unwrap());
     assert_eq!(group.text(0, "A.n1", "k").as_deref(), Some("w"));
+}
+
+#[test]
+fn the_others_hear_of_a_session_with_its_first_change_or_when_its_request_ends() {
+    let group = Group::new(2);
+    let maker = &group.managers[0].1;
+    let events = |act: &dyn Fn(&mut Vec<Outgoing>)| -> Vec<Event> {
+        let mut out = Vec::new();
+        act(&mut out);
+        out.iter().map(|message| SessionMessage::decode(&message.bytes).unwrap().unwrap().event).collect()
+    };
+    maker.create("A", 1).unwrap();
+    assert_eq!(events(&|out| maker.replicate("A", 1, out)), [Event::Created, Event::Delta]);
+    assert_eq!(events(&|out| maker.end("A", 1, out)), []);
+    maker.create("B", 1).unwrap();
+    assert_eq!(events(&|out| maker.end("B", 1, out)), [Event::Created]);
+    maker.create("C", 1).unwrap();
+    assert_eq!(events(&|out| maker.change_id("C", "D", 1, out).unwrap()), [Event::Created, Event::ChangeId]);
+    maker.create("E", 1).unwrap();
+    assert_eq!(events(&|out| maker.invalidate("E", 1, out).unwrap()), [Event::Created, Event::Delta, Event::Expired]);
 }
 
 #[test]
@@ -510,8 +528,8 @@ fn observers_hear_what_others_do() {
 #[test]
 fn too_many_sessions_are_refused() {
     let manager = DeltaManager::new(APP, Config { max_active: 1, ..Config::default() }, Arc::new(|_, _, _| ()), None);
-    assert_eq!(manager.create("A", 0, &mut Vec::new()), Ok(()));
-    assert_eq!(manager.create("B", 0, &mut Vec::new()), Err(TooMany(1)));
+    assert_eq!(manager.create("A", 0), Ok(()));
+    assert_eq!(manager.create("B", 0), Err(TooMany(1)));
 }
 
 proptest! {

@@ -8,6 +8,7 @@
 mod bind;
 mod conns;
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
@@ -18,7 +19,7 @@ use bytes::Bytes;
 use mio::{Events, Interest, Poll, Token, Waker};
 use tokio::sync::{mpsc as events, oneshot};
 
-use super::channel::{Command, Event, Log, OpenError, Quick, Shared, To};
+use super::channel::{Command, Event, Log, OpenError, Post, Quick, Shared, To};
 use super::config::{Config, MembershipConfig, start};
 use super::core::{Action, Core, Input};
 use super::stack::{Failed, Now};
@@ -59,7 +60,7 @@ pub(super) struct Reactor {
     group: Option<mio::net::UdpSocket>,
     datagrams: Option<mio::net::UdpSocket>,
     conns: Conns,
-    waiting: std::collections::HashMap<u64, oneshot::Sender<Vec<Failed>>>,
+    waiting: HashMap<u64, Turns>,
     next_request: u64,
     group_errors: u32,
     group_again: Option<u64>,
@@ -69,6 +70,15 @@ pub(super) struct Reactor {
     accept_again: bool,
     more_commands: bool,
     quick: Option<Quick>,
+}
+
+/// Messages that follow each other, and who waits for what comes of them.
+struct Turns {
+    posts: std::vec::IntoIter<Post>,
+    /// Messages that are on their way.
+    out: usize,
+    failed: Vec<Failed>,
+    done: oneshot::Sender<Vec<Failed>>,
 }
 
 struct Clock(Instant);
@@ -129,7 +139,7 @@ impl Reactor {
             group,
             datagrams,
             conns,
-            waiting: std::collections::HashMap::new(),
+            waiting: HashMap::new(),
             next_request: 0,
             group_errors: 0,
             group_again: None,
@@ -231,20 +241,40 @@ impl Reactor {
             self.more_commands = n + 1 == COMMANDS;
             let Ok(command) = commands.try_recv() else { break };
             match command {
-                Command::Send { to, message, options, done } => {
-                    self.next_request += 1;
-                    self.waiting.insert(self.next_request, done);
-                    let to = match to {
-                        To::All => None,
-                        To::Members(members) => Some(members),
-                    };
-                    self.core.send(now, to, message, options, self.next_request);
+                Command::Send { posts, done } => {
+                    self.send(now, Turns { posts: posts.into_iter(), out: 0, failed: Vec::new(), done });
                 }
                 Command::Processed(receipt, good) => self.core.processed(now, receipt, good),
                 Command::Stop => stop = true,
             }
         }
         stop
+    }
+
+    /// Sends the next of the messages that follow each other, or all that are left to members that deal with them in order;
+    /// or tells what came of them.
+    fn send(&mut self, now: Now, mut turns: Turns) {
+        let left = turns.posts.len();
+        if left == 0 {
+            // Who dropped it doesn't want to know.
+            let _ = turns.done.send(turns.failed);
+            return;
+        }
+        self.next_request += 1;
+        let request = self.next_request;
+        let core = &mut self.core;
+        let together = left > 1 && turns.posts.as_slice().iter().all(|post| core.in_order(post.to.members()));
+        turns.out = if together { left } else { 1 };
+        let train = if together { request } else { 0 };
+        let posts: Vec<Post> = turns.posts.by_ref().take(turns.out).collect();
+        self.waiting.insert(request, turns);
+        for Post { to, message, options } in posts {
+            let to = match to {
+                To::All => None,
+                To::Members(members) => Some(members),
+            };
+            self.core.send(now, to, message, options, request, train);
+        }
     }
 
     /// Does what the core wants done, and what follows from it.
@@ -274,9 +304,14 @@ impl Reactor {
             Action::Multicast(bytes) => return self.send_group(&bytes),
             Action::Log(level, source, text) => return (self.log)(level, source, &text),
             Action::Sent(request, failed) => {
-                if let Some(done) = self.waiting.remove(&request) {
-                    // Who dropped it doesn't want to know.
-                    let _ = done.send(failed);
+                if let Some(mut turns) = self.waiting.remove(&request) {
+                    turns.failed.extend(failed);
+                    turns.out -= 1;
+                    if turns.out > 0 {
+                        self.waiting.insert(request, turns);
+                    } else {
+                        self.send(self.clock.now(), turns);
+                    }
                 }
                 return;
             }

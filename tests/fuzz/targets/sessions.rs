@@ -17,7 +17,7 @@ fuzz_target!(|data: &[u8]| {
     manager.start(0, &mut out);
     listener.add(Arc::clone(&manager));
     listener.on_message(&from, data, 1, &log, &mut out);
-    manager.create("A", 1, &mut out).expect("room");
+    manager.create("A", 1).expect("room");
     for (event, session) in [(Event::AllData, "SESSION-STATE"), (Event::Delta, "A"), (Event::ChangeId, "A")] {
         let message = SessionMessage::about(event, "localhost#/clu", session, 1, Some(data));
         manager.on_message(&from, &message, 1, &mut out);
