@@ -55,7 +55,9 @@ pub fn command() -> clap::Command {
                 .help("Sets a property for ${NAME}; those of CATALINA_OPTS and JAVA_OPTS count too"),
         )
         .subcommand(sub("run").about("Runs in the foreground"))
-        .subcommand(sub("start").about("Runs in the background, with its output in logs/catalina.out"))
+        .subcommand(
+            sub("start").about("Runs in the background, with its output in CATALINA_OUT, logs/catalina.out otherwise"),
+        )
         .subcommand(
             sub("stop")
                 .about("Stops a running node over its shutdown port, or by its process id in CATALINA_PID")
@@ -207,7 +209,7 @@ fn configtest(base: &Base, handlers: &Handlers) -> ExitCode {
 
 /// The file that holds the process id, if somebody wants it.
 fn pid_path() -> Option<PathBuf> {
-    std::env::var_os("CATALINA_PID").map(PathBuf::from)
+    std::env::var_os("CATALINA_PID").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 struct PidFile(PathBuf);
@@ -232,20 +234,46 @@ impl Drop for PidFile {
     }
 }
 
-fn running_pid(path: &Path) -> Option<nix::unistd::Pid> {
-    let pid = fs::read_to_string(path).ok()?.trim().parse::<i32>().ok().filter(|pid| *pid > 1)?;
-    let pid = nix::unistd::Pid::from_raw(pid);
-    nix::sys::signal::kill(pid, None).is_ok().then_some(pid)
+/// Whether there is such a process, which may be somebody else's.
+fn is_there(pid: nix::unistd::Pid) -> bool {
+    !matches!(nix::sys::signal::kill(pid, None), Err(nix::errno::Errno::ESRCH))
+}
+
+/// The process that a file names.
+fn named_pid(text: &str) -> Option<nix::unistd::Pid> {
+    text.trim().parse::<i32>().ok().filter(|pid| *pid > 1).map(nix::unistd::Pid::from_raw)
+}
+
+/// Makes sure that no node runs whose process id is in the file; what keeps another from being started otherwise.
+fn vacate(path: &Path) -> Result<(), String> {
+    let Ok(text) = fs::read_to_string(path) else {
+        return if path.exists() { Err("Unable to read PID file. Start aborted.".to_owned()) } else { Ok(()) };
+    };
+    if text.trim().is_empty() {
+        return Ok(());
+    }
+    println!("Existing PID file found during start.");
+    if let Some(pid) = named_pid(&text).filter(|pid| is_there(*pid)) {
+        let advice = "If that is another process, remove the PID file and try again.";
+        return Err(format!("Tomcat appears to still be running with PID {pid}. Start aborted.\n{advice}"));
+    }
+    println!("Removing/clearing stale PID file.");
+    fs::remove_file(path)
+        .or_else(|_| fs::write(path, ""))
+        .map_err(|_| "Unable to remove or clear stale PID file. Start aborted.".to_owned())
 }
 
 fn start(base: &Base) -> ExitCode {
-    if let Some(pid) = pid_path().and_then(|path| running_pid(&path)) {
-        eprintln!("The node appears to still be running with PID {pid}. Start aborted.");
+    if let Some(Err(text)) = pid_path().map(|path| vacate(&path)) {
+        eprintln!("{text}");
         return ExitCode::FAILURE;
     }
-    let logs = base.dir.join("logs");
-    let opened = fs::create_dir_all(&logs)
-        .and_then(|()| OpenOptions::new().create(true).append(true).open(logs.join("catalina.out")))
+    let output = std::env::var_os("CATALINA_OUT").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let output = output.unwrap_or_else(|| base.dir.join("logs/catalina.out"));
+    let opened = output
+        .parent()
+        .map_or(Ok(()), fs::create_dir_all)
+        .and_then(|()| OpenOptions::new().create(true).append(true).open(&output))
         .and_then(|out| Ok((out.try_clone()?, out)));
     let spawned = opened.and_then(|(out, errors)| {
         let mut words = vec![
@@ -272,7 +300,13 @@ fn start(base: &Base) -> ExitCode {
             .spawn()
     });
     match spawned {
-        Ok(_) => {
+        Ok(child) => {
+            // Whoever looks for it at once finds it; the node writes the same.
+            if let Some(path) = pid_path()
+                && let Err(error) = fs::write(&path, format!("{}\n", child.id()))
+            {
+                eprintln!("[{}]: {error}", path.display());
+            }
             println!("Tomcat started.");
             ExitCode::SUCCESS
         }
@@ -283,45 +317,87 @@ fn start(base: &Base) -> ExitCode {
     }
 }
 
+/// The running node by the file with its process id, if there is one.
+fn to_stop() -> Result<Option<nix::unistd::Pid>, &'static str> {
+    let Some(path) = pid_path() else { return Ok(None) };
+    let Ok(text) = fs::read_to_string(&path) else {
+        return Err("$CATALINA_PID was set but the specified file does not exist. Is Tomcat running? Stop aborted.");
+    };
+    if text.trim().is_empty() {
+        println!("PID file is empty and has been ignored.");
+        return Ok(None);
+    }
+    let found = named_pid(&text).filter(|pid| nix::sys::signal::kill(*pid, None).is_ok());
+    found.map(Some).ok_or(
+        "PID file found but either no matching process was found or the current user does not have permission to stop the process. Stop aborted.",
+    )
+}
+
 fn stop(base: &Base, seconds: Option<u64>, force: bool) -> ExitCode {
+    let pid = match to_stop() {
+        Ok(pid) => pid,
+        Err(text) => {
+            eprintln!("{text}");
+            return ExitCode::FAILURE;
+        }
+    };
     let Some(model) = load(base) else { return ExitCode::FAILURE };
-    let pid = pid_path().and_then(|path| running_pid(&path));
     let told = model.shutdown.as_ref().is_some_and(tell);
-    match (told, pid) {
-        (true, _) => {}
-        (false, Some(pid)) => {
-            println!("The stop command failed. Attempting to signal the process to stop through OS signal.");
-            let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
-        }
-        (false, None) => {
-            match &model.shutdown {
-                Some(to) => eprintln!(
-                    "Could not contact [{}:{}] (base port [{}] and offset [{}]). Tomcat may not be running.",
-                    to.address, to.port, to.base_port, to.offset
-                ),
-                None => {
-                    eprintln!("No shutdown port configured. Shut down server through OS signal. Server not shut down.")
-                }
-            }
-            return ExitCode::SUCCESS;
+    if !told {
+        match &model.shutdown {
+            Some(to) => eprintln!(
+                "Could not contact [{}:{}] (base port [{}] and offset [{}]). Tomcat may not be running.",
+                to.address, to.port, to.base_port, to.offset
+            ),
+            None => eprintln!("No shutdown port configured. Shut down server through OS signal. Server not shut down."),
         }
     }
-    let Some(pid) = pid else { return ExitCode::SUCCESS };
-    let deadline = Instant::now() + Duration::from_secs(seconds.unwrap_or(5));
-    while Instant::now() < deadline {
-        if nix::sys::signal::kill(pid, None).is_err() {
-            println!("Tomcat stopped.");
-            return ExitCode::SUCCESS;
+    let Some(pid) = pid else {
+        if force {
+            println!("Kill failed: $CATALINA_PID not set");
         }
-        std::thread::sleep(Duration::from_millis(50));
+        return ExitCode::SUCCESS;
+    };
+    if !told {
+        println!("The stop command failed. Attempting to signal the process to stop through OS signal.");
+        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
     }
-    if force {
-        println!("Killing Tomcat with the PID: {pid}");
-        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+    if ends(pid, Duration::from_secs(seconds.unwrap_or(5))) {
+        println!("Tomcat stopped.");
         return ExitCode::SUCCESS;
     }
     println!("Tomcat did not stop in time.");
-    ExitCode::FAILURE
+    if !force {
+        println!("PID file was not removed.");
+        return ExitCode::FAILURE;
+    }
+    println!("Killing Tomcat with the PID: {pid}");
+    let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+    if !ends(pid, KILLED) {
+        println!("Tomcat has not been killed completely yet. The process might be waiting on some system call.");
+        return ExitCode::FAILURE;
+    }
+    println!("The Tomcat process has been killed.");
+    ExitCode::SUCCESS
+}
+
+/// How long a killed process may take to be gone.
+const KILLED: Duration = Duration::from_secs(5);
+
+/// Waits for the end of a process; then there is no file that names it any more.
+fn ends(pid: nix::unistd::Pid, within: Duration) -> bool {
+    let deadline = Instant::now() + within;
+    while is_there(pid) {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    if let Some(path) = pid_path() {
+        // It has done so itself unless it was killed.
+        let _ = fs::remove_file(path);
+    }
+    true
 }
 
 /// Says the word to the shutdown port; whether somebody was there.

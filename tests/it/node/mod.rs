@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 mod ajp_oracle;
+mod guards;
 mod oracle;
 mod tls;
 
@@ -273,10 +274,24 @@ fn started_and_stopped_by_its_process_id() {
     };
     let version = run(&["version"]);
     assert!(version.status.success() && String::from_utf8_lossy(&version.stdout).starts_with("Server version:"));
-    let nobody = run(&["stop"]);
+    let nobody = base.run(&["stop"]);
     assert!(String::from_utf8_lossy(&nobody.stderr).contains("No shutdown port configured"), "{nobody:?}");
+    // What the file says counts, whoever wrote it.
+    let refused = |text: Option<&str>, said: &str| {
+        text.inspect(|text| fs::write(&file, text).unwrap());
+        let stopped = run(&["stop"]);
+        let all = String::from_utf8_lossy(&[stopped.stdout, stopped.stderr].concat()).into_owned();
+        assert!(all.contains(said), "{all}");
+        stopped.status.success()
+    };
+    assert!(!refused(None, "$CATALINA_PID was set but the specified file does not exist"));
+    assert!(!refused(Some("2147483647\n"), "PID file found but either no matching process was found"));
+    assert!(refused(Some("\n"), "PID file is empty and has been ignored."));
+    fs::write(&file, "2147483647\n").unwrap();
     let started = run(&["start"]);
     assert!(started.status.success(), "{started:?}");
+    assert!(String::from_utf8_lossy(&started.stdout).contains("Removing/clearing stale PID file."), "{started:?}");
+    assert_ne!(fs::read_to_string(&file).unwrap(), "2147483647\n", "the new one's at once");
     let log = || fs::read_to_string(base.dir.path().join("logs/catalina.out")).unwrap_or_default();
     wait_for("the node", PATIENCE, || log().contains("Server startup in").then_some(()));
     let pid: i32 = fs::read_to_string(&file).unwrap().trim().parse().unwrap();
@@ -287,7 +302,8 @@ fn started_and_stopped_by_its_process_id() {
     let stopped = run(&["stop"]);
     assert!(stopped.status.success(), "{stopped:?} {}", log());
     assert!(log().contains("Stopping service [Catalina]"), "{}", log());
-    wait_for("the end", PATIENCE, || (!file.exists()).then_some(()));
+    assert!(String::from_utf8_lossy(&stopped.stdout).contains("Tomcat stopped."), "{stopped:?}");
+    assert!(!file.exists());
 }
 
 #[test]
