@@ -333,7 +333,7 @@ fn method(out: &mut String, name: &str, exchange: &Exchange) {
         }
         "scheme" => return out.push_str(&request.scheme),
         "secure" => flag(request.secure),
-        // `authType`: there is no authentication here.
+        "authType" => request.auth_type.map(str::to_owned),
         _ => None,
     };
     push_quoted(out, value.as_deref());

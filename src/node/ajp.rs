@@ -158,6 +158,7 @@ impl Connection<'_> {
             connection: self.number,
             max_parameters: settings.max_parameters,
             max_post: settings.max_post,
+            redirect_port: settings.redirect_port,
             ..Request::default()
         })
     }

@@ -17,10 +17,6 @@ use super::page::SessionPage;
 use super::reports::{ErrorPages, ErrorReport, JsonErrorReport};
 use super::valves::{self, Valve};
 use super::webapp::{Handler, Handlers};
-use super::webxml::WebXml;
-
-/// Where the session page is unless an application has this path.
-const PAGE: &str = "/cluster";
 
 /// Builds what a service runs.
 ///
@@ -66,17 +62,6 @@ fn build_host(
     for context in &host.contexts {
         contexts.push(mount(engine, host, context, base, handlers, clusters)?);
     }
-    if host.contexts.iter().all(|context| context.path != PAGE) {
-        let layers = Component::bare(Kind::Context, "org.apache.catalina.core.StandardContext");
-        let context = model::Context {
-            path: PAGE.to_owned(),
-            version: String::new(),
-            base: DocBase::SessionPage,
-            layers: layers.into_iter().collect(),
-            web: WebXml { distributable: true, ..WebXml::default() },
-        };
-        contexts.push(mount(engine, host, &context, base, handlers, clusters)?);
-    }
     contexts.sort_by_key(|mounted| std::cmp::Reverse(mounted.context.path.len()));
     Ok(Host { name: host.name.clone(), valves: own, logs, contexts })
 }
@@ -90,7 +75,8 @@ fn mount(
     clusters: &Clusters,
 ) -> Result<Mounted, StartError> {
     let elements: Vec<Component> = context.layers.iter().flat_map(|layer| layer.all(Kind::Valve)).cloned().collect();
-    let (own, logs) = valves_of(&elements, base)?;
+    let (mut own, logs) = valves_of(&elements, base)?;
+    own.extend(context.guard.clone().map(|guard| Box::new(guard) as Box<dyn Valve>));
     let handler: Arc<dyn Handler> = match &context.base {
         DocBase::Files(dir) => Arc::new(Files::new(dir, &context.web)),
         DocBase::SessionPage => {

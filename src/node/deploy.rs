@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::authenticator::Authenticator;
 use super::components::{Component, Kind, Position};
 use super::model::{self, Connector, Context, DocBase, Engine, Host, Server, Service, Shutdown};
 use super::webxml::WebXml;
@@ -14,6 +15,9 @@ const DEPLOY: &str = "org.apache.catalina.startup.HostConfig.deployDirectory";
 const DESCRIPTOR: &str = "org.apache.catalina.startup.HostConfig.deployDescriptor";
 const CONTEXT: &str = "org.apache.catalina.startup.ContextConfig.configureStart";
 const DIGEST: &str = "org.apache.tomcat.util.digester.SetPropertiesRule.begin";
+
+/// Where the session page is unless an application has this path.
+const PAGE: &str = "/cluster";
 
 /// Where a node lives.
 #[derive(Clone, Debug)]
@@ -64,7 +68,8 @@ pub fn load(base: &Base, notices: &mut Vec<Notice>) -> Result<Server, Vec<Refusa
         .map_err(|error| vec![Refusal { file: file.clone(), at: Position::default(), text: error.to_string() }])?;
     let read = xml::read(&file, &text, "Server", &base.properties)?;
     notices.extend(read.notices);
-    let mut loader = Loader { base, file: &file, notices, refusals: Vec::new() };
+    let databases = databases(&read.root, &base.dir);
+    let mut loader = Loader { base, file: &file, notices, refusals: Vec::new(), databases, realms: Vec::new() };
     let server = loader.server(&read.root);
     if loader.refusals.is_empty() { Ok(server) } else { Err(loader.refusals) }
 }
@@ -74,6 +79,21 @@ struct Loader<'a> {
     file: &'a str,
     notices: &'a mut Vec<Notice>,
     refusals: Vec<Refusal>,
+    /// Files of the databases of users, by name.
+    databases: Vec<(String, PathBuf)>,
+    /// The realms around what is read, the innermost last.
+    realms: Vec<Component>,
+}
+
+/// The databases of users that `GlobalNamingResources` names.
+fn databases(server: &Component, dir: &Path) -> Vec<(String, PathBuf)> {
+    let resources = server.all(Kind::GlobalNamingResources).flat_map(|global| &global.children);
+    let databases = resources.filter(|resource| resource.set("type") == Some("org.apache.catalina.UserDatabase"));
+    let file = |resource: &Component| {
+        let path = resource.set("pathname").unwrap_or("conf/tomcat-users.xml");
+        Some((resource.set("name")?.to_owned(), dir.join(path)))
+    };
+    databases.filter_map(file).collect()
 }
 
 impl Loader<'_> {
@@ -142,6 +162,7 @@ impl Loader<'_> {
 
     fn engine(&mut self, engine: &Component) -> Engine {
         let name = engine.text("name").unwrap_or("Catalina").to_owned();
+        self.realms = engine.one(Kind::Realm).cloned().into_iter().collect();
         let hosts: Vec<_> = engine.all(Kind::Host).map(|host| self.host(host, &name)).collect();
         let default_host = engine.text("defaultHost").unwrap_or_default().to_ascii_lowercase();
         let route = engine.text("jvmRoute").or_else(|| self.base.properties.get("jvmRoute"));
@@ -160,7 +181,10 @@ impl Loader<'_> {
     fn host(&mut self, host: &Component, engine: &str) -> Host {
         let name = host.text("name").unwrap_or("localhost").to_ascii_lowercase();
         let app_base = self.base.dir.join(host.text("appBase").unwrap_or("webapps"));
+        let around = self.realms.len();
+        self.realms.extend(host.one(Kind::Realm).cloned());
         let contexts = self.contexts(host, &name, engine, &app_base);
+        self.realms.truncate(around);
         Host {
             aliases: host.all(Kind::Alias).map(|alias| alias.body.trim().to_ascii_lowercase()).collect(),
             valves: host.all(Kind::Valve).cloned().collect(),
@@ -197,25 +221,36 @@ impl Loader<'_> {
                 Some(element.clone()),
             );
         }
-        if !host.flag("deployOnStartup") && !host.flag("autoDeploy") {
-            return found.into_values().collect();
-        }
-        for file in entries(&descriptors).into_iter().filter(|file| has_extension(file, "xml")) {
-            let Some(element) = self.context_file(&file) else { continue };
-            self.notice(DESCRIPTOR, format!("Deploying deployment descriptor [{}]", file.display()));
-            let (path, version) = path_of(&stem(&file));
-            let base = element.text("docBase").map_or_else(|| base_name(&path, &version), str::to_owned);
-            self.context(&mut found, &below, &defaults, (path, version), DocBase::of(&base, app_base), Some(element));
-        }
-        for dir in entries(app_base) {
-            if dir.is_dir() {
-                let (path, version) = path_of(&file_name(&dir));
-                let element = self.context_file(&dir.join("META-INF/context.xml"));
-                self.context(&mut found, &below, &defaults, (path, version), DocBase::Files(dir), element);
-            } else if has_extension(&dir, "war") && !dir.with_extension("").is_dir() {
-                let text = format!("Web application archives are not unpacked: [{}] is not deployed", dir.display());
-                self.notice("org.apache.catalina.startup.HostConfig.deployWAR", text);
+        if host.flag("deployOnStartup") || host.flag("autoDeploy") {
+            for file in entries(&descriptors).into_iter().filter(|file| has_extension(file, "xml")) {
+                let Some(element) = self.context_file(&file) else { continue };
+                self.notice(DESCRIPTOR, format!("Deploying deployment descriptor [{}]", file.display()));
+                let (path, version) = path_of(&stem(&file));
+                let base = element.text("docBase").map_or_else(|| base_name(&path, &version), str::to_owned);
+                self.context(
+                    &mut found,
+                    &below,
+                    &defaults,
+                    (path, version),
+                    DocBase::of(&base, app_base),
+                    Some(element),
+                );
             }
+            for dir in entries(app_base) {
+                if dir.is_dir() {
+                    let (path, version) = path_of(&file_name(&dir));
+                    let element = self.context_file(&dir.join("META-INF/context.xml"));
+                    self.context(&mut found, &below, &defaults, (path, version), DocBase::Files(dir), element);
+                } else if has_extension(&dir, "war") && !dir.with_extension("").is_dir() {
+                    let text =
+                        format!("Web application archives are not unpacked: [{}] is not deployed", dir.display());
+                    self.notice("org.apache.catalina.startup.HostConfig.deployWAR", text);
+                }
+            }
+        }
+        if found.values().all(|context| context.path != PAGE) {
+            let key = (PAGE.to_owned(), String::new());
+            self.context(&mut found, &below, &defaults, key, DocBase::SessionPage, None);
         }
         found.into_values().collect()
     }
@@ -261,6 +296,17 @@ impl Loader<'_> {
                 format!("The context [{path}] is not started: its web.xml has a [{what}], which is not supported here");
             return self.notice(CONTEXT, text);
         }
+        let own = layers.iter().rev().find_map(|layer| layer.one(Kind::Realm));
+        let realm = own.or_else(|| self.realms.last());
+        let guard = match Authenticator::of(&web.security, realm, &self.databases, &self.base.dir) {
+            Ok(guard) => guard,
+            Err(why) => {
+                let text = format!(
+                    "The context [{path}] is not started: it has security constraints in its web.xml, and {why}"
+                );
+                return self.notice(CONTEXT, text);
+            }
+        };
         if !web.missing.is_empty() {
             let text =
                 format!("The context [{path}] has elements in its web.xml that are not obeyed: {:?}", web.missing);
@@ -272,7 +318,7 @@ impl Loader<'_> {
         for layer in &layers {
             self.remark(layer);
         }
-        found.insert(key, Context { path, version, base, layers, web });
+        found.insert(key, Context { path, version, base, layers, web, guard });
     }
 
     /// A context file, if it is there and can be read.

@@ -42,8 +42,10 @@ pub struct Request {
     pub scheme: String,
     /// Counts as encrypted.
     pub secure: bool,
-    /// Who the user is, if the web server's word counts.
+    /// Who the user is, if the web server's word counts, or who has logged in.
     pub user: Option<String>,
+    /// How the user logged in: `BASIC`.
+    pub auth_type: Option<&'static str>,
     /// Request attributes, for valves and log items.
     pub attributes: Vec<(String, String)>,
     /// Decoded and normalized path, without path parameters.
@@ -58,6 +60,8 @@ pub struct Request {
     pub started: Instant,
     /// The same by the calendar, in microseconds since 1970.
     pub started_at: i64,
+    /// Where the connector sends those who have to come over an encrypted connection; 0 is nowhere.
+    pub redirect_port: u16,
     /// Number of the connection.
     pub connection: u64,
     /// Parameters read from query and form at most.
@@ -96,6 +100,7 @@ impl Default for Request {
             scheme: "http".to_owned(),
             secure: false,
             user: None,
+            auth_type: None,
             attributes: Vec::new(),
             path: "/".to_owned(),
             context_len: 0,
@@ -103,6 +108,7 @@ impl Default for Request {
             session: None,
             started: Instant::now(),
             started_at: 0,
+            redirect_port: 0,
             connection: 0,
             max_parameters: 10_000,
             max_post: 2_097_152,

@@ -94,6 +94,7 @@ impl Link {
             connection: self.number,
             max_parameters: settings.max_parameters,
             max_post: settings.max_post,
+            redirect_port: settings.redirect_port,
             ..Request::default()
         };
         if let Some((session, _)) = &self.secured {

@@ -2,8 +2,10 @@
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::authenticator::Authenticator;
 use super::classes::Type;
 use super::components::{Component, Kind, Position};
 use super::webxml::WebXml;
@@ -73,6 +75,8 @@ pub struct Connector {
     pub max_post: i64,
     /// Parameters of a request.
     pub max_parameters: usize,
+    /// Where those go who have to come over an encrypted connection; 0 is nowhere.
+    pub redirect_port: u16,
     /// What requests say the scheme is.
     pub scheme: String,
     /// Requests count as coming over TLS.
@@ -211,6 +215,8 @@ pub struct Context {
     pub layers: Vec<Component>,
     /// Its descriptor, defaults below.
     pub web: WebXml,
+    /// What enforces the descriptor's constraints.
+    pub guard: Option<Arc<Authenticator>>,
 }
 
 /// What an application serves.
@@ -328,6 +334,10 @@ impl Connector {
             max_headers: or("maxHeaderCount", 100),
             max_post: if api { 2_097_152 } else { element.number("maxPostSize") },
             max_parameters: or("maxParameterCount", 10_000),
+            redirect_port: match element.number("redirectPort") {
+                port if api || port <= 0 => 0,
+                port => u16::try_from(port + offset).unwrap_or(0),
+            },
             scheme: element.text("scheme").unwrap_or("http").to_owned(),
             secure: element.flag("secure"),
             proxy_name: element.text("proxyName").map(str::to_owned),

@@ -30,6 +30,20 @@ pub trait Valve: Send + Sync + fmt::Debug {
     }
 }
 
+impl<V: Valve + ?Sized> Valve for std::sync::Arc<V> {
+    fn before(&self, exchange: &mut Exchange) -> bool {
+        (**self).before(exchange)
+    }
+
+    fn background(&self) {
+        (**self).background();
+    }
+
+    fn after(&self, exchange: &mut Exchange) {
+        (**self).after(exchange);
+    }
+}
+
 /// Goes through valves to the inside and back.
 pub fn run(valves: &[&[Box<dyn Valve>]], exchange: &mut Exchange, inside: impl FnOnce(&mut Exchange)) {
     let mut entered: Vec<&dyn Valve> = Vec::new();

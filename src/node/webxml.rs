@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use roxmltree::{Document, Node, ParsingOptions};
 
 use super::components::Position;
+use super::constraints::{Collection, Constraint, Login, Security, Who};
 use super::xml::{Properties, Refusal};
 
 /// How a session's id travels in a cookie.
@@ -43,6 +44,8 @@ pub struct WebXml {
     pub servlets: Vec<(String, String)>,
     /// Where the page of a status is, of every other one where none is named.
     pub error_pages: Vec<(Option<u16>, String)>,
+    /// Who may ask for what.
+    pub security: Security,
     /// What the file asks for that would be wrong to leave out: the application is not started.
     pub refused: Vec<&'static str>,
     /// What the file asks for that is left out.
@@ -108,8 +111,13 @@ impl WebXml {
                 let patterns = patterns.filter_map(|pattern| pattern.text()).map(|pattern| pattern.trim().to_owned());
                 self.servlets.extend(patterns.map(|pattern| (pattern, name.clone())));
             }
-            "security-constraint" => note(&mut self.refused, "security-constraint"),
-            "login-config" => note(&mut self.missing, "login-config"),
+            "security-constraint" => self.security.constraints.push(constraint(element, properties)),
+            "login-config" => {
+                let method = text(element, "auth-method").unwrap_or_default();
+                self.security.login = Some(Login { method, realm: text(element, "realm-name") });
+            }
+            "security-role" => self.security.roles.extend(text(element, "role-name")),
+            "deny-uncovered-http-methods" => note(&mut self.refused, "deny-uncovered-http-methods"),
             "filter-mapping" => note(&mut self.missing, "filter-mapping"),
             "error-page" => {
                 match (text(element, "error-code"), text(element, "exception-type"), text(element, "location")) {
@@ -150,10 +158,49 @@ impl WebXml {
             types,
             servlets,
             error_pages: self.error_pages.into_iter().chain(defaults.error_pages.clone()).collect(),
-            refused: self.refused,
+            security: Security {
+                constraints: [self.security.constraints, defaults.security.constraints.clone()].concat(),
+                login: self.security.login.or_else(|| defaults.security.login.clone()),
+                roles: [self.security.roles, defaults.security.roles.clone()].concat(),
+            },
+            refused: [self.refused, defaults.refused.clone()].concat(),
             missing: self.missing,
         }
     }
+}
+
+fn constraint(element: Node<'_, '_>, properties: &Properties) -> Constraint {
+    let texts = |node: Node<'_, '_>, name: &str| -> Vec<String> {
+        let named = elements(node).filter(|child| child.tag_name().name() == name);
+        named.map(|child| properties.replace(child.text().unwrap_or_default().trim())).collect()
+    };
+    let mut read = Constraint::default();
+    for child in elements(element) {
+        match child.tag_name().name() {
+            "web-resource-collection" => read.collections.push(Collection {
+                patterns: texts(child, "url-pattern"),
+                methods: texts(child, "http-method"),
+                omitted: texts(child, "http-method-omission"),
+            }),
+            "auth-constraint" => {
+                let who = read.who.get_or_insert_with(Who::default);
+                for role in texts(child, "role-name") {
+                    match role.as_str() {
+                        "*" => who.all_roles = true,
+                        "**" => who.anyone = true,
+                        _ => who.roles.push(role),
+                    }
+                }
+            }
+            "user-data-constraint" => {
+                // INTEGRAL is the same thing; whatever else is not NONE means that something is wanted.
+                let wanted = texts(child, "transport-guarantee");
+                read.confidential = wanted.iter().any(|word| !word.is_empty() && word != "NONE");
+            }
+            _ => {}
+        }
+    }
+    read
 }
 
 fn elements<'a, 'input>(node: Node<'a, 'input>) -> impl Iterator<Item = Node<'a, 'input>> {
@@ -187,7 +234,7 @@ mod tests {
              <error-page><error-code>404</error-code><location>/nf.html</location></error-page>
              <error-page><location>/other.html</location></error-page><error-page><location>x</location></error-page>
              <error-page><exception-type>java.lang.Throwable</exception-type><location>/e</location></error-page>
-             <filter-mapping/><security-constraint/></web-app>",
+             <filter-mapping/><deny-uncovered-http-methods/></web-app>",
         );
         let merged = app.over(&defaults);
         assert!(merged.distributable);
@@ -203,9 +250,23 @@ mod tests {
         assert_eq!(merged.servlets, [("/x/*".to_owned(), "x".to_owned())]);
         assert_eq!(
             (merged.refused, merged.missing),
-            (vec!["security-constraint"], vec!["error-page", "filter-mapping"])
+            (vec!["deny-uncovered-http-methods"], vec!["error-page", "filter-mapping"])
         );
         assert_eq!(merged.error_pages, [(Some(404), "/nf.html".to_owned()), (None, "/other.html".to_owned())]);
+        let closed = read(
+            "<web-app><security-constraint><web-resource-collection><url-pattern> /* </url-pattern><http-method>PUT</http-method>
+             </web-resource-collection><auth-constraint><role-name>a</role-name><role-name>*</role-name></auth-constraint>
+             <user-data-constraint><transport-guarantee>CONFIDENTIAL</transport-guarantee></user-data-constraint></security-constraint>
+             <security-constraint><auth-constraint/></security-constraint>
+             <login-config><auth-method>BASIC</auth-method></login-config><security-role><role-name>a</role-name></security-role></web-app>",
+        );
+        let [first, second] = &read("<web-app/>").over(&closed).security.constraints[..] else { panic!("{closed:?}") };
+        assert!(first.confidential && first.who.as_ref().is_some_and(|who| who.all_roles && who.roles == ["a"]));
+        assert_eq!(
+            (&first.collections[0].patterns[..], &first.collections[0].methods[..]),
+            (&["/*".to_owned()][..], &["PUT".to_owned()][..])
+        );
+        assert!(second.who.as_ref().is_some_and(Who::is_nobody));
         assert!(WebXml::read("web.xml", "<web-app>", &properties).is_err());
     }
 }

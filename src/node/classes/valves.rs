@@ -48,7 +48,7 @@ pub(super) static CLASSES: &[Class] = &[
     class(
         Kind::Valve,
         "org.apache.catalina.ha.authenticator.ClusterSingleSignOn",
-        Missing("there is no authentication here"),
+        Missing("each application asks for names and passwords by itself"),
         "accessTimeout:l=5000 asyncSupported:b=true cookieDomain:s cookieName:s=JSESSIONIDSSO mapSendOptions:i=6 \
          requireReauthentication:b=false rpcTimeout:l=15000 terminateOnStartFailure:b=false",
     ),
@@ -114,7 +114,11 @@ pub(super) static CLASSES: &[Class] = &[
          interruptible:b=false",
     ),
     open(Kind::Valve, "org.apache.catalina.valves.PersistentValve", Missing("sessions are kept in memory only")),
-    open(Kind::Valve, "org.apache.catalina.authenticator.SingleSignOn", Missing("there is no authentication here")),
+    open(
+        Kind::Valve,
+        "org.apache.catalina.authenticator.SingleSignOn",
+        Missing("each application asks for names and passwords by itself"),
+    ),
     open(Kind::Valve, "org.apache.catalina.authenticator.BasicAuthenticator", Refused),
     open(Kind::Valve, "org.apache.catalina.authenticator.DigestAuthenticator", Refused),
     open(Kind::Valve, "org.apache.catalina.authenticator.FormAuthenticator", Refused),

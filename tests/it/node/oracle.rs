@@ -62,15 +62,16 @@ impl Tomcat {
 
 pub(super) fn server(base: &Base, host: &str) -> String {
     format!(
-        "<Server port='-1'><Service name='Catalina'><Connector port='{}' address='127.0.0.1'/>{}
+        "<Server port='-1'>{}<Service name='Catalina'><Connector port='{}' address='127.0.0.1' redirectPort='8443'/>{}
          <Engine name='Catalina' defaultHost='localhost'><Host name='localhost' appBase='webapps'>{host}{LOG}</Host></Engine></Service></Server>",
+        fs::read_to_string(base.dir.path().join("conf/resources")).unwrap_or_default(),
         base.http,
         fs::read_to_string(base.dir.path().join("conf/connector")).unwrap_or_default()
     )
 }
 
 /// Everything that comes back for these bytes on a connection of its own.
-fn raw(port: u16, request: &str) -> String {
+pub(super) fn raw(port: u16, request: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
@@ -109,7 +110,7 @@ fn masked(answer: &str) -> String {
 }
 
 /// Asks both; all differences at once.
-fn compare(tomcat: &Tomcat, ours: &Base, requests: &[&str]) {
+pub(super) fn compare(tomcat: &Tomcat, ours: &Base, requests: &[&str]) {
     let mut differ = String::new();
     for request in requests {
         let [theirs, ours] = [&tomcat.base, ours].map(|base| masked(&raw(base.http, request)));
