@@ -2,6 +2,7 @@
 #![deny(clippy::indexing_slicing)]
 
 pub mod ajp;
+pub mod charset;
 pub mod dbm;
 pub mod fcgi;
 pub mod http1;
