@@ -5,6 +5,7 @@ pub mod ajp;
 pub mod charset;
 pub mod dbm;
 pub mod fcgi;
+pub mod html;
 pub mod http1;
 pub mod http2;
 pub mod http2_head;
