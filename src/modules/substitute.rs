@@ -8,7 +8,7 @@ use crate::logs::{self, Bytes, Level};
 use crate::modules::rows::nothing;
 use crate::modules::{check, slot};
 use crate::pipe::Module;
-use crate::web::{BodyFilter, Exchange, Table};
+use crate::web::{BodyFilter, Exchange, Refusal, Table};
 
 /// The module.
 pub const MODULE: Module = Module {
@@ -297,7 +297,7 @@ impl BodyFilter for Replacer {
         self.too_long
     }
 
-    fn refuses(&self) -> bool {
-        true
+    fn refusal(&self) -> Refusal {
+        Refusal::Measured
     }
 }

@@ -450,10 +450,15 @@ fn sendable(ex: &Exchange) -> bool {
     true
 }
 
-/// A filter does not let the response through: a 500 goes out in its place.
-pub(super) fn refuse(ex: &mut Exchange, wire: &mut dyn Wire) {
+/// A filter does not let the response through: a 500 goes out in its place, with its length if that is `measured`.
+pub(super) fn refuse(ex: &mut Exchange, wire: &mut dyn Wire, measured: bool) {
     replace(ex, false);
     ex.response.waiting = false;
+    if measured {
+        let mut text = [0; 20];
+        let length = decimal(ex.response.buffers[1].len() as u64, &mut text);
+        ex.headers_out.set(b"Content-Length", length);
+    }
     send_head(ex, wire, None, None);
 }
 

@@ -4,7 +4,7 @@ use super::{Outcome, chain, host, run};
 use crate::base::path::escape_path;
 use crate::config::core::CoreServer;
 use crate::logs::{self, Level};
-use crate::web::{Exchange, Prior};
+use crate::web::{Exchange, Outer, Prior};
 
 /// Fields of the request that speak of its own body or its own resource, and not of another one.
 const OWN: &[&[u8]] = &[
@@ -147,6 +147,7 @@ fn empty(ex: &Exchange) -> Exchange {
     sub.env.clone_from(&ex.env);
     sub.redirects = ex.redirects;
     super::aside::inherit(ex, &mut sub);
+    sub.ext.get_mut::<Outer>().0 = Some(ex.chain.clone());
     sub.response.prior = Some(Prior { chain: ex.chain.clone(), user: ex.user.clone(), auth_type: ex.auth_type });
     sub
 }

@@ -5,7 +5,7 @@ use std::io;
 
 use super::head::{begin, head, refuse, release, send_head, settle};
 use super::{Outcome, parts};
-use crate::web::{Absent, BodyFault, Exchange, Framing, Origin, Pace, Piece, Stored, Table, Wire};
+use crate::web::{Absent, BodyFault, Exchange, Framing, Origin, Pace, Piece, Refusal, Stored, Table, Wire};
 
 /// Sends body bytes through the body filters; sends the head first if it is not out (length unknown). Bytes of a
 /// response that has no body (HEAD, 204, 304) are dropped.
@@ -77,7 +77,8 @@ async fn onward(ex: &mut Exchange, wire: &mut dyn Wire, out: &mut Vec<u8>, step:
             std::mem::swap(out, &mut ex.response.held);
             ex.response.held.clear();
         }
-        if step == Step::Data && out.len() <= HELD_MOST {
+        let early = step == Step::Flush && ex.filters.iter().any(|filter| filter.holds_back());
+        if (early || step == Step::Data) && out.len() <= HELD_MOST {
             std::mem::swap(out, &mut ex.response.held);
             return Ok(());
         }
@@ -99,8 +100,9 @@ async fn onward(ex: &mut Exchange, wire: &mut dyn Wire, out: &mut Vec<u8>, step:
 /// It was too late for that, and the response is cut.
 fn failed(ex: &mut Exchange, wire: &mut dyn Wire) -> io::Result<bool> {
     let Some(filter) = ex.filters.iter().find(|filter| filter.failed()) else { return Ok(false) };
-    if filter.refuses() && !ex.head_sent {
-        refuse(ex, wire);
+    let refusal = filter.refusal();
+    if refusal != Refusal::Cut && !ex.head_sent {
+        refuse(ex, wire, refusal == Refusal::Measured);
         return Ok(true);
     }
     abort(ex, wire);

@@ -18,6 +18,10 @@ pub struct Chain {
     laid: RefCell<Vec<Laid>>,
 }
 
+/// The values that hold for the request that a sub-request was made for; in the sub-request's `ext`.
+#[derive(Default)]
+pub struct Outer(pub Option<Rc<Chain>>);
+
 struct Laid {
     over: Arc<Slots>,
     merged: Rc<Slots>,

@@ -27,8 +27,12 @@ pub trait BodyFilter {
     fn failed(&self) -> bool {
         false
     }
-    /// A response of which nothing was sent yet is replaced by a 500 when this filter fails.
-    fn refuses(&self) -> bool {
+    /// What becomes of a response of which nothing was sent yet when this filter fails.
+    fn refusal(&self) -> Refusal {
+        Refusal::Cut
+    }
+    /// It has passed nothing on yet and may still change the head: a flush does not send it.
+    fn holds_back(&self) -> bool {
         false
     }
     /// What it took has to be waited for: [`Self::work`] is called until this says no, and what it pushes goes on its
@@ -40,6 +44,17 @@ pub trait BodyFilter {
     fn work<'a>(&'a mut self, _: &'a mut Exchange, _: &'a mut Vec<u8>) -> Pin<Box<dyn Future<Output = ()> + 'a>> {
         Box::pin(std::future::ready(()))
     }
+}
+
+/// What a response becomes that a filter does not let through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Nothing: the connection ends.
+    Cut,
+    /// A page about a 500; how long it is, is not said.
+    Page,
+    /// The same, with its length.
+    Measured,
 }
 
 /// Stands for a filter while it works.

@@ -17,11 +17,11 @@ mod table;
 pub mod testing;
 mod wire;
 
-pub use chain::Chain;
+pub use chain::{Chain, Outer};
 pub use client_host::ClientHost;
 pub use exchange::{Exchange, Ext, Handler, Matched, ProxyKind, Snapshot};
 pub(crate) use filter::Absent;
-pub use filter::{BodyFilter, InputFilter, Planned, PlannedInput, Progress, Start, StartInput};
+pub use filter::{BodyFilter, InputFilter, Planned, PlannedInput, Progress, Refusal, Start, StartInput};
 pub use keep::{Keeper, Keeping, Origin, Piece, Stored, Verdict};
 pub use live::{Conn, LineSink, Live, LogId, Secure};
 pub use peer::{Peer, PeerFault};

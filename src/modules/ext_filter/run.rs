@@ -15,7 +15,7 @@ use crate::config::latin1;
 use crate::logs::{self, Bytes, Errno, Level};
 use crate::modules::cgi::child::{self, Errors, Running};
 use crate::pipe::cgi;
-use crate::web::{BodyFault, BodyFilter, Exchange, InputFilter, Progress, Table};
+use crate::web::{BodyFault, BodyFilter, Exchange, InputFilter, Progress, Refusal, Table};
 
 const MODULE: &str = "ext_filter";
 
@@ -285,8 +285,8 @@ impl BodyFilter for Through {
         self.failed
     }
 
-    fn refuses(&self) -> bool {
-        true
+    fn refusal(&self) -> Refusal {
+        Refusal::Page
     }
 
     fn waits(&self) -> bool {

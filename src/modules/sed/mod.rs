@@ -14,7 +14,7 @@ use crate::logs::{self, Level};
 use crate::modules::rows::nothing;
 use crate::modules::slot;
 use crate::pipe::Module;
-use crate::web::{BodyFault, BodyFilter, Exchange, InputFilter, Progress, Table};
+use crate::web::{BodyFault, BodyFilter, Exchange, InputFilter, Progress, Refusal, Table};
 
 use compile::{Problem, Script};
 use run::Editor;
@@ -118,8 +118,8 @@ impl BodyFilter for Edited {
         self.editor.failed()
     }
 
-    fn refuses(&self) -> bool {
-        true
+    fn refusal(&self) -> Refusal {
+        Refusal::Measured
     }
 }
 
