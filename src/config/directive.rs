@@ -362,7 +362,8 @@ impl Cmd<'_> {
         Pattern::new(text, Flags { icase: icase || defaults.icase, ..defaults })
     }
 
-    fn regex_flags(&self) -> Flags {
+    /// The process's defaults of patterns.
+    pub fn regex_flags(&self) -> Flags {
         self.globals.conf.get::<CoreProcess>().map(|core| core.regex_flags).unwrap_or_default()
     }
 

@@ -384,12 +384,14 @@ fn fcgi_answer(text: &[u8]) -> Vec<u8> {
 scenarios! {
     in "tests/gateways":
     answers
+    charset_lite
     connect
     ext_filter
     fcgi
     filter_protocol
     forward
     input
+    proxy_html
     reflector
     remote
     remote_gateways

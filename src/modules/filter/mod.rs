@@ -116,7 +116,7 @@ pub const DIRECTIVES: &[Directive] = &[
 ];
 
 /// The hooks.
-pub const HOOKS: &[Hook] = &[Hook { phase: Phase::InsertFilter, order: 0, wants, run: Run::Now(insert) }];
+pub const HOOKS: &[Hook] = &[Hook { phase: Phase::InsertFilter, order: 1, wants, run: Run::Now(insert) }];
 
 fn wants(_: &Server, dir: &Slots) -> bool {
     dir.get::<FilterDir>().is_some_and(|conf| !conf.chain.is_empty())

@@ -69,7 +69,16 @@ fn provider_of(smart: &Smart, name: &[u8]) -> Option<Arc<str>> {
 /// What is said of a provider.
 pub(super) fn of(live: &Live, provider: &str) -> Flags {
     let said = live.generation.globals.conf.get::<Filters>().map(|filters| filters.protocol.as_slice());
-    said.unwrap_or_default().iter().find(|(known, _)| **known == *provider).map_or_else(Flags::default, |said| said.1)
+    let said = said.unwrap_or_default().iter().find(|(known, _)| **known == *provider);
+    said.map_or_else(|| built_in(provider), |said| said.1)
+}
+
+/// What a module says of its own filter.
+fn built_in(provider: &str) -> Flags {
+    match provider {
+        "proxy-html" | "xml2enc" => Flags { change: true, length: true, ..Flags::default() },
+        _ => Flags::default(),
+    }
 }
 
 /// The field that asks for ranges, kept from the handler.

@@ -1,7 +1,10 @@
 //! The filters by name: all of httpd's, with those that are here.
 
 use crate::modules::cache::marker;
-use crate::modules::{brotli, buffer, case_filter, case_filter_in, deflate, include, ratelimit, sed, substitute};
+use crate::modules::{
+    brotli, buffer, case_filter, case_filter_in, charset_lite, deflate, include, proxy_html, ratelimit, sed,
+    substitute, xml2enc,
+};
 use crate::web::{Start, StartInput};
 
 /// One output filter.
@@ -49,9 +52,9 @@ pub(super) const OUTPUT: &[OutputFilter] = &[
     row("Sed", "sed_module", RESOURCE, Kind::Here(sed::start)),
     row("BUFFER", "buffer_module", CONTENT_SET, Kind::Here(buffer::start)),
     row("RATE_LIMIT", "ratelimit_module", PROTOCOL + 3, Kind::Here(ratelimit::start)),
-    row("proxy-html", "proxy_html_module", RESOURCE, Kind::Missing),
-    row("xml2enc", "xml2enc_module", RESOURCE, Kind::Missing),
-    row("XLATEOUT", "charset_lite_module", RESOURCE, Kind::Missing),
+    row("proxy-html", "proxy_html_module", RESOURCE, Kind::Here(proxy_html::start)),
+    row("xml2enc", "xml2enc_module", RESOURCE, Kind::Here(xml2enc::start)),
+    row("XLATEOUT", "charset_lite_module", RESOURCE, Kind::Here(charset_lite::start)),
     row("CACHE", "cache_module", RESOURCE, Kind::Here(marker::start)),
     row("CACHE_OUT", "cache_module", CONTENT_SET + 1, Kind::Here(marker::start_out)),
     row("CACHE_SAVE", "cache_module", CONTENT_SET + 1, Kind::Here(marker::start_save)),
@@ -97,7 +100,7 @@ pub(super) const INPUT: &[InputFilter] = &[
     input("BUFFER", "buffer_module", CONTENT_SET, InputKind::Here(buffer::start_input)),
     input("CaseFilterIn", "case_filter_in_module", RESOURCE, InputKind::Here(case_filter_in::start)),
     input("Sed", "sed_module", RESOURCE, InputKind::Here(sed::start_input)),
-    input("XLATEIN", "charset_lite_module", RESOURCE, InputKind::Missing),
+    input("XLATEIN", "charset_lite_module", RESOURCE, InputKind::Here(charset_lite::start_input)),
     input("KEEP_BODY", "request_module", RESOURCE, InputKind::Missing),
     input("KEPT_BODY", "request_module", RESOURCE, InputKind::Missing),
     input("reqtimeout", "reqtimeout_module", 58, InputKind::Moot),
