@@ -182,8 +182,8 @@ pub fn hosts(program: &Path, root: &Path, hosts: usize, reloads: usize) -> bool 
         std::thread::sleep(Duration::from_secs(3));
         memory()
     };
-    // What serving needs has been used once.
-    visits(server.port, hosts, hosts, &AtomicBool::new(false));
+    // What serving needs has been used once: each thread that serves has seen each host.
+    visits(server.port, hosts, VISITORS * hosts, &AtomicBool::new(false));
     let (before, cost_before) = (rest(), process::processor(child) + process::processor(server.pid()));
     let quiet = reloads / 2;
     let reload = |round: usize| {
@@ -228,7 +228,7 @@ fn visits(port: u16, hosts: usize, most: usize, over: &AtomicBool) -> usize {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut answered = 0;
         while answered < most / VISITORS && !over.load(Ordering::Relaxed) {
-            ask(&mut stream, (answered * VISITORS + nth) % hosts);
+            ask(&mut stream, (answered + nth * hosts / VISITORS) % hosts);
             answered += 1;
             std::thread::sleep(Duration::from_millis(2));
         }
