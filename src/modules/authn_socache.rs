@@ -119,7 +119,7 @@ fn provide_for(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
 }
 
 fn timeout(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
-    cmd.dir_conf::<SocacheDir>().timeout = Some(check::number(args.word(0)));
+    cmd.dir_conf::<SocacheDir>().timeout = Some(check::long(args.word(0)).unwrap_or(i64::MAX));
     Ok(())
 }
 
@@ -133,9 +133,11 @@ fn make(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
     if !post.globals.conf.get::<SocacheProcess>().is_some_and(|process| process.wanted) {
         return Ok(());
     }
+    let check_only = post.check_only;
     let default = post.globals.modules.contains(&"socache_shmcb_module");
     let process = post.globals.conf.get_mut::<SocacheProcess>();
-    if !process.named && !default {
+    // Said when the server starts, not by a check.
+    if !process.named && !default && !check_only {
         let text = "AH01674: Please select a socache provider with AuthnCacheSOCache (no default found on this \
                     platform). Maybe you need to load mod_socache_shmcb or another socache module first";
         return Err(Fatal { text: text.to_owned(), quiet: false });

@@ -42,8 +42,8 @@ pub const DIRECTIVES: &[Directive] = &[
 ];
 
 fn size(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
-    check::at_least(args, 1, "BufferSize must be a size in bytes, and greater than zero")?;
-    cmd.dir_conf::<BufferDir>().size = usize::try_from(check::number(args.word(0))).ok();
+    let size = check::long_at_least(args, 1, "BufferSize must be a size in bytes, and greater than zero")?;
+    cmd.dir_conf::<BufferDir>().size = usize::try_from(size).ok();
     Ok(())
 }
 

@@ -14,13 +14,14 @@ fn fail(text: &str) -> Done {
     Err(text.to_owned())
 }
 
-/// The leading integer of a word; no digits are zero, too many saturate.
-pub(super) fn number(word: &[u8]) -> i64 {
-    match leading_integer(word).0 {
-        Some(number) => number,
-        None if word.contains(&b'-') => i64::MIN,
-        None => i64::MAX,
-    }
+/// The leading integer of a word as C's `atoi` reads it: no digits are zero, of a large number 32 bits are left.
+pub(crate) fn number(word: &[u8]) -> i64 {
+    i64::from(long(word).unwrap_or(if word.contains(&b'-') { i64::MIN } else { i64::MAX }) as i32)
+}
+
+/// The leading integer of a word; `None` if it is too large for 64 bits.
+pub(super) fn long(word: &[u8]) -> Option<i64> {
+    leading_integer(word).0
 }
 
 /// The integer that is the whole of a word.
@@ -32,6 +33,33 @@ pub(super) fn whole(word: &[u8]) -> Option<i64> {
 /// The first word starts with a number that is at least `least`.
 pub(super) fn at_least(args: &Args<'_>, least: i64, text: &str) -> Done {
     if number(args.word(0)) < least { fail(text) } else { Ok(()) }
+}
+
+/// As [`at_least`], of numbers that may have 64 bits.
+pub(super) fn long_at_least(args: &Args<'_>, least: i64, text: &str) -> Result<i64, String> {
+    long(args.word(0)).filter(|number| *number >= least).ok_or_else(|| text.to_owned())
+}
+
+/// Whether something that has a scheme or an authority has one that cannot be.
+pub(super) fn is_broken_uri(text: &[u8]) -> bool {
+    let end = |text: &[u8], marks: &[u8]| text.iter().position(|byte| marks.contains(byte)).unwrap_or(text.len());
+    let (scheme, behind) = text.split_at(end(text, b":/?#"));
+    let letter = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
+    let rest = match behind.strip_prefix(b":") {
+        Some(_) if !scheme.first().is_some_and(u8::is_ascii_alphabetic) || !scheme.iter().all(letter) => return true,
+        Some(rest) => rest,
+        None => text,
+    };
+    let Some(rest) = rest.strip_prefix(b"//") else { return false };
+    let (authority, _) = rest.split_at(end(rest, b"/?#"));
+    let place = memchr::memrchr(b'@', authority).map_or(authority, |at| authority.get(at + 1..).unwrap_or_default());
+    let host = match (place.first(), memchr::memchr(b']', place)) {
+        (Some(b'['), None) => return true,
+        (Some(b'['), Some(close)) => close + 1,
+        _ => end(place, b":"),
+    };
+    let port = place.get(host..).unwrap_or_default().strip_prefix(b":").unwrap_or_default();
+    !port.iter().all(u8::is_ascii_digit)
 }
 
 /// The first word starts with a number of this range.
@@ -127,7 +155,7 @@ pub(super) fn socache(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     if socaches(cmd).iter().any(|known| known.as_bytes() == name) {
         return Ok(());
     }
-    let name = latin1(name);
+    let name = args.text(0);
     Err(format!(
         "Unknown socache provider '{name}'. Maybe you need to load the appropriate socache module (mod_socache_{name}?)"
     ))
@@ -145,7 +173,7 @@ mod tests {
     #[test]
     fn numbers_are_read_as_c_reads_them() {
         assert_eq!([number(b"5x"), number(b"x"), number(b"-1")], [5, 0, -1]);
-        assert_eq!(number(b"99999999999999999999"), i64::MAX);
+        assert_eq!([number(b"99999999999999999999"), number(b"4294967296")], [-1, 0]);
         assert_eq!((whole(b"5"), whole(b"5x"), whole(b"x"), whole(b"")), (Some(5), None, None, None));
     }
 

@@ -4,10 +4,10 @@ use std::net::{SocketAddr, SocketAddrV4, ToSocketAddrs as _};
 use std::sync::Arc;
 
 use crate::base::addr::HostPort;
-use crate::base::clock::{Clock, SystemClock, leading_integer};
+use crate::base::clock::{Clock, SystemClock};
 use crate::config::{Args, Cmd, Conf, Directive, Fatal, ModuleRow, Places, PostConfig, Shape, latin1, row};
 use crate::logs::{self, Bytes, Errno, Level};
-use crate::modules::{lbmethod_heartbeat, slot};
+use crate::modules::{check, lbmethod_heartbeat, slot};
 use crate::pipe::{self, Hook, Module, Outcome, Phase, Run, Waiting};
 use crate::upstream::heartbeat::{self, Listening, Monitor, Record, Words, storage, whole};
 use crate::web::{Exchange, Live, Wire};
@@ -105,7 +105,7 @@ pub(super) fn address(word: &[u8]) -> Result<SocketAddrV4, Wrong> {
 /// `HeartbeatMaxServers n`.
 fn max_servers(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     cmd.global_only()?;
-    let number = leading_integer(args.word(0)).0.filter(|number| *number == 0 || *number >= 10);
+    let number = Some(check::number(args.word(0))).filter(|number| *number == 0 || *number >= 10);
     let number = number
         .and_then(|number| usize::try_from(number).ok())
         .ok_or("HeartbeatMaxServers: Should be 0 for file storage, or greater or equal than 10 for slotmem")?;

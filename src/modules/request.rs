@@ -42,7 +42,7 @@ pub const DIRECTIVES: &[Directive] = &[
 
 fn size(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     check::whole_between(args, 0..=i64::MAX, "KeptBodySize must be a valid size in bytes, or zero.")?;
-    cmd.dir_conf::<RequestDir>().size = u64::try_from(check::number(args.word(0))).ok();
+    cmd.dir_conf::<RequestDir>().size = check::long(args.word(0)).and_then(|size| u64::try_from(size).ok());
     Ok(())
 }
 

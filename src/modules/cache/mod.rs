@@ -116,7 +116,7 @@ fn disable(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
 
 /// A time in seconds.
 fn expire(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
-    let time = Some(check::number(args.word(0)).saturating_mul(1_000_000));
+    let time = Some(check::long(args.word(0)).unwrap_or(i64::MAX).saturating_mul(1_000_000));
     let name = cmd.directive.name;
     let dir = cmd.dir_conf::<CacheDir>();
     match name {
@@ -186,12 +186,17 @@ fn lock_path(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
 }
 
 fn lock_max_age(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
-    check::at_least(args, 1, "CacheLockMaxAge value must be a non-zero positive integer")?;
-    cmd.server_conf::<CacheServer>().lock_max_age = u64::try_from(check::number(args.word(0))).ok();
+    let seconds = check::long(args.word(0)).unwrap_or(i64::MAX);
+    let seconds = u64::try_from(seconds).ok().filter(|seconds| *seconds > 0);
+    let seconds = seconds.ok_or("CacheLockMaxAge value must be a non-zero positive integer")?;
+    cmd.server_conf::<CacheServer>().lock_max_age = Some(seconds);
     Ok(())
 }
 
 fn base_url(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    if check::is_broken_uri(args.word(0)) {
+        return Err(format!("Could not parse '{}' as an URL.", args.text(0)));
+    }
     if args.text(0).contains("//") || args.word(0).contains(&b':') {
         cmd.server_conf::<CacheServer>().base_url = Some(BaseUrl::parse(args.word(0)));
         return Ok(());

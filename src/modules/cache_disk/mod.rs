@@ -73,8 +73,8 @@ pub const DIRECTIVES: &[Directive] = &[
     row("CacheDirLength", Places::SERVER, Shape::Take1, dirs, "The number of characters in subdirectory names"),
     row("CacheMinFileSize", Places::DIR.or(Places::SERVER), Shape::Take1, least, "The minimum file size to cache a document"),
     row("CacheMaxFileSize", Places::DIR.or(Places::SERVER), Shape::Take1, most, "The maximum file size to cache a document"),
-    row("CacheReadSize", Places::DIR.or(Places::SERVER), Shape::Take1, |_, a| check::at_least(a, 0, "CacheReadSize argument must be a non-negative integer representing the max amount of data to cache in go."), "The maximum quantity of data to attempt to read and cache in one go").moot(),
-    row("CacheReadTime", Places::DIR.or(Places::SERVER), Shape::Take1, |_, a| check::at_least(a, 0, "CacheReadTime argument must be a non-negative integer representing the max amount of time taken to cache in go."), "The maximum time taken to attempt to read and cache in go").moot(),
+    row("CacheReadSize", Places::DIR.or(Places::SERVER), Shape::Take1, |_, a| check::long_at_least(a, 0, "CacheReadSize argument must be a non-negative integer representing the max amount of data to cache in go.").map(|_| ()), "The maximum quantity of data to attempt to read and cache in one go").moot(),
+    row("CacheReadTime", Places::DIR.or(Places::SERVER), Shape::Take1, |_, a| check::long_at_least(a, 0, "CacheReadTime argument must be a non-negative integer representing the max amount of time taken to cache in go.").map(|_| ()), "The maximum time taken to attempt to read and cache in go").moot(),
 ];
 
 type Done = Result<(), String>;
@@ -111,22 +111,22 @@ fn make(cmd: &mut Cmd<'_>) {
 }
 
 fn least(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
-    check::at_least(
+    let size = check::long_at_least(
         args,
         0,
         "CacheMinFileSize argument must be a non-negative integer representing the min size of a file to cache in bytes.",
     )?;
-    cmd.dir_conf::<DiskDir>().least = Some(check::number(args.word(0)));
+    cmd.dir_conf::<DiskDir>().least = Some(size);
     Ok(())
 }
 
 fn most(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
-    check::at_least(
+    let size = check::long_at_least(
         args,
         0,
         "CacheMaxFileSize argument must be a non-negative integer representing the max size of a file to cache in bytes.",
     )?;
-    cmd.dir_conf::<DiskDir>().most = Some(check::number(args.word(0)));
+    cmd.dir_conf::<DiskDir>().most = Some(size);
     Ok(())
 }
 

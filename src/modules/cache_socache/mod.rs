@@ -70,8 +70,8 @@ pub const DIRECTIVES: &[Directive] = &[
     row("CacheSocacheMaxTime", Places::DIR.or(Places::SERVER), Shape::Take1, max_time, "The maximum cache expiry age to cache a document in seconds"),
     row("CacheSocacheMinTime", Places::DIR.or(Places::SERVER), Shape::Take1, min_time, "The minimum cache expiry age to cache a document in seconds"),
     row("CacheSocacheMaxSize", Places::DIR.or(Places::SERVER), Shape::Take1, max_size, "The maximum cache entry size (headers and body) to cache a document"),
-    row("CacheSocacheReadSize", Places::DIR.or(Places::SERVER), Shape::Take1, |_, a| check::at_least(a, 0, "CacheSocacheReadSize argument must be a non-negative integer representing the max amount of data to cache in go."), "The maximum quantity of data to attempt to read and cache in one go").moot(),
-    row("CacheSocacheReadTime", Places::DIR.or(Places::SERVER), Shape::Take1, |_, a| check::at_least(a, 0, "CacheSocacheReadTime argument must be a non-negative integer representing the max amount of time taken to cache in go."), "The maximum time taken to attempt to read and cache in go").moot(),
+    row("CacheSocacheReadSize", Places::DIR.or(Places::SERVER), Shape::Take1, |_, a| check::long_at_least(a, 0, "CacheSocacheReadSize argument must be a non-negative integer representing the max amount of data to cache in go.").map(|_| ()), "The maximum quantity of data to attempt to read and cache in one go").moot(),
+    row("CacheSocacheReadTime", Places::DIR.or(Places::SERVER), Shape::Take1, |_, a| check::long_at_least(a, 0, "CacheSocacheReadTime argument must be a non-negative integer representing the max amount of time taken to cache in go.").map(|_| ()), "The maximum time taken to attempt to read and cache in go").moot(),
 ];
 
 type Done = Result<(), String>;
@@ -90,22 +90,22 @@ fn socache(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
 }
 
 fn max_time(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
-    check::at_least(
+    let time = check::long_at_least(
         args,
         0,
         "CacheSocacheMaxTime argument must be the maximum amount of time in seconds to cache an entry.",
     )?;
-    cmd.dir_conf::<SocacheDir>().max_time = Some(check::number(args.word(0)));
+    cmd.dir_conf::<SocacheDir>().max_time = Some(time);
     Ok(())
 }
 
 fn min_time(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
-    check::at_least(
+    let time = check::long_at_least(
         args,
         0,
         "CacheSocacheMinTime argument must be the minimum amount of time in seconds to cache an entry.",
     )?;
-    cmd.dir_conf::<SocacheDir>().min_time = Some(check::number(args.word(0)));
+    cmd.dir_conf::<SocacheDir>().min_time = Some(time);
     Ok(())
 }
 
@@ -115,7 +115,7 @@ fn max_size(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
         1024..=4294967295,
         "CacheSocacheMaxSize argument must be a integer representing the max size of a cached entry (headers and body), at least 1024 and at most (4294967295U)",
     )?;
-    cmd.dir_conf::<SocacheDir>().max_size = Some(check::number(args.word(0)));
+    cmd.dir_conf::<SocacheDir>().max_size = check::long(args.word(0));
     Ok(())
 }
 

@@ -131,6 +131,7 @@ fn ratio_burst(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
 
 fn body_limit(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     let wrong = "DeflateInflateLimitRequestBody requires a non-negative integer.";
+    check::long(args.word(0)).ok_or("DeflateInflateLimitRequestBody is not parsable.")?;
     check::whole_between(args, 0..=i64::MAX, wrong)?;
     cmd.dir_conf::<DeflateDir>().body_limit = check::whole(args.word(0)).and_then(|n| u64::try_from(n).ok());
     Ok(())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::push::{Hints, Order};
-use crate::base::clock::{Unit, leading_integer, parse_interval};
+use crate::base::clock::{Unit, parse_interval};
 use crate::config::{Args, Cmd, Conf, Server, inner_or_outer};
 use crate::modules::{check, slot};
 
@@ -87,7 +87,7 @@ fn server<'a>(cmd: &'a mut Cmd<'_>) -> &'a mut Http2Server {
 /// A number that is not below `least`.
 fn number(args: &Args<'_>, least: i64, text: &str) -> Result<u32, String> {
     check::at_least(args, least, text)?;
-    Ok(u32::try_from(leading_integer(args.word(0)).0.unwrap_or(i64::MAX)).unwrap_or(u32::MAX))
+    Ok(u32::try_from(check::number(args.word(0))).unwrap_or(u32::MAX))
 }
 
 /// `on` or `off` and nothing else.

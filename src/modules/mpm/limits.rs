@@ -2,7 +2,6 @@
 //! core whatever is written, but as many connections are served at once as httpd would.
 
 use super::Kind;
-use crate::base::clock::leading_integer;
 use crate::config::{Args, Cmd, Conf, Fatal, Globals, PostConfig, Warning};
 use crate::modules::slot;
 
@@ -39,7 +38,7 @@ pub(super) fn limit(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
         "ThreadLimit" => &mut limits.thread_limit,
         _ => return Ok(()),
     };
-    *field = Some(leading_integer(args.word(0)).0.unwrap_or(0));
+    *field = Some(crate::modules::check::number(args.word(0)));
     Ok(())
 }
 

@@ -7,7 +7,6 @@ mod rows;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs};
 
 use crate::base::addr::HostPort;
-use crate::base::clock::leading_integer;
 use crate::config::{Args, Cmd, Conf, Globals, Listen, latin1};
 use crate::modules::slot;
 
@@ -44,8 +43,7 @@ fn conf<'a>(cmd: &'a mut Cmd<'_>) -> &'a mut Mpm {
 
 /// The leading integer, saturating.
 fn number(text: &[u8]) -> i64 {
-    let saturated = if text.contains(&b'-') { i64::MIN } else { i64::MAX };
-    leading_integer(text).0.unwrap_or(saturated)
+    crate::modules::check::number(text)
 }
 
 /// `Listen [address:]port [protocol]`.

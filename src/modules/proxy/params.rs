@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::base::clock::{Unit, leading_integer, parse_interval};
+use crate::base::clock::{Unit, parse_interval};
 
 /// One parameter: its name and what sets it.
 pub(super) struct Param<S> {
@@ -37,9 +37,9 @@ pub(super) fn put_some<T>(place: &mut Option<T>, value: Result<T, String>) -> Re
     Ok(())
 }
 
-/// The leading integer of a value, 0 without one, clamped to what C's `int` holds.
+/// The leading integer of a value as C reads an `int`.
 pub(super) fn integer(value: &[u8]) -> i64 {
-    leading_integer(value).0.unwrap_or(0).clamp(i64::from(i32::MIN), i64::from(i32::MAX))
+    crate::modules::check::number(value)
 }
 
 /// Whole seconds, at least `least`; a unit behind them does not count.

@@ -87,7 +87,7 @@ fn enabled(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
 }
 
 fn max_age(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
-    cmd.dir_conf::<SessionDir>().max_age = Some(check::number(args.word(0)));
+    cmd.dir_conf::<SessionDir>().max_age = Some(check::long(args.word(0)).unwrap_or(i64::MAX));
     Ok(())
 }
 
