@@ -88,11 +88,9 @@ fn uri(text: &[u8]) -> Result<Vec<u8>, &'static str> {
     if text.iter().any(u8::is_ascii_whitespace) {
         return Err("whitespace in uri");
     }
-    let end = |text: &[u8], marks: &[u8]| text.iter().position(|byte| marks.contains(byte)).unwrap_or(text.len());
-    let (scheme, rest) = text.split_at(end(text, b":/?#"));
+    let (scheme, rest) = text.split_at(text.iter().position(|byte| b":/?#".contains(byte)).unwrap_or(text.len()));
     let Some(rest) = rest.strip_prefix(b":") else { return Err("missing uri scheme") };
-    let letter = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
-    if !scheme.first().is_some_and(u8::is_ascii_alphabetic) || !scheme.iter().all(letter) {
+    if check::is_broken_uri(text) {
         return Err("not an uri");
     }
     if rest.is_empty() {
@@ -102,9 +100,9 @@ fn uri(text: &[u8]) -> Result<Vec<u8>, &'static str> {
         return Err("missing @");
     }
     let scheme = scheme.to_ascii_lowercase();
-    let authority = rest.strip_prefix(b"//").map(|rest| rest.get(..end(rest, b"/?#")).unwrap_or_default());
-    if let Some(authority) = authority {
-        port_of(authority)?;
+    let authority = rest.strip_prefix(b"//");
+    if authority.is_some_and(|rest| !has_fine_port(rest)) {
+        return Err("invalid port");
     }
     match scheme.as_slice() {
         b"http" | b"https" if authority.is_none() => Err("missing hostname"),
@@ -112,19 +110,15 @@ fn uri(text: &[u8]) -> Result<Vec<u8>, &'static str> {
     }
 }
 
-/// The port of an authority, which need not be there.
-fn port_of(authority: &[u8]) -> Result<(), &'static str> {
-    let place = memchr::memrchr(b'@', authority).map_or(authority, |at| authority.get(at + 1..).unwrap_or_default());
-    let host = match place.first() {
-        Some(b'[') => memchr::memchr(b']', place).ok_or("not an uri")? + 1,
-        _ => memchr::memchr(b':', place).unwrap_or(place.len()),
+/// Whether the port of an authority, if it has one, is one that mod_md takes.
+fn has_fine_port(rest: &[u8]) -> bool {
+    let authority = rest.split(|byte| b"/?#".contains(byte)).next().unwrap_or_default();
+    let port = match memchr::memrchr(b':', authority) {
+        Some(at) if !authority.ends_with(b"]") => authority.get(at + 1..).unwrap_or_default(),
+        _ => return true,
     };
-    let Some(port) = place.get(host..).unwrap_or_default().strip_prefix(b":") else { return Ok(()) };
-    if !port.iter().all(u8::is_ascii_digit) {
-        return Err("not an uri");
-    }
     // Of a large number the lower bits are taken; the bound is mod_md's own.
-    if (1..=65353).contains(&(check::number(port) & 0xffff)) { Ok(()) } else { Err("invalid port") }
+    port.iter().any(|byte| !byte.is_ascii_digit()) || (1..=65353).contains(&(check::number(port) & 0xffff))
 }
 
 /// `MDHttpProxy URL`.
@@ -233,31 +227,47 @@ fn port_map(args: &Args<'_>) -> Result<(), String> {
     Ok(())
 }
 
+/// In microseconds.
+type Duration = i64;
+
+const SECOND: Duration = 1_000_000;
+
 /// A time: a number with a unit, days among them.
-fn duration(word: &[u8]) -> Option<i64> {
-    if let Some(days) = word.strip_suffix(b"d") {
-        return check::whole(days).map(|days| days.saturating_mul(86_400));
-    }
-    if let Some(number) = check::whole(word) {
-        return Some(number);
-    }
-    let (sign, word) = match word {
-        [b'-', rest @ ..] => (-1, rest),
-        [b'+', rest @ ..] => (1, rest),
-        _ => (1, word),
+fn duration(word: &[u8]) -> Option<Duration> {
+    let (number, rest) = leading_integer(word);
+    let number = number.filter(|_| word.iter().any(u8::is_ascii_digit))?;
+    let unit = match rest.first() {
+        None => SECOND,
+        // What is behind the letter is not looked at.
+        Some(b'd' | b'D') => 86_400 * SECOND,
+        Some(_) => {
+            let digits = word.get(..word.len() - rest.len())?;
+            let sign = if digits.contains(&b'-') { -1 } else { 1 };
+            let plain: Vec<u8> = word.iter().copied().filter(|byte| !b"+- \t".contains(byte)).collect();
+            let time = parse_interval(&plain, Unit::Second).ok()?;
+            return i64::try_from(time.as_micros()).ok().map(|time| sign * time);
+        }
     };
-    parse_interval(word, Unit::Second).ok().and_then(|time| i64::try_from(time.as_secs()).ok()).map(|time| sign * time)
+    Some(number.saturating_mul(unit))
 }
 
 /// A time, or a part of a certificate's life in percent.
 fn window(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
-    let percent = args.word(0).strip_suffix(b"%").and_then(check::whole);
-    match percent {
-        Some(0..=99) => Ok(()),
-        Some(..0) => Err(format!("{} percent must be less than 100", cmd.directive.name)),
-        Some(_) => Err(format!("{} a length of 100% or more is not allowed.", cmd.directive.name)),
-        None if duration(args.word(0)).is_some() => Ok(()),
-        None => Err(format!("{} has unrecognized format", cmd.directive.name)),
+    let (number, rest) = leading_integer(args.word(0));
+    let name = cmd.directive.name;
+    if duration(args.word(0)).is_some() {
+        return Ok(());
+    }
+    // What is behind the sign is not looked at.
+    match (number, rest.first()) {
+        (Some(..0), Some(b'%')) => Err(format!("{name} percent must be less than 100")),
+        (Some(0..=99), Some(b'%')) => Ok(()),
+        (_, Some(b'%')) => match name {
+            "MDStaplingKeepResponse" => Ok(()),
+            "MDStaplingRenewWindow" => Err(format!("{name} with a length of 100% or more is not allowed.")),
+            _ => Err(format!("{name} a length of 100% or more is not allowed.")),
+        },
+        _ => Err(format!("{name} has unrecognized format")),
     }
 }
 
@@ -266,7 +276,7 @@ fn delay(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     match cmd.directive.name {
         "MDRetryDelay" if time <= 0 => Err("minimum delay must be greater than 0".to_owned()),
         "MDInitialDelay" if time < 0 => Err("initial delay must not be negative".to_owned()),
-        "MDCheckInterval" if time < 1 => Err("check interval cannot be less than one second".to_owned()),
+        "MDCheckInterval" if time < SECOND => Err("check interval cannot be less than one second".to_owned()),
         _ => Ok(()),
     }
 }
@@ -290,7 +300,7 @@ fn binding(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
         return Ok(());
     }
     let (path, shown) = check::rooted(cmd, args.word(0));
-    if crate::net::files::look(path).is_ok() {
+    if crate::net::files::look(path).is_ok_and(|found| found.kind == crate::net::files::Kind::File) {
         Ok(())
     } else {
         Err(format!("MDExternalAccountBinding: file not found: {shown}"))
