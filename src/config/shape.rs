@@ -57,7 +57,12 @@ pub fn calls(row: &Directive, args: &[u8]) -> Result<Vec<Vec<Vec<u8>>>, String> 
             }
             Ok(vec![vec![word]])
         }
-        Shape::Argv => Ok(vec![cut.most(MOST_WORDS)]),
+        Shape::Argv => {
+            let mut words = cut.most(MOST_WORDS);
+            // An empty word at the end is none.
+            words.pop_if(|word| word.is_empty());
+            Ok(vec![words])
+        }
     }
 }
 
@@ -156,6 +161,7 @@ mod tests {
         assert_eq!(text(Shape::None, "a"), Err("X takes no arguments".to_owned()));
         assert_eq!(text(Shape::Argv, ""), ok(""));
         assert_eq!(text(Shape::Argv, "a \"\" b"), ok("[a][][b]"));
+        assert_eq!(text(Shape::Argv, "a \"\""), ok("[a]"));
         assert_eq!(text(Shape::Argv, &"w ".repeat(70)).unwrap().matches('w').count(), 64);
     }
 }

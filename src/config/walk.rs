@@ -501,7 +501,7 @@ mod tests {
         fn load_file(&mut self, _: &[u8], _: &[u8]) -> Result<(), String> {
             Ok(())
         }
-        fn version(&self) -> [u32; 3] {
+        fn version(&self) -> [i32; 3] {
             [2, 4, 71]
         }
         fn env(&self, _: &[u8]) -> Option<Vec<u8>> {

@@ -86,7 +86,7 @@ pub trait Host {
     /// `LoadFile`.
     fn load_file(&mut self, path: &[u8], root: &[u8]) -> Result<(), String>;
     /// The server's version.
-    fn version(&self) -> [u32; 3];
+    fn version(&self) -> [i32; 3];
     /// A variable of the environment.
     fn env(&self, name: &[u8]) -> Option<Vec<u8>>;
     /// A file's bytes.

@@ -127,8 +127,13 @@ pub fn variable(input: &[u8]) -> Parsed<'_, &[u8]> {
 /// A version; missing parts are 0.
 ///
 /// grammar: version
-pub fn version(input: &[u8]) -> Parsed<'_, [u32; 3]> {
-    let number = |input| nom::character::complete::u32::<&[u8], _>(input);
+pub fn version(input: &[u8]) -> Parsed<'_, [i32; 3]> {
+    // Of a large number the lower bits are left, as of C's.
+    let number = |input| {
+        let (rest, digits) = nom::character::complete::digit1::<&[u8], nom::error::Error<&[u8]>>(input)?;
+        let number = crate::base::clock::leading_integer(digits).0.unwrap_or(i64::MAX);
+        Ok((rest, number as i32))
+    };
     let part = |input| opt(preceded(tag(&b"."[..]), number)).parse(input);
     let (rest, major) = number(input)?;
     let (rest, minor) = part(rest)?;

@@ -38,7 +38,7 @@ const LARGEST: u64 = 4 << 20;
 const RECENT: i128 = 50_000_000;
 
 /// The version of httpd that this program stands in for, for `<IfVersion>`.
-const VERSION: [u32; 3] = [2, 4, 71];
+const VERSION: [i32; 3] = [2, 4, 71];
 
 /// One thread's files for one generation.
 pub(super) struct AccessFiles {
@@ -370,7 +370,7 @@ impl Host for OfFile<'_> {
         Err("LoadFile not allowed here".to_owned())
     }
 
-    fn version(&self) -> [u32; 3] {
+    fn version(&self) -> [i32; 3] {
         VERSION
     }
 

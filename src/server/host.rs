@@ -13,7 +13,7 @@ use crate::net::files;
 use crate::pipe::Module;
 
 /// The version of httpd that this program stands in for.
-pub(super) const HTTPD_VERSION: [u32; 3] = [2, 4, 71];
+pub(super) const HTTPD_VERSION: [i32; 3] = [2, 4, 71];
 
 /// The largest configuration file that is read.
 const LARGEST: u64 = 1 << 30;
@@ -132,17 +132,31 @@ impl Host for Modules {
     fn load_file(&mut self, file: &[u8], root: &[u8]) -> Result<(), String> {
         // Libraries for modules; ours need none, so all that is left is to say when one is not there.
         let full = merge_path(root, file);
-        if files::look(path(&full)).is_ok() || !file.contains(&b'/') && in_library_path(file) {
-            return Ok(());
+        let cannot = |what: &str| Err(format!("Cannot load {} into server: {}: {what}", latin1(file), latin1(&full)));
+        let in_place = file.contains(&b'/');
+        match files::look(path(&full)) {
+            // A name without a slash is tried once more, in the places of the system's loader.
+            Ok(found) if !in_place && (found.kind == files::Kind::Folder || !files::given() && !is_elf(&full)) => {
+                if in_library_path(file) {
+                    return Ok(());
+                }
+            }
+            Ok(found) if found.kind == files::Kind::Folder => return cannot("cannot read file data: Is a directory"),
+            Ok(found) if !files::given() && !is_elf(&full) => {
+                return cannot(if found.length < ELF_HEADER { "file too short" } else { "invalid ELF header" });
+            }
+            Ok(_) => return Ok(()),
+            Err(_) if !in_place && in_library_path(file) => return Ok(()),
+            Err(_) => {}
         }
-        let looked = if file.contains(&b'/') { latin1(&full) } else { latin1(file) };
+        let looked = if in_place { latin1(&full) } else { latin1(file) };
         Err(format!(
             "Cannot load {} into server: {looked}: cannot open shared object file: No such file or directory",
             latin1(file)
         ))
     }
 
-    fn version(&self) -> [u32; 3] {
+    fn version(&self) -> [i32; 3] {
         HTTPD_VERSION
     }
 
