@@ -120,6 +120,9 @@ impl LogLevels {
             }
             Some(at) => {
                 let (module, level) = (&word[..at], &word[at + 1..]);
+                if level.is_empty() {
+                    return Err(format!("Module specifier '{}' must be followed by a log level keyword", text(module)));
+                }
                 let level = Level::parse(level).ok_or_else(|| format!("{}: {MUST}", text(word)))?;
                 let module = find(module).ok_or_else(|| format!("Cannot find module {}", text(module)))?;
                 self.modules.get_or_insert_default().push((module, level));

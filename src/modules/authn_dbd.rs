@@ -1,7 +1,7 @@
 //! `mod_authn_dbd.c`.
 
 use crate::config::{Directive, ModuleRow, Places, Shape, row};
-use crate::modules::rows::{accept, nothing};
+use crate::modules::rows::nothing;
 use crate::pipe::Module;
 
 /// The module.
@@ -19,6 +19,6 @@ pub const MODULE: Module = Module {
 /// The directives.
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
-    row("AuthDBDUserPWQuery", Places::DIR, Shape::Take1, accept, "Query used to fetch password for user").refused(),
-    row("AuthDBDUserRealmQuery", Places::DIR, Shape::Take1, accept, "Query used to fetch password for user+realm").refused(),
+    row("AuthDBDUserPWQuery", Places::DIR, Shape::Take1, |c, _| crate::modules::dbd::loaded(c, "AuthDBD"), "Query used to fetch password for user").refused(),
+    row("AuthDBDUserRealmQuery", Places::DIR, Shape::Take1, |c, _| crate::modules::dbd::loaded(c, "AuthDBD"), "Query used to fetch password for user+realm").refused(),
 ];

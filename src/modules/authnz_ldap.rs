@@ -50,7 +50,7 @@ is the user name passed by the HTTP client. The search will be a subtree search 
     row("AuthLDAPCharsetConfig", Places::SERVER, Shape::Take1, accept, "Character set conversion configuration file. If omitted, character set conversion is disabled.").refused(),
     row("AuthLDAPAuthorizePrefix", Places::AUTHCFG, Shape::Take1, accept, "The prefix to add to environment variables set during successful authorization, default 'AUTHORIZE_'").refused(),
     row("AuthLDAPInitialBindAsUser", Places::AUTHCFG, Shape::Flag, accept, "Set to 'on' to perform the initial DN lookup with the basic auth credentials instead of anonymous or hard-coded credentials").refused(),
-    row("AuthLDAPInitialBindPattern", Places::AUTHCFG, Shape::Take2, accept, "The regex and substitution to determine a username that can bind based on an HTTP basic auth username").refused(),
+    row("AuthLDAPInitialBindPattern", Places::AUTHCFG, Shape::Take2, bind_pattern, "The regex and substitution to determine a username that can bind based on an HTTP basic auth username").refused(),
     row("AuthLDAPSearchAsUser", Places::AUTHCFG, Shape::Flag, accept, "Set to 'on' to perform authorization-based searches with the users credentials, when this module has also performed authentication.  Does not affect nested groups lookup.").refused(),
     row("AuthLDAPCompareAsUser", Places::AUTHCFG, Shape::Flag, accept, "Set to 'on' to perform authorization-based compares with the users credentials, when this module has also performed authentication.  Does not affect nested groups lookups.").refused(),
 ];
@@ -62,4 +62,10 @@ fn url(_: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
         return Ok(());
     }
     Err("The scheme was not recognised as a valid LDAP URL scheme.".to_owned())
+}
+
+/// `AuthLDAPInitialBindPattern pattern substitution`.
+fn bind_pattern(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    let wrong = |_| format!("AuthLDAPInitialBindPattern: cannot compile regular expression '{}'", args.text(0));
+    cmd.pattern(args.word(0), false).map(|_| ()).map_err(wrong)
 }

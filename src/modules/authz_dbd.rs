@@ -20,6 +20,6 @@ pub const MODULE: Module = Module {
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
     row("AuthzDBDLoginToReferer", Places::DIR, Shape::Flag, accept, "Whether to redirect to referer on successful login").refused(),
-    row("AuthzDBDQuery", Places::DIR, Shape::Take1, accept, "SQL query for DBD Authz or login").refused(),
-    row("AuthzDBDRedirectQuery", Places::DIR, Shape::Take1, accept, "SQL query to get per-user redirect URL after login").refused(),
+    row("AuthzDBDQuery", Places::DIR, Shape::Take1, |c, _| crate::modules::dbd::loaded(c, "AuthzDBD"), "SQL query for DBD Authz or login").refused(),
+    row("AuthzDBDRedirectQuery", Places::DIR, Shape::Take1, |c, _| crate::modules::dbd::loaded(c, "AuthzDBD"), "SQL query to get per-user redirect URL after login").refused(),
 ];

@@ -1,6 +1,6 @@
 //! `mod_dbd.c`.
 
-use crate::config::{Directive, ModuleRow, Places, Shape, row};
+use crate::config::{Args, Cmd, Directive, ModuleRow, Places, Shape, row};
 use crate::modules::check;
 use crate::modules::rows::{accept, nothing};
 use crate::pipe::Module;
@@ -20,7 +20,7 @@ pub const MODULE: Module = Module {
 /// The directives.
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
-    row("DBDriver", Places::SERVER, Shape::Take1, accept, "SQL Driver").refused(),
+    row("DBDriver", Places::SERVER, Shape::Take1, driver, "SQL Driver").refused(),
     row("DBDParams", Places::SERVER, Shape::Take1, accept, "SQL Driver Params").refused(),
     row("DBDPersist", Places::SERVER, Shape::Flag, accept, "Use persistent connection/pool").refused(),
     row("DBDPrepareSQL", Places::SERVER, Shape::Take12, accept, "SQL statement to prepare (or nothing, to override statement inherited from main server) and label").refused(),
@@ -30,3 +30,19 @@ pub const DIRECTIVES: &[Directive] = &[
     row("DBDMax", Places::SERVER, Shape::Take1, |_, a| check::whole_between(a, 0..=i64::MAX, "Argument must be numeric!"), "Maximum number of connections").refused(),
     row("DBDExptime", Places::SERVER, Shape::Take1, |_, a| check::whole_between(a, 0..=i64::MAX, "Argument must be numeric!"), "Keepalive time for idle connections").refused(),
 ];
+
+/// Queries need mod_dbd.
+pub(super) fn loaded(cmd: &mut Cmd<'_>, family: &str) -> Result<(), String> {
+    if cmd.globals.modules.contains(&"dbd_module") {
+        return Ok(());
+    }
+    Err(format!("You must load mod_dbd to enable {family} functions"))
+}
+
+/// `DBDriver name`: httpd knows those whose libraries are there, which one surely is.
+fn driver(_: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    if args.word(0) == b"sqlite3" {
+        return Ok(());
+    }
+    Err(format!("Can't load driver file apr_dbd_{}.so", args.text(0)))
+}

@@ -97,10 +97,11 @@ fn index_redirect(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
         b"permanent" => Some(301),
         b"seeother" => Some(303),
         word => {
-            let digits = word.iter().take_while(|byte| byte.is_ascii_digit()).count();
-            let number = std::str::from_utf8(&word[..digits]).ok().and_then(|digits| digits.parse::<u16>().ok());
-            let number = number.filter(|number| (300..400).contains(number));
-            Some(number.ok_or("DirectoryIndexRedirect ON|OFF|permanent|temp|seeother|3xx")?)
+            if !word.first().is_some_and(u8::is_ascii_digit) {
+                return Err("DirectoryIndexRedirect ON|OFF|permanent|temp|seeother|3xx".to_owned());
+            }
+            let number = u16::try_from(super::check::number(word)).ok().filter(|number| (300..400).contains(number));
+            Some(number.ok_or("DirectoryIndexRedirect only accepts values between 300 and 399")?)
         }
     };
     cmd.dir_conf::<DirConf>().redirect = Some(status);

@@ -14,7 +14,7 @@ use foldhash::fast::RandomState;
 
 use crate::config::core::CoreDir;
 use crate::config::{
-    Args, Cmd, Conf, Directive, Fatal, ModuleRow, Places, PostConfig, Server, Shape, Slots, latin1, row,
+    Args, Cmd, Conf, Directive, Fatal, ModuleRow, Places, PostConfig, Server, Shape, Slots, latin1, merge_path, row,
 };
 use crate::logs::{Errno, text::push_u64};
 use crate::modules::cache::store::Content;
@@ -75,7 +75,7 @@ fn wants(server: &Server, _: &Slots) -> bool {
 
 /// A file to be opened; one that is not there is passed over with a warning.
 fn file(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
-    let path = cmd.rooted(args.word(0));
+    let path = merge_path(&cmd.globals.server_root, args.word(0));
     let shown = latin1(&path);
     let text = match files::look(Path::new(std::ffi::OsStr::from_bytes(&path))) {
         Ok(found) if found.kind == files::Kind::File => {

@@ -48,7 +48,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("LuaQuickHandler", Places::ALL, Shape::Take2, accept, "Provide a hook for the quick handler of request processing").refused(),
     row("<LuaQuickHandler", Places::ALL.or(Places::READ), Shape::Raw, accept, "Provide a hook for the quick handler of request processing").refused(),
     row("Lua_____ByteCodeHack", Places::ALL, Shape::Raw, accept, "(internal) Byte code handler").refused(),
-    row("LuaMapHandler", Places::ALL, Shape::Take23, accept, "Maps a path to a lua handler").refused(),
+    row("LuaMapHandler", Places::ALL, Shape::Take23, |c, a| c.pattern(a.word(0), false).map(|_| ()).map_err(|_| "Invalid regex pattern!".to_owned()), "Maps a path to a lua handler").refused(),
     row("LuaOutputFilter", Places::ALL, Shape::Take3, accept, "Registers a Lua function as an output filter").refused(),
     row("LuaInputFilter", Places::ALL, Shape::Take3, accept, "Registers a Lua function as an input filter").refused(),
 ];

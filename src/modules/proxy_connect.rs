@@ -1,6 +1,6 @@
 //! `mod_proxy_connect.c`: CONNECT, and which ports it may lead to.
 
-use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Shape, row};
+use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Shape, latin1, row};
 use crate::modules::rows::nothing;
 use crate::modules::slot;
 use crate::pipe::Module;
@@ -46,13 +46,16 @@ fn allow(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
         Some(at) => (&word[..at], Some(&word[at + 1..])),
         None => (word, None),
     };
+    if !word.first().is_some_and(u8::is_ascii_digit) {
+        return Err("AllowCONNECT: port numbers must be numeric".to_owned());
+    }
     let number = |text: &[u8]| {
         let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
-        digits.then(|| std::str::from_utf8(text).ok()?.parse::<u64>().ok()).flatten()
+        let number = digits.then(|| std::str::from_utf8(text).ok()?.parse::<u64>().ok().or(Some(u64::MAX))).flatten();
+        number.ok_or_else(|| format!("Cannot parse '{}' as port number", latin1(text)))
     };
-    let bad = || "AllowCONNECT: port numbers must be numeric".to_owned();
-    let low = number(low).ok_or_else(bad)?;
-    let high = high.map_or(Some(low), number).ok_or_else(bad)?;
+    let low = number(low)?;
+    let high = high.map_or(Ok(low), number)?;
     let port = |number: u64| u16::try_from(number).unwrap_or(u16::MAX);
     // What begins beyond all ports allows none, and is no missing directive either.
     let range = if low > u64::from(u16::MAX) { (1, 0) } else { (port(low), port(high)) };

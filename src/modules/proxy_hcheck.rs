@@ -103,7 +103,7 @@ fn interval(value: &[u8]) -> Result<Duration, String> {
 }
 
 fn positive(value: &[u8], error: &str) -> Result<u32, String> {
-    let number = crate::base::clock::leading_integer(value).0.unwrap_or(0);
+    let number = crate::modules::check::number(value);
     if number < 0 { Err(error.to_owned()) } else { Ok(u32::try_from(number).unwrap_or(u32::MAX)) }
 }
 
@@ -140,6 +140,9 @@ pub fn watch(live: Live) -> Option<Watch> {
     Some(health::watch(backends, live, size))
 }
 
+/// Of the name of a condition.
+const LONGEST_NAME: usize = 15;
+
 /// `ProxyHCTPsize` where nobody says.
 const POOL_SIZE: u32 = 16;
 
@@ -168,6 +171,9 @@ fn condition(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     let (name, rest) = get_word(args.raw);
     if name.is_empty() {
         return Err("Missing expression name for ProxyHCExpr".to_owned());
+    }
+    if name.len() > LONGEST_NAME {
+        return Err(format!("Expression name limited to {LONGEST_NAME} characters"));
     }
     let (text, behind) = match rest {
         [b'{', inner @ ..] => {

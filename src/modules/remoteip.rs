@@ -126,28 +126,31 @@ fn proxies_header(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
 }
 
 /// An address or a network.
-fn network(word: &[u8]) -> Result<Vec<Subnet>, &'static str> {
+fn network(word: &[u8]) -> Result<Vec<Subnet>, String> {
+    let wrong = |why: &str| Err(format!("({why} error)"));
     match Subnet::parse(word) {
         Ok(net) => Ok(vec![net]),
-        Err(SubnetError::Mask) => Err("The specified network mask is invalid."),
-        Err(SubnetError::Address) if word.first() == Some(&b'/') => Err("Invalid argument"),
-        Err(SubnetError::Address) => Err("The specified IP address is invalid."),
-        Err(SubnetError::NotAnAddress) if word.contains(&b'/') => Err("The specified IP address is invalid."),
+        Err(SubnetError::Mask) => wrong("The specified network mask is invalid."),
+        Err(SubnetError::Address) if word.first() == Some(&b'/') => wrong("Invalid argument"),
+        Err(SubnetError::Address) => wrong("The specified IP address is invalid."),
+        Err(SubnetError::NotAnAddress) if word.contains(&b'/') => {
+            let mask = word.splitn(2, |byte| *byte == b'/').nth(1).unwrap_or_default();
+            Err(format!("the subnet /{} is invalid", latin1(mask)))
+        }
         // A host name is looked up.
         Err(SubnetError::NotAnAddress) => match (latin1(word).as_str(), 0u16).to_socket_addrs() {
             Ok(found) if found.len() > 0 => Ok(found
                 .filter_map(|found| Subnet::parse(found.ip().to_canonical().to_string().as_bytes()).ok())
                 .collect()),
-            _ => Err("Name or service not known"),
+            _ => wrong("Name or service not known"),
         },
     }
 }
 
 /// `RemoteIPTrustedProxy` and `RemoteIPInternalProxy`, one word at a time.
 fn proxy(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
-    let nets = network(args.word(0)).map_err(|why| {
-        format!("RemoteIP: Error parsing IP {} ({why} error) for {}", args.text(0), cmd.directive.name)
-    })?;
+    let nets = network(args.word(0))
+        .map_err(|why| format!("RemoteIP: Error parsing IP {} {why} for {}", args.text(0), cmd.directive.name))?;
     add(cmd, nets);
     Ok(())
 }
@@ -169,7 +172,7 @@ fn proxy_list(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
         for word in get_words(line) {
             let nets = network(&word).map_err(|why| {
                 let word = latin1(&word);
-                format!("RemoteIP: Error parsing IP {word} ({why} error) for {name} at line {} of {shown}", at + 1)
+                format!("RemoteIP: Error parsing IP {word} {why} for {name} at line {} of {shown}", at + 1)
             })?;
             add(cmd, nets);
         }

@@ -59,7 +59,8 @@ const ATTRIBUTES: &[u8] = b"HttpOnly;Secure;Version=1";
 /// `SessionCookieName name attributes`.
 fn named(cmd: &Cmd<'_>, args: &Args<'_>) -> Result<Named, String> {
     let (name, rest) = get_word(args.raw);
-    if !name.is_empty() {
+    // An empty word is a name, none is not.
+    if !name.is_empty() || args.raw.is_empty() {
         check::field_name(cmd, &name)?;
     }
     Ok(Named { name, attributes: rest.trim_ascii().to_vec() })

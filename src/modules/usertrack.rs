@@ -4,7 +4,7 @@ use crate::base::clock::{Clock as _, SystemClock, push_http_date};
 use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Shape, get_words, row};
 use crate::modules::core::server::atoi;
 use crate::modules::rows::nothing;
-use crate::modules::{check, slot};
+use crate::modules::slot;
 use crate::pipe::{Hook, Module, Outcome, Phase, Run};
 use crate::web::Exchange;
 
@@ -144,8 +144,8 @@ const UNITS: &[(&[u8], i64)] = &[
 
 fn seconds(args: &Args<'_>) -> Result<i64, String> {
     let text = args.word(0);
-    if check::whole(text).is_some_and(|number| number >= 0) || args.text(0).parse::<f64>().is_ok_and(|time| time >= 0.0)
-    {
+    // Digits at both ends make a number.
+    if text.first().is_some_and(u8::is_ascii_digit) && text.last().is_some_and(u8::is_ascii_digit) {
         return Ok(atoi(text));
     }
     let mut words = get_words(text).into_iter().peekable();

@@ -143,13 +143,14 @@ fn domain(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
 fn shmem(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     let word = args.text(0);
     let (size, unit) = leading_integer(word.as_bytes());
-    let unit = unit.trim_ascii();
+    let unit = unit.trim_ascii_start();
     // What is too large is the largest number there is.
     let size = size.unwrap_or(i64::MAX);
-    let size = match unit {
-        b"" if word.bytes().any(|byte| byte.is_ascii_digit()) => size,
-        b"K" | b"k" => size.saturating_mul(1 << 10),
-        b"M" | b"m" => size.saturating_mul(1 << 20),
+    let size = match unit.first() {
+        None if word.bytes().any(|byte| byte.is_ascii_digit()) => size,
+        Some(b'B' | b'b') => size,
+        Some(b'K' | b'k') => size.saturating_mul(1 << 10),
+        Some(b'M' | b'm') => size.saturating_mul(1 << 20),
         _ => return Err(format!("Invalid size in AuthDigestShmemSize: {word}")),
     };
     if size < CLIENT {

@@ -301,9 +301,15 @@ pub(super) fn limit_body(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
 
 /// `LimitXMLRequestBody`.
 pub(super) fn limit_xml_body(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
-    let number = u64::try_from(atoi(args.word(0)));
-    dir(cmd).limit_xml_body =
-        Some(number.map_err(|_| "LimitXMLRequestBody requires a non-negative integer.".to_owned())?);
+    // A body this large is kept six times over.
+    const MOST: u64 = 3_074_457_345_618_258_601;
+    let number = leading_integer(args.word(0)).0.unwrap_or(i64::MAX);
+    let number =
+        u64::try_from(number).map_err(|_| "LimitXMLRequestBody requires a non-negative integer.".to_owned())?;
+    if number > MOST {
+        return Err(format!("LimitXMLRequestBody must not exceed {MOST}"));
+    }
+    dir(cmd).limit_xml_body = Some(number);
     Ok(())
 }
 
@@ -351,7 +357,8 @@ pub(super) fn set_handler(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     let word = args.word(0);
     let handler = if word.eq_ignore_ascii_case(b"none") {
         Handler::None
-    } else if let Some(text) = word.strip_prefix(b"expr=") {
+    } else if word.starts_with(b"expr=") || memchr::memmem::find(word, b"%{").is_some() {
+        let text = word.strip_prefix(b"expr=").unwrap_or(word);
         let template = template(cmd, text).map_err(|why| format!("Can't parse expression : {why}"))?;
         Handler::Named(Text { raw: text.to_vec(), template })
     } else {

@@ -13,11 +13,7 @@ pub(super) type Done = Result<(), String>;
 
 /// The leading integer as C's `atoi` reads it; too big saturates.
 pub(crate) fn atoi(text: &[u8]) -> i64 {
-    match leading_integer(text).0 {
-        Some(value) => value,
-        None if text.contains(&b'-') => i64::MIN,
-        None => i64::MAX,
-    }
+    crate::modules::check::number(text)
 }
 
 /// `ServerName [scheme://]host[:port]`.
@@ -54,7 +50,8 @@ pub(super) fn words(mut raw: &[u8]) -> Vec<Vec<u8>> {
     let mut out = Vec::new();
     loop {
         let (word, rest) = crate::config::get_word(raw);
-        if word.is_empty() && rest.is_empty() {
+        // An empty word in quotes is one.
+        if raw.trim_ascii().is_empty() {
             return out;
         }
         out.push(word);
@@ -92,11 +89,12 @@ pub(super) fn server_admin(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
 pub(super) fn document_root(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     cmd.not_in_dir_context()?;
     let mut path = crate::config::merge_path(&cmd.globals.server_root, args.word(0));
+    let written = path.clone();
     while path.len() > 1 && path.last() == Some(&b'/') {
         path.pop();
     }
     if !cmd.globals.skip_docroot_check && !is_directory(&path) {
-        let shown = latin1(&path);
+        let shown = latin1(&written);
         if cmd.is_virtual() || cmd.globals.reloading {
             cmd.warnings.push(Warning {
                 module: "core",
@@ -445,7 +443,7 @@ pub(super) fn core_dump_directory(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
 /// `MaxMemFree`, in KiB.
 pub(super) fn max_mem_free(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     cmd.global_only()?;
-    if atoi(args.word(0)) < 0 {
+    if leading_integer(args.word(0)).0.is_none_or(|number| number < 0) {
         return Err(format!("Invalid MaxMemFree value: {}", args.text(0)));
     }
     Ok(())
@@ -454,7 +452,7 @@ pub(super) fn max_mem_free(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
 /// `ThreadStackSize`, in bytes.
 pub(super) fn thread_stack_size(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     cmd.global_only()?;
-    if atoi(args.word(0)) < 0 {
+    if leading_integer(args.word(0)).0.is_none_or(|number| number < 0) {
         return Err(format!("Invalid ThreadStackSize value: {}", args.text(0)));
     }
     Ok(())

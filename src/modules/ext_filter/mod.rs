@@ -9,9 +9,7 @@ mod run;
 
 use std::sync::Arc;
 
-use crate::config::{
-    Args, Cmd, Conf, Directive, Globals, ModuleRow, Places, Shape, get_word, inner_or_outer, latin1, row,
-};
+use crate::config::{Args, Cmd, Conf, Directive, Globals, ModuleRow, Places, Shape, inner_or_outer, latin1, row};
 use crate::modules::rows::nothing;
 use crate::modules::{check, slot};
 use crate::pipe::Module;
@@ -131,7 +129,8 @@ fn options(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
 
 /// `ExtFilterDefine name key=value ...`.
 fn define(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
-    let (name, mut rest) = get_word(args.raw);
+    let (name, rest) = args.raw.split_at(args.raw.iter().position(u8::is_ascii_whitespace).unwrap_or(args.raw.len()));
+    let (name, mut rest) = (name.to_vec(), rest.trim_ascii_start());
     let defined = cmd.globals.conf.get::<Defined>();
     if defined.is_some_and(|defined| defined.0.iter().any(|known| known.name.eq_ignore_ascii_case(&name))) {
         return Err(format!("ExtFilter {} is already defined", latin1(&name)));

@@ -94,13 +94,22 @@ pub(super) fn push(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
 
 /// `H2PushPriority type order [weight]`. Streams of the same order take turns, whatever their weights.
 pub(super) fn priority(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    let mut weight = args.opt(2);
     let order = match args.word(1).to_ascii_lowercase().as_slice() {
         b"before" if args.opt(2).is_some() => return Err("dependency 'Before' does not allow a weight".to_owned()),
         b"after" => Order::After,
         b"before" => Order::Before,
         b"interleaved" => Order::Interleaved,
+        // A weight alone.
+        word if word.first().is_some_and(u8::is_ascii_digit) && weight.is_none() => {
+            weight = args.opt(1);
+            Order::After
+        }
         _ => return Err("dependency must be one of 'After', 'Before' or 'Interleaved'".to_owned()),
     };
+    if weight.is_some_and(|weight| check::number(weight) < 1) {
+        return Err("weight must be a number >= 1".to_owned());
+    }
     cmd.server_conf::<Http2Server>().orders.insert(0, (args.word(0).to_vec(), order));
     Ok(())
 }

@@ -79,8 +79,8 @@ pub const DIRECTIVES: &[Directive] = &[
     row("XBitHack", Places::OPTIONS, Shape::Take1, x_bit, "Off, On, or Full"),
     row("SSIErrorMsg", Places::ALL, Shape::Take1, |c, a| set(&mut c.dir_conf::<IncludeDir>().error, a), "a string"),
     row("SSITimeFormat", Places::ALL, Shape::Take1, |c, a| set(&mut c.dir_conf::<IncludeDir>().time, a), "a strftime(3) formatted string"),
-    row("SSIStartTag", Places::SERVER, Shape::Take1, |c, a| set(&mut c.server_conf::<Tags>().start, a), "SSI Start String Tag"),
-    row("SSIEndTag", Places::SERVER, Shape::Take1, |c, a| set(&mut c.server_conf::<Tags>().end, a), "SSI End String Tag"),
+    row("SSIStartTag", Places::SERVER, Shape::Take1, |c, a| tag(a, "SSIStartTag").and_then(|()| set(&mut c.server_conf::<Tags>().start, a)), "SSI Start String Tag"),
+    row("SSIEndTag", Places::SERVER, Shape::Take1, |c, a| tag(a, "SSIEndTag").and_then(|()| set(&mut c.server_conf::<Tags>().end, a)), "SSI End String Tag"),
     row("SSIUndefinedEcho", Places::ALL, Shape::Take1, |c, a| set(&mut c.dir_conf::<IncludeDir>().undefined, a), "String to be displayed if an echoed variable is undefined"),
     row("SSILegacyExprParser", Places::LIMIT, Shape::Flag, |c, a| flag(&mut c.dir_conf::<IncludeDir>().legacy, a), "Whether to use the legacy expression parser compatible with <= 2.2.x. Limited to 'on' or 'off'"),
     row("SSILastModified", Places::LIMIT, Shape::Flag, |c, a| flag(&mut c.dir_conf::<IncludeDir>().last_modified, a), "Whether to set the last modified header or respect an existing header. Limited to 'on' or 'off'"),
@@ -94,6 +94,14 @@ const HOOKS: &[Hook] = &[
 ];
 
 type Done = Result<(), String>;
+
+/// A tag of server side includes is one word.
+fn tag(args: &Args<'_>, name: &str) -> Done {
+    if args.word(0).iter().any(u8::is_ascii_whitespace) {
+        return Err(format!("{name} may not contain any whitespaces"));
+    }
+    Ok(())
+}
 
 fn set(own: &mut Option<Vec<u8>>, args: &Args<'_>) -> Done {
     *own = Some(args.word(0).to_vec());

@@ -24,14 +24,14 @@ pub(super) fn remote(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
 /// `ProxyRemoteMatch`.
 pub(super) fn remote_match(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     // The proxy's URL is looked at first.
-    split(args.word(1))?;
+    split(cmd.directive.name, args.word(1))?;
     let error = "Regular expression for ProxyRemoteMatch could not be compiled.";
     let pattern = cmd.pattern(args.word(0), false).map_err(|_| error.to_owned())?;
     add(cmd, args, RemoteRule::Regex(Arc::new(pattern)))
 }
 
 fn add(cmd: &mut Cmd<'_>, args: &Args<'_>, rule: RemoteRule) -> Done {
-    let (host, port) = split(args.word(1))?;
+    let (host, port) = split(cmd.directive.name, args.word(1))?;
     let credentials = args.words.get(2).map(|pair| {
         let mut field = b"Basic ".to_vec();
         field.extend_from_slice(base64::engine::general_purpose::STANDARD.encode(pair).as_bytes());
@@ -42,10 +42,10 @@ fn add(cmd: &mut Cmd<'_>, args: &Args<'_>, rule: RemoteRule) -> Done {
 }
 
 /// Host and port of the other proxy.
-fn split(url: &[u8]) -> Result<(String, u16), String> {
-    const BAD: &str = "ProxyRemote: Bad syntax for a remote proxy server";
+fn split(name: &str, url: &[u8]) -> Result<(String, u16), String> {
+    let bad = || format!("{name}: Bad syntax for a remote proxy server");
     let colon = memchr::memchr(b':', url).filter(|at| url[*at..].starts_with(b"://") && url.len() > *at + 3);
-    let colon = colon.ok_or_else(|| BAD.to_owned())?;
+    let colon = colon.ok_or_else(bad)?;
     let rest = &url[colon + 3..];
     let Some(at) = memchr::memchr(b':', rest) else {
         // As httpd: the name is what stands there, a slash behind it too.
@@ -56,7 +56,7 @@ fn split(url: &[u8]) -> Result<(String, u16), String> {
     let number = std::str::from_utf8(&digits[..end]).ok().and_then(|text| text.parse::<u16>().ok());
     match number.filter(|port| *port > 0 && matches!(digits.get(end), None | Some(b'/'))) {
         Some(port) => Ok((latin1(&rest[..at].to_ascii_lowercase()), port)),
-        None => Err(format!("{BAD} (bad port number)")),
+        None => Err(format!("{} (bad port number)", bad())),
     }
 }
 
@@ -67,12 +67,15 @@ mod tests {
     #[test]
     fn host_and_port_of_a_remote_proxy() {
         let at = |host: &str, port| Ok((host.to_owned(), port));
-        assert_eq!(split(b"http://Proxy.test:8080"), at("proxy.test", 8080));
-        assert_eq!(split(b"http://proxy:81/"), at("proxy", 81));
-        assert_eq!(split(b"ftp://proxy"), at("proxy", 21));
+        assert_eq!(split("ProxyRemote", b"http://Proxy.test:8080"), at("proxy.test", 8080));
+        assert_eq!(split("ProxyRemote", b"http://proxy:81/"), at("proxy", 81));
+        assert_eq!(split("ProxyRemote", b"ftp://proxy"), at("proxy", 21));
         for (url, end) in [("proxy", ""), ("http:/x", ""), ("http://", ""), ("http://[::1]:80", " (bad port number)")] {
-            assert_eq!(split(url.as_bytes()), Err(format!("ProxyRemote: Bad syntax for a remote proxy server{end}")));
+            assert_eq!(
+                split("ProxyRemote", url.as_bytes()),
+                Err(format!("ProxyRemote: Bad syntax for a remote proxy server{end}"))
+            );
         }
-        assert!(split(b"http://h:0").is_err() && split(b"http://h:8x").is_err());
+        assert!(split("", b"http://h:0").is_err() && split("", b"http://h:8x").is_err());
     }
 }

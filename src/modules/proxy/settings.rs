@@ -125,6 +125,10 @@ pub(super) fn status(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
 /// `ProxySourceAddress`.
 pub(super) fn source(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     let name = args.text(0);
+    // A path is the address of a socket, from which nothing is sent.
+    if name.starts_with('/') {
+        return Ok(());
+    }
     let found = match name.parse() {
         Ok(ip) => Some(ip),
         Err(_) => {

@@ -46,7 +46,7 @@ impl Host for Files<'_> {
         Ok(())
     }
 
-    fn version(&self) -> [u32; 3] {
+    fn version(&self) -> [i32; 3] {
         [2, 4, 71]
     }
 
