@@ -16,7 +16,7 @@ fn fail(text: &str) -> Done {
 
 /// The leading integer of a word as C's `atoi` reads it: no digits are zero, of a large number 32 bits are left.
 pub(crate) fn number(word: &[u8]) -> i64 {
-    i64::from(long(word).unwrap_or(if word.contains(&b'-') { i64::MIN } else { i64::MAX }) as i32)
+    i64::from(long(word).unwrap_or_else(|| if word.contains(&b'-') { i64::MIN } else { i64::MAX }) as i32)
 }
 
 /// The leading integer of a word; `None` if it is too large for 64 bits.
