@@ -1,6 +1,7 @@
 //! `-D ROUTE=METHOD,URL[,Field:value…]`: what would become of a request, without serving it.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::ffi::OsStrExt as _;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -73,7 +74,11 @@ fn section_line(section: &Section) -> String {
         Matcher::Condition(_) => String::new(),
     };
     let kind = kind_name(section.kind);
-    let between = if section.is_match { "Match " } else { " " };
+    let between = match &section.matcher {
+        Matcher::Condition(_) => "",
+        _ if section.is_match => "Match ",
+        _ => " ",
+    };
     format!("section: <{kind}{between}{what}>{}\n", place(&section.at))
 }
 
@@ -112,6 +117,10 @@ fn told(ex: &Exchange, outcome: Outcome) -> String {
         Outcome::Redirect => out += &format!("internal redirect: {}\n", latin1(&ex.internal_redirect)),
         Outcome::Ok | Outcome::Declined => {}
     }
+    if let Some(target) = ex.filename.strip_prefix(b"redirect:") {
+        out += &format!("internal redirect: {}\n", latin1(target));
+        return out;
+    }
     if !ex.handler.is_empty() {
         out += &format!("handler: {}\n", latin1(&ex.handler));
     }
@@ -120,8 +129,23 @@ fn told(ex: &Exchange, outcome: Outcome) -> String {
             out += &format!("proxied to: {}\n", latin1(url));
             backends(ex, url, &mut out);
         }
-        None if !ex.filename.is_empty() => out += &format!("file: {}\n", latin1(&ex.filename)),
+        None if !ex.filename.is_empty() => out += &file_line(ex),
         None => {}
+    }
+    out
+}
+
+/// The file, what of it is not one, and what of the path is behind it, which the default handler answers 404 to.
+fn file_line(ex: &Exchange) -> String {
+    let path = std::path::Path::new(std::ffi::OsStr::from_bytes(&ex.filename));
+    let kind = match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => " (a directory)",
+        Ok(_) => "",
+        Err(_) => " (not there)",
+    };
+    let mut out = format!("file: {}{kind}\n", latin1(&ex.filename));
+    if !ex.path_info.is_empty() {
+        out += &format!("path info: {}\n", latin1(&ex.path_info));
     }
     out
 }
