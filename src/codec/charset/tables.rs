@@ -37,14 +37,12 @@ pub(super) const ALIASES: &[(&str, &[&str])] = &[
     ("windows-1255", &["ms-hebr"]),
     ("windows-1256", &["ms-arab"]),
     ("windows-1257", &["winbaltrim"]),
-    ("macintosh", &["cp10007"]),
-    ("shift_jis", &["sjis-open", "sjis-win", "cp932", "ms932", "ibm943"]),
+    ("shift_jis", &["sjis-open", "sjis-win", "cp932", "ms932"]),
     ("euc-jp", &["eucjp", "euc-jp-ms", "eucjp-ms", "eucjp-open", "eucjp-win", "ujis"]),
     ("euc-kr", &["euckr", "uhc", "cp949", "mscp949"]),
     ("gbk", &["cp936", "ms936", "euc-cn", "euccn", "cn-gb", "windows-936"]),
-    ("gb18030", &["gb13000", "ibm1388"]),
+    ("gb18030", &["gb13000"]),
     ("big5", &["big-five", "bigfive", "cp950", "big-5", "cn-big5", "big5-hkscs", "big5hkscs", "hkscs-big5"]),
-    ("koi8-u", &["koi8-ru"]),
 ];
 
 /// Charsets of a byte each that the library does not have: name, other names, the characters of the bytes from 0x80 on, or of all bytes.
@@ -63,17 +61,28 @@ pub(super) const OWN: &[(&str, &[&str], &str)] = &[
     ("ibm863", &["cp863", "863", "csibm863"], "ÇüéâÂà¶çêëèïî‗À§ÉÈÊôËÏûù¤ÔÜ¢£ÙÛƒ¦´óú¨¸³¯Î⌐¬½¼¾«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}"),
     ("ibm865", &["cp865", "865", "csibm865"], "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜø£Ø₧ƒáíóúñÑªº¿⌐¬½¼¡«¤░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}"),
     ("cp775", &["ibm775", "cspc775baltic"], "ĆüéāäģåćłēŖŗīŹÄÅÉæÆōöĢ¢ŚśÖÜø£Ø×¤ĀĪóŻżź”¦©®¬½¼Ł«»░▒▓│┤ĄČĘĖ╣║╗╝ĮŠ┐└┴┬├─┼ŲŪ╚╔╩╦╠═╬Žąčęėįšųūž┘┌█▄▌▐▀ÓßŌŃõÕµńĶķĻļņĒŅ’\u{ad}±“¾¶§÷„°∙·¹³²■\u{a0}"),
-    ("iso-8859-9", &["8859_9", "iso8859-9", "iso_8859-9", "iso_8859-9:1989", "iso-ir-148", "latin5", "l5", "ibm920", "cp920", "csisolatin5"], "\u{80}\u{81}\u{82}\u{83}\u{84}\u{85}\u{86}\u{87}\u{88}\u{89}\u{8a}\u{8b}\u{8c}\u{8d}\u{8e}\u{8f}\u{90}\u{91}\u{92}\u{93}\u{94}\u{95}\u{96}\u{97}\u{98}\u{99}\u{9a}\u{9b}\u{9c}\u{9d}\u{9e}\u{9f}\u{a0}¡¢£¤¥¦§¨©ª«¬\u{ad}®¯°±²³´µ¶·¸¹º»¼½¾¿ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏĞÑÒÓÔÕÖ×ØÙÚÛÜİŞßàáâãäåæçèéêëìíîïğñòóôõö÷øùúûüışÿ"),
-    ("iso-8859-11", &["iso8859-11"], "\u{80}\u{81}\u{82}\u{83}\u{84}\u{85}\u{86}\u{87}\u{88}\u{89}\u{8a}\u{8b}\u{8c}\u{8d}\u{8e}\u{8f}\u{90}\u{91}\u{92}\u{93}\u{94}\u{95}\u{96}\u{97}\u{98}\u{99}\u{9a}\u{9b}\u{9c}\u{9d}\u{9e}\u{9f}\u{a0}กขฃคฅฆงจฉชซฌญฎฏฐฑฒณดตถทธนบปผฝพฟภมยรฤลฦวศษสหฬอฮฯะัาำิีึืฺุู\u{fffd}\u{fffd}\u{fffd}\u{fffd}฿เแโใไๅๆ็่้๊๋์ํ๎๏๐๑๒๓๔๕๖๗๘๙๚๛\u{fffd}\u{fffd}\u{fffd}\u{fffd}"),
+    ("koi8-u", &[], "─│┌┐└┘├┤┬┴┼▀▄█▌▐░▒▓⌠■∙√≈≤≥\u{a0}⌡°²·÷═║╒ёє╔ії╗╘╙╚╛ґ╝╞╟╠╡ЁЄ╣ІЇ╦╧╨╩╪Ґ╬©юабцдефгхийклмнопярстужвьызшэщчъЮАБЦДЕФГХИЙКЛМНОПЯРСТУЖВЬЫЗШЭЩЧЪ"),
+    ("koi8-ru", &[], "─│┌┐└┘├┤┬┴┼▀▄█▌▐░▒▓“■∙”—№™\u{a0}»®«·¤═║╒ёє╔ії╗╘╙╚╛ґў╞╟╠╡ЁЄ╣ІЇ╦╧╨╩╪ҐЎ©юабцдефгхийклмнопярстужвьызшэщчъЮАБЦДЕФГХИЙКЛМНОПЯРСТУЖВЬЫЗШЭЩЧЪ"),
+    ("macintosh", &["mac", "csmacintosh"], "ÄÅÇÉÑÖÜáàâäãåçéèêëíìîïñóòôöõúùûü†°¢£§•¶ß®©™´¨≠ÆØ∞±≤≥¥µ∂∑∏π∫ªºΩæø¿¡¬√ƒ≈Δ«»…\u{a0}ÀÃÕŒœ–—“”‘’÷◊ÿŸ⁄€‹›ﬁﬂ‡·‚„‰ÂÊÁËÈÍÎÏÌÓÔ\u{e01e}ÒÚÛÙıˆ˜¯˘˙˚¸˝˛ˇ"),
+    ("iso-8859-9", &["8859_9", "iso88599", "iso8859-9", "iso_8859-9", "iso_8859-9:1989", "iso-ir-148", "latin5", "l5", "ibm920", "cp920", "csisolatin5"], "\u{80}\u{81}\u{82}\u{83}\u{84}\u{85}\u{86}\u{87}\u{88}\u{89}\u{8a}\u{8b}\u{8c}\u{8d}\u{8e}\u{8f}\u{90}\u{91}\u{92}\u{93}\u{94}\u{95}\u{96}\u{97}\u{98}\u{99}\u{9a}\u{9b}\u{9c}\u{9d}\u{9e}\u{9f}\u{a0}¡¢£¤¥¦§¨©ª«¬\u{ad}®¯°±²³´µ¶·¸¹º»¼½¾¿ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏĞÑÒÓÔÕÖ×ØÙÚÛÜİŞßàáâãäåæçèéêëìíîïğñòóôõö÷øùúûüışÿ"),
+    ("iso-8859-11", &["iso8859-11", "iso885911"], "\u{80}\u{81}\u{82}\u{83}\u{84}\u{85}\u{86}\u{87}\u{88}\u{89}\u{8a}\u{8b}\u{8c}\u{8d}\u{8e}\u{8f}\u{90}\u{91}\u{92}\u{93}\u{94}\u{95}\u{96}\u{97}\u{98}\u{99}\u{9a}\u{9b}\u{9c}\u{9d}\u{9e}\u{9f}\u{a0}กขฃคฅฆงจฉชซฌญฎฏฐฑฒณดตถทธนบปผฝพฟภมยรฤลฦวศษสหฬอฮฯะัาำิีึืฺุู\u{fffd}\u{fffd}\u{fffd}\u{fffd}฿เแโใไๅๆ็่้๊๋์ํ๎๏๐๑๒๓๔๕๖๗๘๙๚๛\u{fffd}\u{fffd}\u{fffd}\u{fffd}"),
     ("tis-620", &["tis620", "tis620-0", "tis620.2529-1", "tis620.2533-0", "iso-ir-166"], "\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}กขฃคฅฆงจฉชซฌญฎฏฐฑฒณดตถทธนบปผฝพฟภมยรฤลฦวศษสหฬอฮฯะัาำิีึืฺุู\u{fffd}\u{fffd}\u{fffd}\u{fffd}฿เแโใไๅๆ็่้๊๋์ํ๎๏๐๑๒๓๔๕๖๗๘๙๚๛\u{fffd}\u{fffd}\u{fffd}\u{fffd}"),
 ];
 
 /// Names of the library that are no charsets for others.
-pub(super) const NOT_NAMES: &[&str] =
-    &["x-user-defined", "replacement", "iso-2022-cn", "iso-2022-cn-ext", "iso-2022-kr", "csiso2022kr", "hz-gb-2312"];
+pub(super) const NOT_NAMES: &[&str] = &[
+    "x-user-defined",
+    "replacement",
+    "iso-2022-cn",
+    "iso-2022-cn-ext",
+    "iso-2022-kr",
+    "csiso2022kr",
+    "hz-gb-2312",
+    "koi8",
+];
 
 /// Those of the library with a byte each; whether the bytes from 0x80 to 0x9f stand for themselves.
-pub(super) static SINGLE: [(&Encoding, Low); 26] = [
+pub(super) static SINGLE: [(&Encoding, Low); 24] = [
     (encoding_rs::ISO_8859_2, Low::Controls),
     (encoding_rs::ISO_8859_3, Low::Controls),
     (encoding_rs::ISO_8859_4, Low::Controls),
@@ -97,9 +106,7 @@ pub(super) static SINGLE: [(&Encoding, Low); 26] = [
     (encoding_rs::WINDOWS_1258, Low::Undefined),
     (encoding_rs::WINDOWS_874, Low::Undefined),
     (encoding_rs::KOI8_R, Low::Controls),
-    (encoding_rs::KOI8_U, Low::Controls),
     (encoding_rs::IBM866, Low::Controls),
-    (encoding_rs::MACINTOSH, Low::Controls),
 ];
 
 #[derive(Clone, Copy, PartialEq)]
