@@ -12,7 +12,10 @@ mod source;
 mod tags;
 mod text;
 
+use std::collections::HashSet;
 use std::ops::Range;
+
+use foldhash::fast::RandomState;
 
 use super::charset::Charset;
 
@@ -76,6 +79,8 @@ pub struct Parser {
     /// Attributes of the tag, of which so many count.
     attributes: Vec<Attribute>,
     count: usize,
+    /// Their names, where they are many.
+    names: HashSet<Vec<u8>, RandomState>,
     text: Vec<u8>,
     failed: bool,
 }
@@ -90,6 +95,7 @@ impl Parser {
             misplaced: 0,
             attributes: Vec::new(),
             count: 0,
+            names: HashSet::default(),
             text: Vec::new(),
             failed: false,
         }

@@ -9,31 +9,38 @@ use super::elements::{CLOSED_BY, ELEMENTS, Element};
 /// Unknown names of elements in one document, at most.
 const NAMES_MOST: usize = 4096;
 
-/// The stack of open elements. Names are numbers: first those of [`ELEMENTS`], then those met.
+/// The stack of open elements. Names are numbers: first those of [`ELEMENTS`], then those met. Nothing here takes longer the more are open.
 #[derive(Default)]
 pub(super) struct Open {
     stack: Vec<u16>,
     met: Vec<Vec<u8>>,
     numbers: HashMap<Vec<u8>, u16, RandomState>,
+    /// Where in the stack those of each number are.
+    places: Vec<Vec<usize>>,
+    /// Where those of each order of [`ORDERS`] are.
+    ordered: [Vec<usize>; ORDERS],
     head: bool,
     body: bool,
 }
+
+/// How many orders there are.
+const ORDERS: usize = 8;
 
 fn known(name: &[u8]) -> Option<usize> {
     ELEMENTS.binary_search_by(|element| element.name.as_bytes().cmp(name)).ok()
 }
 
 /// End tags close open elements of a lower or their own order only.
-fn order(name: &[u8]) -> u8 {
+fn order(name: &[u8]) -> usize {
     match name {
-        b"div" => 150,
-        b"td" | b"th" => 160,
-        b"tr" => 170,
-        b"thead" | b"tbody" | b"tfoot" => 180,
-        b"table" => 190,
-        b"head" | b"body" => 200,
-        b"html" => 220,
-        _ => 100,
+        b"div" => 1,
+        b"td" | b"th" => 2,
+        b"tr" => 3,
+        b"thead" | b"tbody" | b"tfoot" => 4,
+        b"table" => 5,
+        b"head" | b"body" => 6,
+        b"html" => 7,
+        _ => 0,
     }
 }
 
@@ -75,12 +82,30 @@ impl Open {
         };
         self.head |= name == b"head";
         self.body |= name == b"body";
+        let place = self.stack.len();
         self.stack.push(number);
+        let number = usize::from(number);
+        if self.places.len() <= number {
+            self.places.resize(number + 1, Vec::new());
+        }
+        if let Some(places) = self.places.get_mut(number) {
+            places.push(place);
+        }
+        if let Some(places) = self.ordered.get_mut(order(name)) {
+            places.push(place);
+        }
         self.stack.len() <= deepest
     }
 
     pub(super) fn pop(&mut self) {
-        self.stack.pop();
+        let Some(number) = self.stack.pop() else { return };
+        let order = order(self.name(number));
+        if let Some(places) = self.places.get_mut(usize::from(number)) {
+            places.pop();
+        }
+        if let Some(places) = self.ordered.get_mut(order) {
+            places.pop();
+        }
     }
 
     /// The name of the innermost; empty if there is none.
@@ -106,11 +131,15 @@ impl Open {
         self.body
     }
 
+    /// Where those of this name are.
+    fn places(&self, name: &[u8]) -> &[usize] {
+        let places = self.number(name).and_then(|number| self.places.get(usize::from(number)));
+        places.map(Vec::as_slice).unwrap_or_default()
+    }
+
     /// How many of this name are open.
     pub(super) fn count(&self, name: &[u8]) -> u32 {
-        let number = self.number(name);
-        let count = self.stack.iter().filter(|open| Some(**open) == number).count();
-        u32::try_from(count).unwrap_or(u32::MAX)
+        u32::try_from(self.places(name).len()).unwrap_or(u32::MAX)
     }
 
     /// Whether a start tag of this name closes the innermost.
@@ -123,16 +152,11 @@ impl Open {
 
     /// How many elements an end tag of this name closes above its own; none if it does not reach it.
     pub(super) fn above(&self, name: &[u8]) -> usize {
-        let Some(number) = self.number(name) else { return 0 };
-        let own = order(name);
-        for (above, open) in self.stack.iter().rev().enumerate() {
-            if *open == number {
-                return above;
-            }
-            if order(self.name(*open)) > own {
-                return 0;
-            }
+        let Some(place) = self.places(name).last().copied() else { return 0 };
+        let higher = self.ordered.iter().skip(order(name) + 1).filter_map(|places| places.last());
+        match higher.max() {
+            Some(barrier) if *barrier > place => 0,
+            _ => self.stack.len() - 1 - place,
         }
-        0
     }
 }

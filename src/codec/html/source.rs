@@ -173,18 +173,13 @@ impl Source {
                 }
                 found
             }
-            Until::Comment => memchr::memmem::find_iter(rest, b"--").any(|at| {
-                let end = rest.get(at + 2..).unwrap_or_default();
-                let end = end.iter().position(|byte| *byte != b'-').and_then(|at| end.get(at..)).unwrap_or_default();
-                end.starts_with(b">") || end.starts_with(b"!>")
+            Until::Comment => memchr::memchr_iter(b'>', rest).any(|at| {
+                let from = self.at + 4;
+                let text = self.bytes.get(from..looked.to + at).unwrap_or_default();
+                text.ends_with(b"--") || text.ends_with(b"--!")
             }),
         };
         looked.to = self.bytes.len();
-        if until == Until::Comment {
-            // Its end may be broken off anywhere.
-            let dashes = self.bytes.iter().rev().take_while(|byte| matches!(byte, b'-' | b'!')).count();
-            looked.to = looked.to.saturating_sub(dashes.max(3)).max(self.at + 4);
-        }
         self.looked = looked;
         found
     }

@@ -5,6 +5,9 @@ use super::{Attribute, Events, Parser, State, Until};
 /// Elements that may be open at a time.
 pub(super) const DEEPEST: usize = 20_000;
 
+/// Attributes up to here are looked for one by one.
+const FEW: usize = 16;
+
 impl Parser {
     pub(super) fn start_tag(&mut self, last: bool, events: &mut dyn Events) -> bool {
         let here = self.source.left();
@@ -83,6 +86,18 @@ impl Parser {
         !self.open.is_empty()
     }
 
+    /// Whether the tag has no attribute of this name yet.
+    fn is_new(&mut self, name: &[u8]) -> bool {
+        let known = self.attributes.get(..self.count).unwrap_or_default();
+        if self.count < FEW {
+            return !known.iter().any(|known| known.name == name);
+        }
+        if self.count == FEW {
+            self.names = known.iter().map(|known| known.name.clone()).collect();
+        }
+        self.names.insert(name.to_vec())
+    }
+
     fn read_attributes(&mut self) {
         self.count = 0;
         self.source.skip_blanks();
@@ -102,8 +117,7 @@ impl Parser {
                     self.source.skip_blanks();
                     value = Some(self.source.value());
                 }
-                let known = self.attributes.get(..self.count).unwrap_or_default();
-                if !known.iter().any(|known| known.name == name) {
+                if self.is_new(&name) {
                     let attribute = Attribute { name, value };
                     match self.attributes.get_mut(self.count) {
                         Some(slot) => *slot = attribute,
