@@ -2,6 +2,7 @@
 
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use super::support::{Message, Origin, Server, Site, wait_for};
@@ -167,6 +168,38 @@ fn proxied_bodies_are_filtered_and_a_flush_stays_one() {
     let mut client = server.connect();
     client.send("HEAD /p/x HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\n\r\n");
     assert_eq!(client.response_to("HEAD").header("Content-Encoding"), None);
+}
+
+#[test]
+fn html_is_rewritten_while_it_comes() {
+    let (seen, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let origin = Origin::serving(move |peer, _| {
+        while peer.request().is_some() {
+            // The charset is looked for in the first 4096 bytes.
+            let first = format!("<body><a href=\"http://origin/first\">{}</a>", "text ".repeat(1000));
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n";
+            if !peer.try_send(format!("{head}{:x}\r\n{first}\r\n", first.len())) || wait.lock().unwrap().recv().is_err()
+            {
+                return;
+            }
+            let second = "<a href=\"http://origin/second\">";
+            peer.try_send(format!("{:x}\r\n{second}\r\n0\r\n\r\n", second.len()));
+        }
+    });
+    let site = Site::new("filters-html");
+    let conf = format!(
+        "ProxyPass /p/ http://127.0.0.1:{}/\nProxyHTMLEnable On\nProxyHTMLLinks a href\nProxyHTMLURLMap http://origin/ /p/\n",
+        origin.port
+    );
+    site.httpd_conf(&["proxy", "proxy_http", "proxy_html", "xml2enc"], &conf);
+    let server = site.start();
+    let mut client = server.connect();
+    client.send("GET /p/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    client.read_until("<a href=\"/p/first\">");
+    seen.send(()).unwrap();
+    client.read_until("<a href=\"/p/second\">");
+    assert!(client.rest().ends_with(b"0\r\n\r\n"));
 }
 
 #[test]
