@@ -273,7 +273,8 @@ pub fn normalize(uri: &str, parameter: &str) -> Result<(String, Option<String>),
     }
     let (mut kept, mut directory): (Vec<&str>, bool) = (Vec::new(), false);
     for segment in plain.split('/').skip(1) {
-        directory = matches!(segment, "" | "." | "..");
+        // `/x/.` is what `/x` is: the application says where its directories are.
+        directory = segment.is_empty();
         match segment {
             "" | "." => {}
             ".." => {
@@ -410,7 +411,10 @@ mod tests {
             ("/", "/", None),
             ("/clu/s.jsp;jsessionid=A.n1", "/clu/s.jsp", Some("A.n1")),
             ("/clu;x=1;jsessionid=B/a%20b//c/./d/../e/", "/clu/a b/c/e/", Some("B")),
-            ("/a/b/..", "/a/", None),
+            ("/a/b/..", "/a", None),
+            ("/a/b/../", "/a/", None),
+            ("/a/.", "/a", None),
+            ("/a/..", "/", None),
             ("/%c3%a4", "/ä", None),
         ] {
             assert_eq!(normalize(uri, "jsessionid"), Ok((path.to_owned(), id.map(str::to_owned))), "{uri}");

@@ -245,12 +245,11 @@ impl Connection<'_> {
     /// Whether the client lets the connection be used again.
     fn keeps(&self, request: &Request) -> bool {
         let most = self.shared.settings.max_keep_alive;
-        let mut words = request.headers("connection").flat_map(|line| line.split(',')).map(str::trim);
-        let allowed = if self.head.version.minor == 0 {
-            words.any(|word| word.eq_ignore_ascii_case("keep-alive"))
-        } else {
-            !words.any(|word| word.eq_ignore_ascii_case("close"))
+        let says = |wanted: &str| {
+            let mut words = request.headers("connection").flat_map(|line| line.split(',')).map(str::trim);
+            words.any(|word| word.eq_ignore_ascii_case(wanted))
         };
+        let allowed = !says("close") && (self.head.version.minor > 0 || says("keep-alive"));
         let smuggled = request.header("transfer-encoding").is_some() && request.header("content-length").is_some();
         allowed && !smuggled && (most <= 0 || self.served + 1 < most)
     }

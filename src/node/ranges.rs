@@ -46,7 +46,8 @@ pub fn wanted(request: &Request, length: u64) -> Option<Parts> {
     for text in list.split(',') {
         let (first, last) = text.split_once('-')?;
         let (first, last) = (first.trim(), last.trim());
-        let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u64>().ok())?;
+        let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<i64>().ok())?;
+        let number = |text: &str| number(text).and_then(|number| u64::try_from(number).ok());
         let end = length.checked_sub(1)?;
         let part = match (first, last) {
             ("", last) => Part { first: length.saturating_sub(number(last).filter(|n| *n > 0)?), last: end },
