@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::lab::{Kind, Lab};
-use super::{Attributes, DEFAULT, channel, full_session};
+use super::{Attributes, DEFAULT, channel, full_session, settle};
 use crate::support::wait_for;
 
 const BACKUP: &str = "<Cluster className='org.apache.catalina.ha.tcp.SimpleTcpCluster' channelSendOptions='6'>\
@@ -93,8 +93,12 @@ fn a_rolling_restart() {
         gone(&mut lab, number, &[3, 3 - number]);
         lab.start(number);
         assert!(lab.log(number).contains("session state sent at"), "{}", lab.log(number));
-        first = on_all(&lab, &[number, 3], &first, &of_first);
-        second = on_all(&lab, &[number, 3], &second, &of_second);
+        for at in [number, 3] {
+            first = on_all(&lab, &[at], &first, &of_first);
+            second = on_all(&lab, &[at], &second, &of_second);
+            let others: Vec<usize> = (1..=3).filter(|other| *other != at).collect();
+            settle(&lab, at, &others);
+        }
     }
     on_all(&lab, &[1, 2, 3], &first, &of_first);
     on_all(&lab, &[1, 2, 3], &second, &of_second);
@@ -162,6 +166,7 @@ fn interceptors() {
         } else {
             let (id, mut expected) = full_session(&lab, 1);
             let id = on_all(&lab, &[2], &id, &expected);
+            settle(&lab, 2, &[1]);
             lab.ask(2, "op=set&name=ours&type=long&value=7", Some(&id)).unwrap();
             expected.insert("ours".to_owned(), ("java.lang.Long".to_owned(), "7".to_owned()));
             on_all(&lab, &[1], &id, &expected);
