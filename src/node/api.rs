@@ -37,6 +37,9 @@ impl Api {
             Ok(body) => (200, body),
             Err((status, error)) => (status, Json::object([("error", Json::Text(error))])),
         };
+        if status == 405 {
+            exchange.response.set_header("Allow", "GET, HEAD, POST");
+        }
         exchange.response.set_header("Cache-Control", "no-store");
         exchange.response.send(status, "application/json;charset=UTF-8", body.pretty());
     }
@@ -58,7 +61,8 @@ impl Api {
         }
         let parameters = request.parameters();
         let get = |name: &str| parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-        match (request.method.as_str(), request.uri.as_str()) {
+        let method = if request.method == "HEAD" { "GET" } else { request.method.as_str() };
+        match (method, request.uri.as_str()) {
             ("GET", "/") => Ok(self.contexts()),
             ("GET", "/sessions") => {
                 let context = self.context(get)?;
@@ -66,11 +70,11 @@ impl Api {
                 Ok(Json::List(views.map(|view| Json::Object(summary(&view))).collect()))
             }
             ("GET", "/session") => {
-                let (context, id) = (self.context(get)?, get("id").unwrap_or_default());
+                let (context, id) = (self.context(get)?, session(get)?);
                 shown(&context, id)
             }
             ("POST", "/session") => {
-                let (context, id) = (self.context(get)?, get("id").unwrap_or_default());
+                let (context, id) = (self.context(get)?, session(get)?);
                 change(&context, id, get)?;
                 if get("op") == Some("invalidate") { Ok(Json::object([])) } else { shown(&context, id) }
             }
@@ -93,12 +97,18 @@ impl Api {
 
     fn context<'a>(&self, get: impl Fn(&str) -> Option<&'a str>) -> Result<Arc<Context>, Refusal> {
         let wanted = get("context").ok_or_else(|| (400, "name a context".to_owned()))?;
+        // The root's path is empty, which few would guess.
+        let wanted = if wanted == "/" { "" } else { wanted };
         let found = self
             .engine
             .contexts()
             .find(|(host, context)| context.name == wanted && get("host").is_none_or(|name| host.name == name));
         found.map(|(_, context)| Arc::clone(context)).ok_or_else(|| (404, format!("no context [{wanted}]")))
     }
+}
+
+fn session<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Result<&'a str, Refusal> {
+    get("id").filter(|id| !id.is_empty()).ok_or_else(|| (400, "name a session by its id".to_owned()))
 }
 
 fn summary(view: &View) -> Vec<(String, Json)> {

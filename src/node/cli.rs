@@ -217,7 +217,10 @@ struct PidFile(PathBuf);
 impl PidFile {
     fn write() -> Option<Self> {
         let path = pid_path()?;
-        match fs::write(&path, format!("{}\n", std::process::id())) {
+        let text = format!("{}\n", std::process::id());
+        // Whoever started this one has written it already, and somebody may be reading.
+        let written = fs::read_to_string(&path).is_ok_and(|found| found == text);
+        match if written { Ok(()) } else { fs::write(&path, text) } {
             Ok(()) => Some(Self(path)),
             Err(error) => {
                 log::warning("tandem.node.pid", &format!("[{}]: {error}", path.display()));

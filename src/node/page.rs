@@ -21,6 +21,7 @@ impl Handler for SessionPage {
             return exchange.response.error(404, Some(&message));
         }
         if !matches!(exchange.request.method.as_str(), "GET" | "HEAD" | "POST") {
+            exchange.response.set_header("Allow", "GET, HEAD, POST");
             return exchange.response.error(405, None);
         }
         let parameters = exchange.request.parameters();

@@ -145,6 +145,24 @@ fn sessions_live_on_the_page_and_in_the_api() {
     let set = format!("/session?context=/cluster&id={id}&op=set&name=api&type=boolean&value=true");
     assert_eq!(json(&ask("POST", &set, ""))["attributes"]["api"]["value"], true);
     assert!(ask("POST", &set, "Origin: http://evil.example\r\n").starts_with("HTTP/1.1 403 "));
+    for (method, target, status, said) in [
+        ("GET", "/sessions".to_owned(), 400, "name a context"),
+        ("GET", "/sessions?context=/none".to_owned(), 404, "no context [/none]"),
+        ("GET", "/session?context=/cluster".to_owned(), 400, "name a session by its id"),
+        ("GET", "/session?context=/cluster&id=x".to_owned(), 404, "no session [x]"),
+        ("POST", set.replace("value=true", "value=5"), 400, "[5] is no value of type [boolean]"),
+        ("POST", set.replace("op=set", "op=x"), 400, "there are the operations set, remove and invalidate"),
+        ("POST", set.replace("name=api", "name="), 400, "a name is needed"),
+        ("GET", "/x".to_owned(), 404, "there are /, /sessions and /session"),
+    ] {
+        let answer = ask(method, &target, "");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{method} {target}: {answer}");
+        assert!(json(&answer)["error"].as_str().is_some_and(|error| error.starts_with(said)), "{answer}");
+    }
+    for answer in [ask("DELETE", "/", ""), base.ask(base.http, "DELETE", "/cluster/", "")] {
+        assert!(answer.starts_with("HTTP/1.1 405 ") && answer.contains("\r\nAllow: GET, HEAD, POST\r\n"), "{answer}");
+    }
+    assert_eq!(json(&ask("GET", "/sessions?context=/", "")), serde_json::json!([]));
     assert_eq!(json(&base.get("/cluster/", &with))["attributes"]["api"]["value"], true);
 
     let changed = json(&base.get("/cluster/index.jsp?op=changeid", &with))["id"].as_str().unwrap().to_owned();
