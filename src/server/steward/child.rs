@@ -45,7 +45,8 @@ impl Steward {
             let message = steward.link.receive()?.ok_or(io::ErrorKind::BrokenPipe)?;
             if message.kind == tell::GO {
                 let id = |at| u32::try_from(message.number(at)).ok();
-                let account = if message.words.len() < 4 { id(0).zip(id(1)) } else { None };
+                // Without words nobody has anything to give up.
+                let account = if (2..4).contains(&message.words.len()) { id(0).zip(id(1)) } else { None };
                 if !message.words.is_empty() && account.is_none() {
                     return Err(io::ErrorKind::InvalidData.into());
                 }
