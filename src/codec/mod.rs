@@ -10,6 +10,7 @@ pub mod http1;
 pub mod http2;
 pub mod http2_head;
 pub mod java;
+pub mod object_cache;
 pub mod ocsp;
 pub mod preload;
 pub mod proxy_header;

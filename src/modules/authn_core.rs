@@ -219,7 +219,7 @@ pub async fn ask(
         }
         if let Some(hash) = &reply.hash {
             for keep in PROVIDERS.iter().filter_map(|provider| provider.keep) {
-                keep(ask, chosen.provider, hash);
+                keep(ask, chosen.provider, hash).await;
             }
         }
         break;

@@ -1,18 +1,17 @@
 //! `mod_authn_socache.c`: what other providers said of users, kept for a while. The cache is the process's own memory,
-//! whichever of httpd's caches of one machine is asked for.
+//! whichever of httpd's caches of one machine is asked for, or on other machines.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
-use foldhash::fast::RandomState;
-
-use crate::config::{Args, Cmd, Conf, Directive, Fatal, ModuleRow, Places, PostConfig, Shape, latin1, row};
-use crate::logs::{self, Bytes, Level};
+use crate::base::clock::{Clock as _, SystemClock};
+use crate::config::{Args, Cmd, Conf, Directive, Fatal, ModuleRow, Places, PostConfig, Shape, row};
+use crate::logs::{self, Bytes, Errno, Level};
 use crate::modules::passwords::is_password;
+use crate::modules::rows::entry;
+use crate::modules::shared::{self, NotKept, Shared};
 use crate::modules::{check, slot};
 use crate::pipe::Module;
-use crate::pipe::authn::{Answer, Ask, Provider, Reply, Replying, Ways};
+use crate::pipe::authn::{Answer, Ask, Keeping, Provider, Reply, Replying, Ways};
 
 /// The module.
 pub const MODULE: Module = Module {
@@ -50,11 +49,9 @@ impl Conf for SocacheDir {
 pub struct SocacheProcess {
     /// Something asks for a cache.
     wanted: bool,
-    /// AuthnCacheSOCache names one.
-    named: bool,
-    /// The most it may hold, in bytes.
-    size: Option<usize>,
-    cache: Option<Arc<Cache>>,
+    /// AuthnCacheSOCache: the provider and what it is told.
+    provider: Option<Vec<u8>>,
+    cache: Option<Arc<dyn Shared>>,
 }
 
 impl Conf for SocacheProcess {
@@ -83,26 +80,18 @@ pub const PROVIDER: Provider = Provider {
     keep: Some(keep),
 };
 
-/// What the cache holds when nobody says, in bytes.
-const SIZE: usize = 512_000;
+/// Whose objects these are, where others keep some as well.
+const SPACE: &str = "authn-socache";
 
 /// Longer hashes are not kept.
 const LONGEST: usize = 255;
 
 fn socache(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     check::socache(cmd, args).map_err(|text| format!("AuthnCacheSOCache: {text}"))?;
-    let word = args.word(0);
-    let colon = memchr::memchr(b':', word).unwrap_or(word.len());
-    let (name, rest) = word.split_at(colon);
-    if check::SOCACHES.iter().any(|(known, _, there)| !there && known.as_bytes() == name) {
-        cmd.refused = true;
-        cmd.refused_words = Some(latin1(name));
-    }
-    let size = rest.strip_suffix(b")").and_then(|rest| rest.rsplit(|byte| *byte == b'(').next());
-    let size = size.map(check::number).and_then(|size| usize::try_from(size).ok());
+    let (name, list) = shared::split(args.word(0));
+    check::socache_servers(name, list).map_err(|text| format!("AuthnCacheSOCache: {text}"))?;
     let process = cmd.globals.conf.get_mut::<SocacheProcess>();
-    process.size = size;
-    process.named = true;
+    process.provider = Some(args.word(0).to_vec());
     process.wanted = true;
     Ok(())
 }
@@ -137,72 +126,26 @@ fn make(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
     let default = post.globals.modules.contains(&"socache_shmcb_module");
     let process = post.globals.conf.get_mut::<SocacheProcess>();
     // Said when the server starts, not by a check.
-    if !process.named && !default && !check_only {
+    if process.provider.is_none() && !default && !check_only {
         let text = "AH01674: Please select a socache provider with AuthnCacheSOCache (no default found on this \
                     platform). Maybe you need to load mod_socache_shmcb or another socache module first";
         return Err(Fatal { text: text.to_owned(), quiet: false });
     }
-    process.cache = Some(Arc::new(Cache { most: process.size.unwrap_or(SIZE), held: Mutex::default() }));
+    let provider = process.provider.clone().unwrap_or_else(|| b"default".to_vec());
+    let Some(main) = post.servers.first() else { return Ok(()) };
+    match shared::open(&provider, SPACE, main) {
+        Ok(cache) => post.globals.conf.get_mut::<SocacheProcess>().cache = Some(cache),
+        Err(_) if post.check_only => {}
+        Err(text) => {
+            let failed = format!("(22)Invalid argument: AH01677: failed to initialise {SPACE} cache");
+            let text = text + &entry("authn_socache", "crit", &failed) + "AH00016: Configuration Failed\n";
+            return Err(Fatal { text, quiet: true });
+        }
+    }
     Ok(())
 }
 
-/// Hashes by key, each for a time.
-pub struct Cache {
-    /// The most it may hold, in bytes.
-    most: usize,
-    held: Mutex<Held>,
-}
-
-#[derive(Default)]
-struct Held {
-    entries: HashMap<Vec<u8>, Entry, RandomState>,
-    size: usize,
-}
-
-struct Entry {
-    hash: Vec<u8>,
-    expires: Instant,
-}
-
-impl Cache {
-    fn find(&self, key: &[u8]) -> Option<Vec<u8>> {
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = held.entries.get(key).filter(|entry| Instant::now() < entry.expires)?;
-        Some(entry.hash.clone())
-    }
-
-    /// Says whether it was kept: nobody waits for somebody else who keeps something.
-    fn keep(&self, key: Vec<u8>, hash: &[u8], timeout: Duration) -> bool {
-        let Ok(mut held) = self.held.try_lock() else { return false };
-        let now = Instant::now();
-        let size = key.len() + hash.len();
-        if held.size + size > self.most {
-            held.entries.retain(|_, entry| now < entry.expires);
-            held.count();
-        }
-        while held.size + size > self.most {
-            // Whose time ends first goes first.
-            let Some(key) = held.entries.iter().min_by_key(|(_, entry)| entry.expires).map(|(key, _)| key.clone())
-            else {
-                return false;
-            };
-            held.entries.remove(&key);
-            held.count();
-        }
-        let Some(expires) = now.checked_add(timeout) else { return false };
-        held.entries.insert(key, Entry { hash: hash.to_vec(), expires });
-        held.count();
-        true
-    }
-}
-
-impl Held {
-    fn count(&mut self) {
-        self.size = self.entries.iter().map(|(key, entry)| key.len() + entry.hash.len()).sum();
-    }
-}
-
-fn cache(ask: Ask<'_>) -> Option<(Arc<Cache>, &SocacheDir)> {
+fn cache(ask: Ask<'_>) -> Option<(Arc<dyn Shared>, &SocacheDir)> {
     let process = ask.ex.live.generation.globals.conf.get::<SocacheProcess>()?;
     let conf = ask.dir.get::<SocacheDir>().filter(|conf| conf.providers.is_some())?;
     Some((process.cache.clone()?, conf))
@@ -229,72 +172,69 @@ fn key(ask: Ask<'_>, conf: &SocacheDir) -> Vec<u8> {
 
 fn password<'a>(ask: Ask<'a>, password: &'a [u8]) -> Replying<'a> {
     let password = password.to_vec();
-    Box::pin(find(ask, ("AH01684", "AH01685"), move |hash| {
+    Box::pin(find(ask, ["AH01684", "AH01685", "AH01686"], move |hash| {
         if is_password(&password, hash) { Answer::Granted } else { Answer::Denied }
     }))
 }
 
 fn hash(ask: Ask<'_>) -> Replying<'_> {
-    Box::pin(find(ask, ("AH01687", "AH01688"), |_| Answer::Granted))
+    Box::pin(find(ask, ["AH01687", "AH01688", "AH01689"], |_| Answer::Granted))
 }
 
 /// Looks into the cache off the thread that serves requests.
-async fn find(ask: Ask<'_>, numbers: (&str, &str), judge: impl FnOnce(&[u8]) -> Answer + Send + 'static) -> Reply {
+async fn find(ask: Ask<'_>, numbers: [&str; 3], judge: impl FnOnce(&[u8]) -> Answer + Send + 'static) -> Reply {
     let Some((cache, conf)) = cache(ask) else { return Reply::default() };
     let key = key(ask, conf);
     let found = tokio::task::spawn_blocking(move || {
-        let hash = cache.find(&key)?;
-        Some((judge(&hash), hash))
+        let found = cache.get(&key, SystemClock.wall())?;
+        Ok::<_, Errno>(found.map(|hash| (judge(&hash), hash.to_vec())))
     });
-    let (text, number) = match found.await {
-        Ok(Some((answer, hash))) => {
+    let [missing, found_it, failed] = numbers;
+    match found.await {
+        Ok(Ok(Some((answer, hash)))) => {
             let text = "Authn cache: found credentials for";
-            logs::error!(ask.ex, Level::Debug, "authn_socache", "{}: {text} {}", numbers.1, Bytes(ask.user));
+            logs::error!(ask.ex, Level::Debug, "authn_socache", "{found_it}: {text} {}", Bytes(ask.user));
             return Reply { answer, hash: Some(hash) };
         }
-        Ok(None) => ("Authn cache: no credentials found for", numbers.0),
+        Ok(Ok(None)) => {
+            let text = "Authn cache: no credentials found for";
+            logs::error!(ask.ex, Level::Debug, "authn_socache", "{missing}: {text} {}", Bytes(ask.user));
+        }
+        Ok(Err(errno)) => {
+            let text = "Error accessing authentication cache";
+            logs::error!(ask.ex, Level::Error, "authn_socache", errno => "{failed}: {text}");
+        }
         Err(_) => return Answer::Failed.into(),
-    };
-    logs::error!(ask.ex, Level::Debug, "authn_socache", "{number}: {text} {}", Bytes(ask.user));
+    }
     Reply::default()
 }
 
 /// Keeps what another provider found.
-fn keep(ask: Ask<'_>, from: &Provider, hash: &[u8]) {
-    let Some((cache, conf)) = cache(ask) else { return };
-    let named = conf.providers.iter().flatten().any(|name| name == from.name.as_bytes());
-    let seconds = u64::try_from(conf.timeout.unwrap_or(300)).unwrap_or(0);
-    if !named || hash.len() > LONGEST {
-        return;
-    }
-    let context = conf.context.as_deref().unwrap_or(b"directory");
-    let (user, context) = (Bytes(ask.user), Bytes(context));
-    if cache.keep(key(ask, conf), hash, Duration::from_secs(seconds)) {
-        let text = "AH01681: Cached authn credentials for";
-        logs::error!(ask.ex, Level::Debug, "authn_socache", "{text} {user} in {context}");
-    } else {
-        let text = "AH01679: authn credentials for";
-        logs::error!(ask.ex, Level::Debug, "authn_socache", "{text} {user} not cached (mutex busy)");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_kept_expires_and_makes_room() {
-        let cache = Cache { most: 40, held: Mutex::default() };
-        assert!(cache.keep(b"a".to_vec(), b"123456789", Duration::from_secs(100)));
-        assert!(cache.keep(b"b".to_vec(), b"123456789", Duration::ZERO));
-        assert_eq!((cache.find(b"a"), cache.find(b"b")), (Some(b"123456789".to_vec()), None));
-        for key in [b"c", b"d", b"e"] {
-            assert!(cache.keep(key.to_vec(), b"123456789", Duration::from_secs(200)));
+fn keep<'a>(ask: Ask<'a>, from: &'a Provider, hash: &'a [u8]) -> Keeping<'a> {
+    Box::pin(async move {
+        let Some((cache, conf)) = cache(ask) else { return };
+        let named = conf.providers.iter().flatten().any(|name| name == from.name.as_bytes());
+        if !named || hash.len() > LONGEST {
+            return;
         }
-        // What ends first has made room, and the sum is right.
-        assert!(cache.find(b"a").is_some() && cache.find(b"e").is_some());
-        assert!(cache.keep(b"f".to_vec(), b"123456789", Duration::from_secs(200)));
-        assert_eq!((cache.find(b"a"), cache.held.lock().unwrap().size), (None, 40));
-        assert!(!cache.keep(b"g".to_vec(), &[b'x'; 41], Duration::from_secs(1)));
-    }
+        let seconds = conf.timeout.unwrap_or(300).max(0);
+        let (key, object, now) = (key(ask, conf), hash.to_vec(), SystemClock.wall());
+        let put =
+            move || cache.put(&key, &object, now.saturating_add(seconds.saturating_mul(SECOND)), SystemClock.wall());
+        let kept = tokio::task::spawn_blocking(put).await.unwrap_or(Err(NotKept(None)));
+        let context = Bytes(conf.context.as_deref().unwrap_or(b"directory"));
+        match kept {
+            Ok(()) => {
+                let (text, user) = ("AH01681: Cached authn credentials for", Bytes(ask.user));
+                logs::error!(ask.ex, Level::Debug, "authn_socache", "{text} {user} in {context}");
+            }
+            Err(NotKept(errno)) => {
+                let (text, name) = ("AH01682: Failed to cache authn credentials for", from.name);
+                let errno = errno.unwrap_or(Errno(nix::libc::ENOSPC));
+                logs::error!(ask.ex, Level::Error, "authn_socache", errno => "{text} {name} in {context}");
+            }
+        }
+    })
 }
+
+const SECOND: i64 = 1_000_000;

@@ -134,19 +134,19 @@ pub(super) fn directory(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     }
 }
 
-/// Shared object caches: name, module, and whether it is there. Those of one machine are the process's own memory.
-pub(super) const SOCACHES: &[(&str, &str, bool)] = &[
-    ("default", "socache_shmcb_module", true),
-    ("shmcb", "socache_shmcb_module", true),
-    ("dbm", "socache_dbm_module", true),
-    ("memcache", "socache_memcache_module", false),
-    ("redis", "socache_redis_module", false),
+/// Shared object caches: name and module. Those of one machine are the process's own memory.
+pub(super) const SOCACHES: &[(&str, &str)] = &[
+    ("default", "socache_shmcb_module"),
+    ("shmcb", "socache_shmcb_module"),
+    ("dbm", "socache_dbm_module"),
+    ("memcache", "socache_memcache_module"),
+    ("redis", "socache_redis_module"),
 ];
 
 /// The shared object caches of the loaded modules.
 pub(super) fn socaches(cmd: &Cmd<'_>) -> Vec<&'static str> {
-    let loaded = SOCACHES.iter().filter(|(_, id, _)| cmd.globals.modules.contains(id));
-    loaded.map(|(name, ..)| *name).collect()
+    let loaded = SOCACHES.iter().filter(|(_, id)| cmd.globals.modules.contains(id));
+    loaded.map(|(name, _)| *name).collect()
 }
 
 /// The first word names a shared object cache, arguments behind a colon.
@@ -159,6 +159,14 @@ pub(super) fn socache(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     Err(format!(
         "Unknown socache provider '{name}'. Maybe you need to load the appropriate socache module (mod_socache_{name}?)"
     ))
+}
+
+/// A cache on other machines needs to be told which.
+pub(super) fn socache_servers(name: &[u8], list: &[u8]) -> Done {
+    if list.is_empty() && (name == b"memcache" || name == b"redis") {
+        return Err(format!("List of server names required to create {} socache.", latin1(name)));
+    }
+    Ok(())
 }
 
 /// The directive is always refused with its usage text.

@@ -123,6 +123,7 @@ pub mod so;
 pub mod socache_dbm;
 pub mod socache_memcache;
 pub mod socache_redis;
+pub mod socache_remote;
 pub mod socache_shmcb;
 pub mod speling;
 pub mod ssl;
@@ -154,7 +155,7 @@ pub fn words(id: &str) -> Vec<(String, bool)> {
     let asked = authn_providers::PROVIDERS.iter().filter(|row| row.module == id);
     let asked = asked.map(|row| (format!("Auth*Provider {}", row.name), row.ask.is_some()));
     let caches = check::SOCACHES.iter().filter(|row| row.1 == id && row.0 != "default");
-    let caches = caches.map(|row| (format!("socache {}", row.0), row.2));
+    let caches = caches.map(|row| (format!("socache {}", row.0), true));
     let commands = sed::ABSENT.iter().filter(|_| id == sed::MODULE.row.id);
     let commands = commands.map(|name| (format!("sed command {name}"), false));
     required.chain(asked).chain(caches).chain(commands).collect()

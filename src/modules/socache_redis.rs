@@ -1,9 +1,13 @@
 //! `mod_socache_redis.c`.
 
-use crate::base::clock::{Unit, parse_interval};
-use crate::config::{Args, Cmd, Directive, ModuleRow, Places, Shape, row};
-use crate::modules::check;
+use std::time::Duration;
+
+use crate::codec::object_cache::Dialect;
+use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Server, Shape, row};
 use crate::modules::rows::nothing;
+use crate::modules::slot;
+use crate::modules::socache_remote::{Kind, TIMES, hour};
+use crate::net::object_cache::Times;
 use crate::pipe::Module;
 
 /// The module.
@@ -18,20 +22,48 @@ pub const MODULE: Module = Module {
     hooks: &[],
 };
 
+/// Values per server.
+#[derive(Clone)]
+struct RedisServer(Times);
+
+impl Default for RedisServer {
+    fn default() -> Self {
+        Self(TIMES)
+    }
+}
+
+impl Conf for RedisServer {
+    const SLOT: usize = slot::SOCACHE_REDIS;
+
+    fn merge(_: &Self, add: &Self) -> Self {
+        add.clone()
+    }
+}
+
 /// The directives.
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
-    row("RedisConnPoolTTL", Places::SERVER, Shape::Take1, hour, "TTL used for the connection pool with the Redis server(s)").missing(),
-    row("RedisTimeout", Places::SERVER, Shape::Take1, hour, "R/W timeout used for the connection with the Redis server(s)").missing(),
+    row("RedisConnPoolTTL", Places::SERVER, Shape::Take1, |c, a| set(c, a, |times| &mut times.idle), "TTL used for the connection pool with the Redis server(s)"),
+    row("RedisTimeout", Places::SERVER, Shape::Take1, |c, a| set(c, a, |times| &mut times.answer), "R/W timeout used for the connection with the Redis server(s)"),
 ];
 
-/// A time up to one hour.
-fn hour(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
-    let name = cmd.directive.name;
-    check::time(args, &format!("{name} has wrong format"))?;
-    let time = parse_interval(args.word(0), Unit::Second).unwrap_or_default();
-    if time.as_secs() > 3600 {
-        return Err(format!("{name} can only be 0 or up to one hour."));
-    }
+/// How the log speaks of it.
+pub static KIND: Kind = Kind {
+    dialect: Dialect::Redis,
+    module: "socache_redis",
+    name: "redis",
+    tag: "scache_rd",
+    port: 6379,
+    numbers: ["AH03474", "AH03475", "AH03478", "AH03479", "AH03481"],
+};
+
+/// The times that hold for a server's caches.
+pub fn times(server: &Server) -> Times {
+    server.get::<RedisServer>().map_or(TIMES, |conf| conf.0)
+}
+
+fn set(cmd: &mut Cmd<'_>, args: &Args<'_>, which: fn(&mut Times) -> &mut Duration) -> Result<(), String> {
+    let time = hour(cmd, args)?;
+    *which(&mut cmd.server_conf::<RedisServer>().0) = time;
     Ok(())
 }

@@ -28,6 +28,7 @@ pub mod link;
 pub mod listen;
 pub mod minutes;
 pub mod notify;
+pub mod object_cache;
 pub mod ocsp;
 pub mod opener;
 pub mod phrase;

@@ -52,6 +52,9 @@ impl From<Answer> for Reply {
 /// An answer on its way: files are read and hashes computed off the threads that serve requests.
 pub type Replying<'a> = Pin<Box<dyn Future<Output = Reply> + 'a>>;
 
+/// A hash on its way to where it is kept.
+pub type Keeping<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
+
 /// One provider.
 pub struct Provider {
     /// Its name in the configuration.
@@ -61,7 +64,7 @@ pub struct Provider {
     /// How it is asked; none: not carried out here, the server does not start with it.
     pub ask: Option<Ways>,
     /// Keeps a hash that another provider found.
-    pub keep: Option<for<'a> fn(Ask<'a>, &'a Self, &'a [u8])>,
+    pub keep: Option<for<'a> fn(Ask<'a>, &'a Self, &'a [u8]) -> Keeping<'a>>,
 }
 
 /// How a provider is asked.

@@ -46,6 +46,7 @@ mod proxy_map;
 mod remoteip;
 mod services;
 mod sessions;
+mod socache;
 mod status;
 mod support;
 mod tls;

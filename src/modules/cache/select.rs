@@ -101,8 +101,11 @@ fn ignored(ex: &Exchange, what: &str) {
 
 /// Writes to the error log what was said off this thread.
 pub fn log(ex: &Exchange, said: Vec<Said>) {
-    for Said { level, module, text } in said {
-        logs::error!(ex, level, module, "{}", text);
+    for Said { level, module, errno, text } in said {
+        match errno {
+            Some(errno) => logs::error!(ex, level, module, errno => "{}", text),
+            None => logs::error!(ex, level, module, "{}", text),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::control::Control;
-use crate::logs::Level;
+use crate::logs::{Errno, Level};
 use crate::modules::{cache_disk, cache_socache};
 use crate::web::{Exchange, Stored, Table};
 
@@ -103,6 +103,8 @@ pub struct Said {
     pub level: Level,
     /// The module.
     pub module: &'static str,
+    /// The system's reason, if there is one.
+    pub errno: Option<Errno>,
     /// The text.
     pub text: String,
 }

@@ -30,7 +30,7 @@ pub struct Folder {
 const LONGEST: u64 = 1 << 20;
 
 fn said(level: Level, text: String) -> Said {
-    Said { level, module: "cache_disk", text }
+    Said { level, module: "cache_disk", errno: None, text }
 }
 
 /// A path with something behind its last name.

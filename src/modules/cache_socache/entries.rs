@@ -8,7 +8,7 @@ use crate::logs::Level;
 use crate::modules::cache::control::joined;
 use crate::modules::cache::store::{Content, Entry, Info, Limits, Place, Said, Store, Writer};
 use crate::modules::cache_disk::layout::{self, Header};
-use crate::modules::shared::Shared;
+use crate::modules::shared::{NotKept, Shared};
 use crate::web::Table;
 
 /// A shared cache of entries.
@@ -28,28 +28,41 @@ impl Entries {
         if info.expire > last { last } else { info.expire.saturating_add(longer) }
     }
 
+    fn find(&self, key: &[u8], now: i64, said: &mut Vec<Said>) -> Option<Arc<[u8]>> {
+        self.cache.get(key, now).unwrap_or_else(|errno| {
+            let text = format!("AH02352: Key not found in cache: {}", String::from_utf8_lossy(key));
+            said.push(Said { level: Level::Debug, module: "cache_socache", errno: Some(errno), text });
+            None
+        })
+    }
+
     fn put(&self, name: &[u8], header: &Header, body: &[u8]) -> Result<(), Said> {
         let (now, until) = (SystemClock.wall(), self.until(&header.info));
         let mut key = name.to_vec();
         let vary = header.response.as_ref().and_then(|fields| joined(fields, b"Vary"));
-        let failed = |text: &str, level| {
+        let failed = |text: &str, level, errno| {
             let text = format!("{text}, ignoring: {}", String::from_utf8_lossy(name));
-            Err(Said { level, module: "cache_socache", text })
+            Err(Said { level, module: "cache_socache", errno, text })
         };
         if let Some(vary) = vary {
             let names = layout::vary_names(&vary);
             let none = Table::default();
-            if !self.cache.put(name, &layout::vary_file(header.info.expire, &names), until, now) {
-                return failed("AH02373: Vary not written to cache", Level::Debug);
+            let vary = layout::vary_file(header.info.expire, &names);
+            if let Err(NotKept(errno)) = self.cache.put(name, &vary, until, now) {
+                return failed("AH02373: Vary not written to cache", Level::Debug, errno);
             }
             key = layout::variant(&names, header.request.as_ref().unwrap_or(&none), name);
         }
         let mut object = layout::entry_file(header);
         object.extend_from_slice(body);
-        if self.cache.put(&key, &object, until, now) {
-            return Ok(());
+        match self.cache.put(&key, &object, until, now) {
+            Ok(()) => Ok(()),
+            Err(NotKept(errno)) => {
+                // What was kept before is older than what was answered with.
+                self.cache.remove(&key);
+                failed("AH02386: could not write to cache", Level::Warn, errno)
+            }
         }
-        failed("AH02386: could not write to cache", Level::Warn)
     }
 }
 
@@ -65,13 +78,13 @@ fn header(name: &[u8], info: &Info, response: &Table, request: &Table) -> Header
 }
 
 impl Store for Entries {
-    fn open(&self, key: &[u8], request: &Table, _: bool, _: &mut Vec<Said>) -> Option<Entry> {
+    fn open(&self, key: &[u8], request: &Table, _: bool, said: &mut Vec<Said>) -> Option<Entry> {
         let now = SystemClock.wall();
-        let mut object = self.cache.get(key, now)?;
+        let mut object = self.find(key, now, said)?;
         let mut place = Place { key: key.to_vec(), variant: None };
         if let Some(layout::Parsed::Vary(names)) = layout::parse(&object) {
             let variant = layout::variant(&names, request, key);
-            object = self.cache.get(&variant, now)?;
+            object = self.find(&variant, now, said)?;
             place.variant = Some(variant);
         }
         let (header, from) = layout::entry_and_body(&object)?;

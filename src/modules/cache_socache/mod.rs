@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::config::{
-    Args, Cmd, Conf, Directive, Fatal, ModuleRow, Places, PostConfig, Shape, inner_or_outer, latin1, row,
-};
+use crate::config::{Args, Cmd, Conf, Directive, Fatal, ModuleRow, Places, PostConfig, Shape, inner_or_outer, row};
 use crate::modules::cache::store::{Limits, Provider, Store};
-use crate::modules::shared::{Memory, Shared};
+use crate::modules::rows::entry;
+use crate::modules::shared::{self, Shared};
 use crate::modules::{check, slot};
 use crate::pipe::Module;
 use crate::web::Exchange;
@@ -30,8 +29,8 @@ pub const MODULE: Module = Module {
 /// Values per server.
 #[derive(Clone, Default)]
 struct SocacheServer {
-    /// What the provider is told.
-    args: Option<Vec<u8>>,
+    /// The provider and what it is told.
+    provider: Option<Vec<u8>>,
     /// One for each generation, as httpd makes a new one when it restarts.
     cache: Option<Arc<dyn Shared>>,
 }
@@ -79,13 +78,7 @@ type Done = Result<(), String>;
 /// `CacheSocache provider[:arguments]`.
 fn socache(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     check::socache(cmd, args)?;
-    let word = args.word(0);
-    let (name, rest) = word.split_at(memchr::memchr(b':', word).unwrap_or(word.len()));
-    if check::SOCACHES.iter().any(|(known, _, there)| !there && known.as_bytes() == name) {
-        cmd.refused = true;
-        cmd.refused_words = Some(latin1(name));
-    }
-    cmd.server_conf::<SocacheServer>().args = Some(rest.strip_prefix(b":").unwrap_or_default().to_vec());
+    cmd.server_conf::<SocacheServer>().provider = Some(args.word(0).to_vec());
     Ok(())
 }
 
@@ -119,16 +112,33 @@ fn max_size(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     Ok(())
 }
 
+/// Whose objects these are, where others keep some as well.
+const SPACE: &str = "cache-socache";
+
 /// Makes the caches, one for all servers that ask for the same.
 fn make(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
+    let fatal = |text: String| Err(Fatal { text: text + "AH00016: Configuration Failed\n", quiet: true });
     let mut made: Vec<(Vec<u8>, Arc<dyn Shared>)> = Vec::new();
     for server in post.servers.iter_mut() {
-        let Some(args) = server.conf.get::<SocacheServer>().and_then(|conf| conf.args.clone()) else { continue };
-        let cache = match made.iter().find(|(known, _)| *known == args) {
+        let Some(word) = server.conf.get::<SocacheServer>().and_then(|conf| conf.provider.clone()) else { continue };
+        let (name, list) = shared::split(&word);
+        if let Err(text) = check::socache_servers(name, list)
+            && !post.check_only
+        {
+            return fatal(entry("cache_socache", "crit", &format!("AH02392: {text}")));
+        }
+        let cache = match made.iter().find(|(known, _)| *known == word) {
             Some((_, cache)) => cache.clone(),
-            None => Arc::new(Memory::of(&args)),
+            None => match shared::open(&word, SPACE, server) {
+                Ok(cache) => cache,
+                Err(_) if post.check_only => continue,
+                Err(text) => {
+                    let failed = format!("(22)Invalid argument: AH02393: failed to initialise {SPACE} cache");
+                    return fatal(text + &entry("cache_socache", "crit", &failed));
+                }
+            },
         };
-        made.push((args, cache.clone()));
+        made.push((word, cache.clone()));
         server.conf.get_mut::<SocacheServer>().cache = Some(cache);
     }
     Ok(())

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
-use crate::base::clock::{Clock as _, ErrorTime, SystemClock, push_error_time};
 use crate::config::{
     Args, Cmd, Conf, Directive, Fatal, ModuleRow, Places, PostConfig, SectionKind, Shape, get_word, inner_or_outer,
     latin1, merge_path, row,
 };
 use crate::logs::Errno;
 use crate::modules::core::files::DIRECTORY;
+use crate::modules::rows::entry;
 use crate::modules::slot;
 use crate::pipe::{Hook, Module, Outcome, Phase, Run};
 use crate::web::{Exchange, ProxyKind};
@@ -290,14 +290,9 @@ fn read_types(pc: &mut PostConfig<'_>) -> Result<(), Fatal> {
     match crate::net::files::read(OsStr::from_bytes(&path)) {
         Ok(text) => conf.types = Arc::new(parse_types(&text)),
         Err(error) => {
-            let mut time = Vec::new();
-            push_error_time(&mut time, SystemClock.wall(), ErrorTime { micros: true, compact: false });
-            let (time, pid, errno, path) = (latin1(&time), std::process::id(), Errno::from(&error), latin1(&path));
-            let tid = nix::sys::pthread::pthread_self();
-            let text = format!(
-                "[{time}] [mime:error] [pid {pid}:tid {tid}] {errno}: AH01597: could not open mime types config file \
-                 {path}.\nAH00016: Configuration Failed\n"
-            );
+            let (errno, path) = (Errno::from(&error), latin1(&path));
+            let text = format!("{errno}: AH01597: could not open mime types config file {path}.");
+            let text = entry("mime", "error", &text) + "AH00016: Configuration Failed\n";
             return Err(Fatal { text, quiet: true });
         }
     }

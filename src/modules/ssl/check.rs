@@ -132,20 +132,20 @@ pub(super) fn session_cache(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     })?;
     match kind {
         "shmcb" => shmcb(&rest),
-        _ => Ok(()),
+        kind => check::socache_servers(kind.as_bytes(), &rest).map_err(|text| format!("SSLSessionCache: {text}")),
     }
 }
 
 /// `SSLStaplingCache type[:arguments]`.
 pub(super) fn stapling_cache(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     cmd.global_only()?;
-    let found = cache(cmd, args);
-    found.map(|_| ()).map_err(|(kind, known)| {
+    let (kind, rest) = cache(cmd, args).map_err(|(kind, known)| {
         format!(
             "SSLStaplingCache: '{kind}' stapling cache not supported (known names: {known}) Maybe you need to load the \
              appropriate socache module (mod_socache_{kind}?)"
         )
-    })
+    })?;
+    check::socache_servers(kind.as_bytes(), &rest).map_err(|text| format!("SSLStaplingCache: {text}"))
 }
 
 /// The kind of a cache and its arguments; otherwise the name and the list of those known.
