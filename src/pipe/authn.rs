@@ -55,6 +55,9 @@ pub type Replying<'a> = Pin<Box<dyn Future<Output = Reply> + 'a>>;
 /// A hash on its way to where it is kept.
 pub type Keeping<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
+/// Keeps a hash that a provider found.
+pub type Keep = for<'a> fn(Ask<'a>, &'a Provider, &'a [u8]) -> Keeping<'a>;
+
 /// One provider.
 pub struct Provider {
     /// Its name in the configuration.
@@ -64,7 +67,7 @@ pub struct Provider {
     /// How it is asked; none: not carried out here, the server does not start with it.
     pub ask: Option<Ways>,
     /// Keeps a hash that another provider found.
-    pub keep: Option<for<'a> fn(Ask<'a>, &'a Self, &'a [u8]) -> Keeping<'a>>,
+    pub keep: Option<Keep>,
 }
 
 /// How a provider is asked.
