@@ -148,7 +148,7 @@ pub fn find_directive(name: &[u8], loaded: &[&str]) -> Option<&'static Directive
 }
 
 /// What a module brings that directives name, and whether it is there: `Require` words, providers of authentication,
-/// shared object caches, commands of sed.
+/// shared object caches.
 pub fn words(id: &str) -> Vec<(String, bool)> {
     let required = authz_core::providers::PROVIDERS.iter().filter(|row| row.module == id);
     let required = required.map(|row| (format!("Require {}", row.name), row.parse.is_some()));
@@ -156,9 +156,7 @@ pub fn words(id: &str) -> Vec<(String, bool)> {
     let asked = asked.map(|row| (format!("Auth*Provider {}", row.name), row.ask.is_some()));
     let caches = check::SOCACHES.iter().filter(|row| row.1 == id && row.0 != "default");
     let caches = caches.map(|row| (format!("socache {}", row.0), true));
-    let commands = sed::ABSENT.iter().filter(|_| id == sed::MODULE.row.id);
-    let commands = commands.map(|name| (format!("sed command {name}"), false));
-    required.chain(asked).chain(caches).chain(commands).collect()
+    required.chain(asked).chain(caches).collect()
 }
 
 /// The name under which the log shows the module with this identifier, if `written` means it: the name itself, with

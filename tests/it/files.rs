@@ -275,6 +275,7 @@ scenarios! {
     rewrite_paths
     rewrite_vary
     sections
+    sed_files
     session
     setenvif
     speling
@@ -300,6 +301,33 @@ fn big_files_arrive_whole() {
         let (status, want) = if range.is_empty() { (200, &bytes[..]) } else { (206, &bytes[100_000..=2_900_000]) };
         assert_eq!(answer.status, status);
         assert!(answer.body == want, "{} bytes", answer.body.len());
+    }
+}
+
+/// sed's `w`: lines of a response in files, which each response begins anew.
+#[test]
+fn sed_writes_lines_to_files() {
+    let site = Site::new("files-sed-w");
+    site.write("htdocs/a", "one\ntwo\nthree\n");
+    site.write("out/first", "");
+    for path in ["out", "out/first"] {
+        fs::set_permissions(site.path(path), fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    let out = site.path("out").display().to_string();
+    let conf = format!(
+        "<Location />\nSetOutputFilter Sed\nOutputSed \"s/o/0/gw {out}/first\"\nOutputSed \"2w {out}/first\"\n\
+         OutputSed \"$w {out}/last\"\n</Location>\n"
+    );
+    site.httpd_conf(&["sed"], &conf);
+    let server = site.start();
+    for _ in 0..2 {
+        assert_eq!(server.get("/a", "").text(), "0ne\ntw0\nthree\n");
+        let written = || {
+            let (first, last) = (site.read("out/first"), site.read("out/last"));
+            (!last.is_empty()).then_some((first, last))
+        };
+        let (first, last) = wait_for("what sed writes", Duration::from_secs(5), written);
+        assert_eq!((first.as_str(), last.as_str()), ("0ne\ntw0\ntw0\n", "three\n"));
     }
 }
 

@@ -1,18 +1,19 @@
 //! From the lines of a sed script to commands: the language of System V's sed, whose patterns are basic ones.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::base::pattern::{Flags, Pattern};
 
 /// A script that cannot be.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Problem {
     /// Said as it is.
     Bare(&'static str),
     /// Said with the line.
     Line(&'static str),
-    /// It is one, but not carried out here.
-    Unlike,
 }
 
 type Result<T> = std::result::Result<T, Problem>;
@@ -26,6 +27,8 @@ pub(super) struct Script {
     labels: Vec<(Vec<u8>, usize)>,
     /// Where each block that is open begins.
     open: Vec<usize>,
+    /// Files that are written, each once.
+    pub(super) files: Vec<PathBuf>,
     /// The pattern that an empty one stands for.
     last: Option<Arc<Pattern>>,
 }
@@ -56,7 +59,11 @@ pub(super) enum What {
     /// `b` and `t`: where to, by name; the end of the script has none.
     Branch(Vec<u8>),
     Test(Vec<u8>),
-    /// `=dDgGhHnNpPqx`.
+    /// `r`: what follows the line.
+    Read(PathBuf),
+    /// `w`: which of the files takes the line.
+    Write(usize),
+    /// `=dDgGhHlnNpPqx`.
     Simple(u8),
 }
 
@@ -68,6 +75,8 @@ pub(super) struct Substitution {
     /// Which match; 0 is all of them.
     pub(super) which: usize,
     pub(super) print: bool,
+    /// Which of the files takes the line.
+    pub(super) write: Option<usize>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -161,7 +170,7 @@ impl Script {
                 return Ok(rest);
             }
             b'=' | b'q' if to.is_some() => return Err(Problem::Line("only one address allowed")),
-            b'=' | b'd' | b'D' | b'g' | b'G' | b'h' | b'H' | b'n' | b'N' | b'p' | b'P' | b'q' | b'x' => {
+            b'=' | b'd' | b'D' | b'g' | b'G' | b'h' | b'H' | b'l' | b'n' | b'N' | b'p' | b'P' | b'q' | b'x' => {
                 What::Simple(*name)
             }
             // Text comes on a line of its own, which a directive does not have.
@@ -171,7 +180,12 @@ impl Script {
                 rest = b"";
                 if *name == b'b' { What::Branch(name_of) } else { What::Test(name_of) }
             }
-            b'l' | b'r' | b'w' => return Err(Problem::Unlike),
+            b'r' => {
+                let name = rest.strip_prefix(b" ").ok_or(Problem::Line("command garbled"))?;
+                rest = b"";
+                What::Read(file_name(name))
+            }
+            b'w' => What::Write(self.written(&mut rest)?),
             b's' => What::Substitute(Arc::new(self.substitution(&mut rest)?)),
             b'y' => What::Map(Arc::new(map(&mut rest)?)),
             _ => return Err(Problem::Line("unrecognized command")),
@@ -242,12 +256,43 @@ impl Script {
         if print {
             text = &text[1..];
         }
-        if text.first() == Some(&b'w') {
-            return Err(Problem::Unlike);
+        let mut write = None;
+        if let Some(name) = text.strip_prefix(b"w") {
+            text = name;
+            write = Some(self.written(&mut text)?);
         }
         *rest = text;
-        Ok(Substitution { pattern, anchored, text: text_parts, which, print })
+        Ok(Substitution { pattern, anchored, text: text_parts, which, print, write })
     }
+
+    /// The number of the file that the rest of the line names.
+    fn written(&mut self, rest: &mut &[u8]) -> Result<usize> {
+        let name = rest.strip_prefix(b" ").ok_or(Problem::Line("Space missing before filename"))?;
+        let path = file_name(name);
+        *rest = b"";
+        if let Some(known) = self.files.iter().position(|known| *known == path) {
+            return Ok(known);
+        }
+        if self.files.len() >= FILES_MOST {
+            return Err(Problem::Bare("too many files in w commands"));
+        }
+        self.files.push(path);
+        Ok(self.files.len() - 1)
+    }
+}
+
+/// So many files may be written.
+const FILES_MOST: usize = 11;
+
+/// A file's name: blanks in front of it are none of it, a backslash takes the next byte as it is.
+fn file_name(text: &[u8]) -> PathBuf {
+    let mut name = Vec::new();
+    let mut bytes = skip(text, b" \t").iter();
+    while let Some(byte) = bytes.next() {
+        let byte = if *byte == b'\\' { bytes.next() } else { Some(byte) };
+        name.extend(byte);
+    }
+    PathBuf::from(OsString::from_vec(name))
 }
 
 fn skip<'a>(text: &'a [u8], what: &[u8]) -> &'a [u8] {
@@ -500,10 +545,14 @@ mod tests {
     }
 
     #[test]
-    fn commands_that_touch_files_or_show_bytes_are_refused() {
-        for line in ["l", "/a/l", "r /etc/passwd", "w out", "s/a/b/w out", "s/a/b/gpw out"] {
-            assert_eq!(Script::default().add(line.as_bytes()), Err(Problem::Unlike), "{line}");
+    fn files_are_named_behind_a_blank() {
+        let mut script = Script::default();
+        for line in ["l", "/a/l", "r /x/y", "w out", "w  out", "s/a/b/w other", r"s/a/b/gpw o\ut"] {
+            assert_eq!(script.add(line.as_bytes()), Ok(()), "{line}");
         }
-        assert_eq!(Script::default().add(b"s/a/b/gp"), Ok(()));
+        assert_eq!(script.files, ["out", "other"].map(PathBuf::from));
+        let bad = |line: &str| Script::default().add(line.as_bytes());
+        assert_eq!([bad("r"), bad("rx"), bad("l x")], [Err(Problem::Line("command garbled")); 3]);
+        assert_eq!([bad("w"), bad("s/a/b/wx")], [Err(Problem::Line("Space missing before filename")); 2]);
     }
 }

@@ -1,7 +1,6 @@
 //! `mod_sed.c`: bodies edited line by line by a sed script, both ways.
 //!
-//! `l` is not there, files are neither read nor written (`r`, `w`), and one line is not edited for ever: a script that loops fails the
-//! body, where httpd goes on.
+//! One line is not edited for ever: a script that loops fails the body, where httpd goes on.
 
 mod compile;
 mod run;
@@ -47,9 +46,6 @@ impl Conf for SedDir {
     }
 }
 
-/// Commands that name files of the server or show lines for a terminal: a script with one keeps the server from starting.
-pub const ABSENT: &[&str] = &["l", "r", "w"];
-
 /// The directives.
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
@@ -62,11 +58,6 @@ fn add(cmd: &mut Cmd<'_>, args: &Args<'_>, which: fn(&mut SedDir) -> &mut Arc<Sc
     let line = args.word(0);
     match Arc::make_mut(which(cmd.dir_conf::<SedDir>())).add(line) {
         Ok(()) => Ok(()),
-        Err(Problem::Unlike) => {
-            cmd.refused = true;
-            cmd.refused_words = Some(latin1(line));
-            Ok(())
-        }
         Err(Problem::Bare(text)) => Err(format!("Failed to compile sed expression. {text}")),
         Err(Problem::Line(text)) => Err(format!("Failed to compile sed expression. {text}: {}", latin1(line))),
     }
@@ -75,27 +66,48 @@ fn add(cmd: &mut Cmd<'_>, args: &Args<'_>, which: fn(&mut SedDir) -> &mut Arc<Sc
 /// `Sed` of the response.
 pub fn start(ex: &mut Exchange, _: usize, _: Option<u64>) -> Option<Box<dyn BodyFilter>> {
     let script = ex.dir::<SedDir>().map(|conf| conf.output.clone()).filter(|script| !script.is_empty())?;
-    Some(Box::new(Edited { editor: Editor::new(script), of: logs::OfBody::new(ex), told: false }))
+    Some(Box::new(Edited::new(ex, script)))
 }
 
 /// `Sed` of the request's body.
 pub fn start_input(ex: &mut Exchange, _: usize) -> Option<Box<dyn InputFilter>> {
     let script = ex.dir::<SedDir>().map(|conf| conf.input.clone()).filter(|script| !script.is_empty())?;
-    (ex.sub_depth == 0).then(|| -> Box<dyn InputFilter> {
-        Box::new(Edited { editor: Editor::new(script), of: logs::OfBody::new(ex), told: false })
-    })
+    (ex.sub_depth == 0).then(|| -> Box<dyn InputFilter> { Box::new(Edited::new(ex, script)) })
 }
 
 struct Edited {
-    editor: Editor,
+    /// None: a file of its script cannot be written.
+    editor: Option<Editor>,
     of: logs::OfBody,
     /// The log knows of a failure.
     told: bool,
 }
 
 impl Edited {
+    fn new(ex: &Exchange, script: Arc<Script>) -> Self {
+        let editor = Editor::new(script).map_err(|path| {
+            logs::error!(ex, Level::Error, "sed", "AH02998: cannot open {}", path.display());
+        });
+        let told = editor.is_err();
+        Self { editor: editor.ok(), of: logs::OfBody::new(ex), told }
+    }
+
+    fn failed(&self) -> bool {
+        self.editor.as_ref().is_none_or(Editor::failed)
+    }
+
+    fn edit(&mut self, input: &[u8], last: bool, out: &mut Vec<u8>) {
+        if let Some(editor) = &mut self.editor {
+            editor.data(input, out);
+            if last {
+                editor.end(out);
+            }
+        }
+        self.tell();
+    }
+
     fn tell(&mut self) {
-        if self.editor.failed() && !std::mem::replace(&mut self.told, true) {
+        if self.failed() && !std::mem::replace(&mut self.told, true) {
             logs::error!(&self.of, Level::Error, "sed", "a sed script cannot go on with this body");
         }
     }
@@ -103,19 +115,17 @@ impl Edited {
 
 impl BodyFilter for Edited {
     fn data(&mut self, input: &[u8], out: &mut Vec<u8>) {
-        self.editor.data(input, out);
-        self.tell();
+        self.edit(input, false, out);
     }
 
     fn flush(&mut self, _: &mut Vec<u8>) {}
 
     fn end(&mut self, out: &mut Vec<u8>, _: &mut Table) {
-        self.editor.end(out);
-        self.tell();
+        self.edit(b"", true, out);
     }
 
     fn failed(&self) -> bool {
-        self.editor.failed()
+        self.failed()
     }
 
     fn refusal(&self) -> Refusal {
@@ -131,12 +141,8 @@ impl InputFilter for Edited {
         last: bool,
         out: &mut Vec<u8>,
     ) -> Poll<Result<Progress, BodyFault>> {
-        self.editor.data(input, out);
-        if last {
-            self.editor.end(out);
-        }
-        self.tell();
-        if self.editor.failed() {
+        self.edit(input, last, out);
+        if self.failed() {
             return Poll::Ready(Err(BodyFault::Refused { status: 500, errno: logs::Errno::GENERAL.0 }));
         }
         Poll::Ready(Ok(Progress { taken: input.len(), ended: last }))

@@ -1,5 +1,8 @@
 //! A body on its way through a script.
 
+use std::fs::File;
+use std::io::{BufWriter, Read as _, Write as _};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::compile::{Address, Part, Script, Step, Substitution, What};
@@ -28,6 +31,10 @@ pub(super) struct Editor {
     substituted: bool,
     groups: Captures,
     spare: Vec<u8>,
+    /// Files that follow the line at hand.
+    following: Vec<PathBuf>,
+    /// Those that are written, as the script numbers them.
+    written: Vec<BufWriter<File>>,
     /// The script has quit: nothing more comes.
     quit: bool,
     failed: bool,
@@ -61,10 +68,16 @@ enum Flow {
 }
 
 impl Editor {
-    pub(super) fn new(script: Arc<Script>) -> Self {
-        Self {
+    /// Opens what the script writes, if there is something.
+    ///
+    /// # Errors
+    /// The file that cannot be written.
+    pub(super) fn new(script: Arc<Script>) -> Result<Self, PathBuf> {
+        let open = |path: &PathBuf| File::create(path).map(BufWriter::new).map_err(|_| path.clone());
+        Ok(Self {
             ranges: vec![Range::Out; script.steps.len()],
             failed: !script.is_whole(),
+            written: script.files.iter().map(open).collect::<Result<_, _>>()?,
             script,
             pattern: Vec::new(),
             hold: Vec::new(),
@@ -75,8 +88,9 @@ impl Editor {
             substituted: false,
             groups: Captures::new(),
             spare: Vec::new(),
+            following: Vec::new(),
             quit: false,
-        }
+        })
     }
 
     pub(super) fn failed(&self) -> bool {
@@ -149,17 +163,17 @@ impl Editor {
             match flow {
                 Flow::Go(next) => at = next,
                 Flow::Again => at = 0,
-                Flow::Silent => return,
+                Flow::Silent => return self.follow(out),
                 Flow::Print | Flow::Quit => {
                     if !script.quiet {
                         print(&self.pattern, out);
                     }
                     self.quit |= matches!(flow, Flow::Quit);
-                    return;
+                    return self.follow(out);
                 }
                 Flow::Wait(next, how) => {
                     self.resume = Some((next, how));
-                    return;
+                    return self.follow(out);
                 }
             }
         }
@@ -188,7 +202,31 @@ impl Editor {
                 true => Flow::Go(script.place(label).unwrap_or(usize::MAX)),
                 false => next,
             },
+            What::Read(path) => {
+                if self.following.len() < FOLLOWING_MOST {
+                    self.following.push(path.clone());
+                }
+                next
+            }
+            What::Write(file) => {
+                self.write(*file);
+                next
+            }
             What::Simple(name) => self.simple(*name, at, last, script.quiet, out),
+        }
+    }
+
+    /// Appends the files that follow the line; one that cannot be read has nothing.
+    fn follow(&mut self, out: &mut Vec<u8>) {
+        for path in self.following.drain(..) {
+            let _ = File::open(path).and_then(|file| file.take(LONGEST as u64).read_to_end(out));
+        }
+    }
+
+    /// Writes the line to one of the files; what it cannot take is lost, as in httpd.
+    fn write(&mut self, file: usize) {
+        if let Some(file) = self.written.get_mut(file) {
+            let _ = file.write_all(&self.pattern).and_then(|()| file.write_all(b"\n"));
         }
     }
 
@@ -214,6 +252,7 @@ impl Editor {
                 self.hold.extend_from_slice(&self.pattern);
             }
             // Without another line the script ends: what `N` has gathered is lost, as in httpd.
+            b'l' => show(&self.pattern, out),
             b'n' if last => return if quiet { Flow::Silent } else { Flow::Print },
             b'n' => {
                 if !quiet {
@@ -316,6 +355,9 @@ impl Editor {
             if how.print && self.script.quiet {
                 print(&self.pattern, out);
             }
+            if let Some(file) = how.write {
+                self.write(file);
+            }
         }
         self.spare = made;
     }
@@ -327,6 +369,40 @@ fn print(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
+/// A line in letters that every terminal has, in pieces that fit one.
+fn show(text: &[u8], out: &mut Vec<u8>) {
+    let end = memchr::memchr(0, text).unwrap_or(text.len());
+    let mut column = 0;
+    let mut push = |byte: u8| {
+        out.push(byte);
+        column += 1;
+        if column == WIDTH {
+            out.extend_from_slice(b"\\\n");
+            column = 0;
+        }
+    };
+    for byte in text.get(..end).unwrap_or_default() {
+        if matches!(byte, b' '..=b'~') {
+            push(*byte);
+            continue;
+        }
+        push(b'\\');
+        if *byte >= b' ' {
+            // As httpd counts the first digit: bytes have a sign.
+            push((b'0' as i8 + (*byte as i8 >> 6)) as u8);
+        }
+        push(b'0' + (byte >> 3 & 7));
+        push(b'0' + (byte & 7));
+    }
+    out.push(b'\n');
+}
+
+/// So many letters are a piece of a line that is shown.
+const WIDTH: usize = 71;
+
+/// So many files follow a line.
+const FOLLOWING_MOST: usize = 20;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -337,7 +413,7 @@ mod tests {
         script.iter().for_each(|line| made.add(line.as_bytes()).unwrap());
         let made = Arc::new(made);
         let run = |size: usize| {
-            let (mut editor, mut out) = (Editor::new(made.clone()), Vec::new());
+            let (mut editor, mut out) = (Editor::new(made.clone()).unwrap(), Vec::new());
             text.as_bytes().chunks(size).for_each(|piece| editor.data(piece, &mut out));
             editor.end(&mut out);
             (!editor.failed()).then(|| String::from_utf8(out).unwrap())
@@ -358,6 +434,19 @@ mod tests {
         assert_eq!(edited(&[":a", "s/o/0/", "ta"], "foo boo\n").unwrap(), "f00 b00\n");
         assert_eq!(edited(&["s/b*/x/2"], "abc").unwrap(), "axc\n");
         assert_eq!(edited(&["#n", "/b/,$p"], "a\nb\nc").unwrap(), "b\nc\n");
+    }
+
+    #[test]
+    fn lines_are_shown_in_letters() {
+        assert_eq!(
+            edited(&["#n", "l"], "two\tx\\y\x01\x7f\u{e9}\x08z\n").unwrap(),
+            "two\\11x\\y\\01\\177\\/03\\.51\\10z\n"
+        );
+        let (long, piece) = ("c".repeat(71), "c".repeat(71));
+        assert_eq!(
+            edited(&["#n", "l"], &format!("{long}\n{long}d\n")).unwrap(),
+            format!("{piece}\\\n\n{piece}\\\nd\n")
+        );
     }
 
     #[test]
