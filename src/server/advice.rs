@@ -72,7 +72,37 @@ fn split(argument: &[u8]) -> Option<(&[u8], &[u8])> {
 pub(super) fn of_directive(name: &[u8], modules: &Modules) -> Option<String> {
     let has = |module: &Module| module.row.directives.iter().any(|row| row.name.as_bytes().eq_ignore_ascii_case(name));
     let elsewhere = modules::ALL.iter().find(|module| has(module)).map(absent);
-    elsewhere.or_else(|| nearest(name, modules.rows.names()).map(did_you_mean))
+    elsewhere.or_else(|| foreign(name)).or_else(|| nearest(name, modules.rows.names()).map(did_you_mean))
+}
+
+/// Modules that are not httpd's own: how their directives begin, their name, and what does the same here.
+const FOREIGN: &[(&str, &str, &str)] = &[
+    ("Jk", "mod_jk", "a ProxyPass to ajp:// leads to the same Tomcat"),
+    ("FastCgi", "mod_fastcgi", "a ProxyPass to fcgi:// leads to the same program"),
+    ("Fcgid", "mod_fcgid", "a ProxyPass to fcgi:// leads to a program that runs by itself"),
+    ("RPAF", "mod_rpaf", "mod_remoteip does the same"),
+    ("CAS", "mod_auth_cas", ""),
+    ("Mellon", "mod_auth_mellon", ""),
+    ("ModPagespeed", "mod_pagespeed", ""),
+    ("NTLM", "mod_auth_ntlm_winbind", ""),
+    ("OIDC", "mod_auth_openidc", ""),
+    ("Passenger", "Passenger", ""),
+    ("Perl", "mod_perl", ""),
+    ("php_", "mod_php", "a ProxyPassMatch or SetHandler to fcgi:// leads to php-fpm"),
+    ("Rails", "Passenger", ""),
+    ("Sec", "mod_security", ""),
+    ("Shib", "mod_shib", ""),
+    ("SVN", "mod_dav_svn", ""),
+    ("WSGI", "mod_wsgi", "a ProxyPass to uwsgi:// or http:// leads to a program that runs by itself"),
+    ("XSendFile", "mod_xsendfile", ""),
+];
+
+/// For a directive of a module that others make.
+fn foreign(name: &[u8]) -> Option<String> {
+    let begins = |start: &str| name.get(..start.len()).is_some_and(|part| part.eq_ignore_ascii_case(start.as_bytes()));
+    let (_, module, instead) = FOREIGN.iter().find(|(start, ..)| begins(start))?;
+    let instead = if instead.is_empty() { String::new() } else { format!("; {instead}") };
+    Some(format!("it seems to belong to {module}, which is not one of httpd's own and cannot be loaded here{instead}"))
 }
 
 fn absent(module: &&'static Module) -> String {
@@ -123,6 +153,15 @@ mod tests {
         assert_eq!(distance(b"abc", b"abc"), 0);
         assert_eq!(distance(b"kitten", b"sitting"), 3);
         assert_eq!(distance(b"", b"ab"), 2);
+    }
+
+    #[test]
+    fn modules_of_others_are_named() {
+        let modules = Modules::new();
+        let said = of_directive(b"JkLogLevel", &modules).unwrap();
+        assert!(said.contains("mod_jk") && said.ends_with("a ProxyPass to ajp:// leads to the same Tomcat"), "{said}");
+        assert!(of_directive(b"shibrequiresession", &modules).unwrap().contains("mod_shib"));
+        assert_eq!(of_directive(b"ServerNam", &modules).unwrap(), "did you mean `ServerName`?");
     }
 
     #[test]

@@ -101,8 +101,9 @@ fn shadowed(passes: &[Pass<'_>], node: &Node, path: &[u8], target: &[u8], findin
             first.node.line
         )
     } else {
+        let advice = if first.path == path { "one of the two is not needed" } else { "put the longer path in front" };
         format!(
-            "this ProxyPass {} is never reached: {} on line {} takes it first; put the longer path in front",
+            "this ProxyPass {} is never reached: {} on line {} takes it first; {advice}",
             latin1(path),
             latin1(&first.path),
             first.node.line

@@ -21,6 +21,10 @@ pub(super) fn of_walk(fault: &WalkFault, sources: &Sources, modules: &Modules) -
         remark.part = Some(part(line, (at, at + 1)));
         "this quote ends the word".clone_into(&mut remark.label);
         remark.help = Some("write \\\" for a quote inside a quoted word, or put the word in single quotes".to_owned());
+    } else if let (true, Some(at)) = (fault.message.contains(" takes "), comment(&all, text)) {
+        remark.part = Some(part(line, at));
+        remark.label = "this is no comment".to_owned();
+        remark.help = Some("a comment needs a line of its own".to_owned());
     } else if let Some((at, why)) = wrong_pattern(&fault.message, text, &all) {
         remark.part = Some(part(line, at));
         remark.label = why;
@@ -35,6 +39,12 @@ pub(super) fn of_walk(fault: &WalkFault, sources: &Sources, modules: &Modules) -
         remark.help = unknown.and_then(|unknown| unknown.advice);
     }
     render(sources, &remark)
+}
+
+/// From a word that looks like the beginning of a comment on.
+fn comment(all: &[(usize, usize)], text: &[u8]) -> Option<(usize, usize)> {
+    let (start, _) = *all.iter().skip(1).find(|(start, _)| text.get(*start) == Some(&b'#'))?;
+    Some((start, all.last()?.1))
 }
 
 /// If the message is about a pattern: where it stops making sense, and why, which httpd does not say.
