@@ -1,15 +1,18 @@
 //! `mod_heartmonitor.c`: hears how other servers are.
 
 use std::net::{SocketAddr, SocketAddrV4, ToSocketAddrs as _};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::base::addr::HostPort;
 use crate::base::clock::{Clock, SystemClock};
-use crate::config::{Args, Cmd, Conf, Directive, Fatal, ModuleRow, Places, PostConfig, Shape, latin1, row};
+use crate::config::{
+    Args, Cmd, Conf, Directive, Fatal, Globals, ModuleRow, Places, PostConfig, Shape, latin1, merge_path, row,
+};
 use crate::logs::{self, Bytes, Errno, Level};
-use crate::modules::{check, lbmethod_heartbeat, slot};
+use crate::modules::{check, slot};
 use crate::pipe::{self, Hook, Module, Outcome, Phase, Run, Waiting};
-use crate::upstream::heartbeat::{self, Listening, Monitor, Record, Words, storage, whole};
+use crate::upstream::heartbeat::{self, Listening, Monitor, Record, Words, storage as records, whole};
 use crate::web::{Exchange, Live, Wire};
 
 /// The module.
@@ -49,11 +52,26 @@ impl HeartProcess {
     }
 }
 
+/// Values of the process; both modules that know the file share them.
+#[derive(Clone, Default)]
+struct Storage {
+    /// `HeartbeatStorage`, in full.
+    path: Option<PathBuf>,
+}
+
+impl Conf for Storage {
+    const SLOT: usize = slot::LBMETHOD_HEARTBEAT + 2;
+
+    fn merge(_: &Self, add: &Self) -> Self {
+        add.clone()
+    }
+}
+
 /// The directives.
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
     row("HeartbeatListen", Places::SERVER, Shape::Take1, listen, "Address to listen for heartbeat requests"),
-    row("HeartbeatStorage", Places::SERVER, Shape::Take1, lbmethod_heartbeat::storage, "Path to store heartbeat data."),
+    row("HeartbeatStorage", Places::SERVER, Shape::Take1, storage, "Path to store heartbeat data."),
     row("HeartbeatMaxServers", Places::SERVER, Shape::Take1, max_servers, "Max number of servers when using slotmem (instead file) to store heartbeat data."),
 ];
 
@@ -127,6 +145,26 @@ fn prepare(post: &mut PostConfig<'_>) {
         .get_or_insert_with(|| before.filter(|before| before.most() == new.most()).unwrap_or_else(|| Arc::new(new)));
 }
 
+/// `HeartbeatStorage path`.
+pub(super) fn storage(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    cmd.global_only()?;
+    let path = in_runtime_dir(cmd.globals, args.word(0));
+    cmd.globals.conf.get_mut::<Storage>().path = Some(path);
+    Ok(())
+}
+
+fn in_runtime_dir(globals: &Globals, name: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStringExt as _;
+    let folder = globals.rooted(globals.runtime_dir.as_deref().unwrap_or(b"logs"));
+    PathBuf::from(std::ffi::OsString::from_vec(merge_path(&folder, name)))
+}
+
+/// The file of heartbeats.
+pub(super) fn path(globals: &Globals) -> PathBuf {
+    let written = globals.conf.get::<Storage>().and_then(|storage| storage.path.clone());
+    written.unwrap_or_else(|| in_runtime_dir(globals, b"hb.dat"))
+}
+
 /// What balancers choose by, if it is not in a file.
 pub(super) fn memory(post: &mut PostConfig<'_>) -> Option<Arc<Monitor>> {
     if !post.globals.modules.contains(&MODULE.row.id) {
@@ -142,7 +180,7 @@ pub fn watch(live: Live) -> Option<Listening> {
     let globals = &live.generation.globals;
     let conf = globals.conf.get::<HeartProcess>()?;
     let (at, monitor) = (conf.listen?, conf.monitor.clone()?);
-    let file = (conf.most() == 0).then(|| lbmethod_heartbeat::path(globals));
+    let file = (conf.most() == 0).then(|| path(globals));
     Some(heartbeat::listen(live, at, monitor, file))
 }
 
@@ -189,7 +227,7 @@ async fn answer(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
     if conf.most() == 0 {
         // The listener does not know of it, and writes its own file over it, as in httpd.
         let record = Record { ip: host.to_string().into_bytes(), port, ready, busy, seen: 0 };
-        if let Err(error) = storage::update(&lbmethod_heartbeat::path(globals), &record) {
+        if let Err(error) = records::update(&path(globals), &record) {
             logs::error!(ex, Level::Error, "heartmonitor", Errno::from(error.errno()) => "{error}");
         }
     } else {

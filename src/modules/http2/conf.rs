@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::push::{Hints, Order};
+use super::told::{Hints, Order};
 use crate::base::clock::{Unit, parse_interval};
 use crate::config::{Args, Cmd, Conf, Server, inner_or_outer};
 use crate::modules::{check, slot};

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::LazyLock;
 
 use super::conf::{Http2Dir, Http2Server};
-use super::push::Hints;
+use super::told::Hints;
 use crate::codec::http1::write::push_decimal;
 use crate::config::core::CoreServer;
 use crate::config::{Server, Slots};

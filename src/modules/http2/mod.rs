@@ -3,6 +3,7 @@
 mod conf;
 mod hooks;
 mod push;
+mod told;
 
 use crate::config::{Args, Cmd, Directive, ModuleRow, Places, Shape, row};
 use crate::modules::check;
@@ -11,7 +12,7 @@ use crate::pipe::Module;
 
 pub use conf::{Http2Dir, Settings};
 pub use hooks::Stream;
-pub use push::{Order, order_of};
+pub use told::{Order, order_of};
 
 /// The module.
 pub const MODULE: Module = Module {
