@@ -91,7 +91,12 @@ pub(super) fn bad_header(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
 /// `ProxyIOBufferSize`.
 pub(super) fn io_buffer(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     let error = "ProxyIOBufferSize must be >= 512 bytes, or 0 for system default.";
-    let size = buffer(args.word(0), 8192, error)?;
+    // A `long`, unlike the other one.
+    let size = match crate::modules::check::long(args.word(0)).unwrap_or(i64::MAX) {
+        0 => 8192,
+        size @ 512.. => usize::try_from(size.min(i64::from(i32::MAX))).unwrap_or(usize::MAX),
+        _ => return Err(error.to_owned()),
+    };
     ProxyServer::of(cmd).io_buffer = Some(size);
     Ok(())
 }
