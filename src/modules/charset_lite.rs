@@ -172,28 +172,14 @@ pub fn start(ex: &mut Exchange, _: usize, length: Option<u64>) -> Option<Box<dyn
         return None;
     }
     ex.headers_out.unset(b"Content-Length");
-    Some(Box::new(Translated {
-        conversion,
-        rest: Vec::new(),
-        withheld: Vec::new(),
-        failed: false,
-        passed: Vec::new(),
-        of: logs::OfBody::new(ex),
-    }))
+    Some(Box::new(Translated::new(conversion, ex)))
 }
 
 /// `XLATEIN`.
 pub fn start_input(ex: &mut Exchange, _: usize) -> Option<Box<dyn InputFilter>> {
     let pair = ex.ext.get_mut::<Chosen>().input.take()?;
     let conversion = pair.open()?;
-    Some(Box::new(Translated {
-        conversion,
-        rest: Vec::new(),
-        withheld: Vec::new(),
-        failed: false,
-        passed: Vec::new(),
-        of: logs::OfBody::new(ex),
-    }))
+    Some(Box::new(Translated::new(conversion, ex)))
 }
 
 struct Translated {
@@ -212,6 +198,17 @@ struct Translated {
 const PIECE: usize = 16 << 10;
 
 impl Translated {
+    fn new(conversion: Conversion, ex: &Exchange) -> Self {
+        Self {
+            conversion,
+            rest: Vec::new(),
+            withheld: Vec::new(),
+            failed: false,
+            passed: Vec::new(),
+            of: logs::OfBody::new(ex),
+        }
+    }
+
     fn convert(&mut self, input: &[u8], out: &mut Vec<u8>) {
         if self.failed {
             return;
@@ -289,7 +286,8 @@ impl InputFilter for Translated {
         if self.failed {
             return Poll::Ready(Err(BodyFault::Refused { status: 400, errno: Errno::GENERAL.0 }));
         }
-        match self.rest.is_empty() {
+        // A client that always stops inside of a character is not waited for: that would hold all of its body.
+        match self.rest.is_empty() || text.len() > PIECE {
             true => out.append(&mut text),
             false => self.withheld = text,
         }
