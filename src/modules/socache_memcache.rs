@@ -1,13 +1,10 @@
 //! `mod_socache_memcache.c`.
 
-use std::time::Duration;
-
 use crate::codec::object_cache::Dialect;
-use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Server, Shape, row};
+use crate::config::{Directive, ModuleRow, Places, Shape, row};
 use crate::modules::rows::nothing;
 use crate::modules::slot;
-use crate::modules::socache_remote::{Kind, TIMES, hour};
-use crate::net::object_cache::Times;
+use crate::modules::socache_remote::{Kind, set};
 use crate::pipe::Module;
 
 /// The module.
@@ -22,28 +19,13 @@ pub const MODULE: Module = Module {
     hooks: &[],
 };
 
-/// Values per server.
-#[derive(Clone)]
-struct MemcacheServer(Times);
-
-impl Default for MemcacheServer {
-    fn default() -> Self {
-        Self(TIMES)
-    }
-}
-
-impl Conf for MemcacheServer {
-    const SLOT: usize = slot::SOCACHE_MEMCACHE;
-
-    fn merge(_: &Self, add: &Self) -> Self {
-        add.clone()
-    }
-}
+/// Where its times are kept.
+pub const SLOT: usize = slot::SOCACHE_MEMCACHE;
 
 /// The directives.
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
-    row("MemcacheConnTTL", Places::SERVER, Shape::Take1, |c, a| set(c, a, |times| &mut times.idle), "TTL used for the connection with the memcache server(s)"),
+    row("MemcacheConnTTL", Places::SERVER, Shape::Take1, |c, a| set::<SLOT>(c, a, |times| &mut times.idle), "TTL used for the connection with the memcache server(s)"),
 ];
 
 /// How the log speaks of it.
@@ -55,14 +37,3 @@ pub static KIND: Kind = Kind {
     port: 11211,
     numbers: ["AH00786", "AH00787", "AH00790", "AH00791", "AH00793"],
 };
-
-/// The times that hold for a server's caches.
-pub fn times(server: &Server) -> Times {
-    server.get::<MemcacheServer>().map_or(TIMES, |conf| conf.0)
-}
-
-fn set(cmd: &mut Cmd<'_>, args: &Args<'_>, which: fn(&mut Times) -> &mut Duration) -> Result<(), String> {
-    let time = hour(cmd, args)?;
-    *which(&mut cmd.server_conf::<MemcacheServer>().0) = time;
-    Ok(())
-}

@@ -1,13 +1,10 @@
 //! `mod_socache_redis.c`.
 
-use std::time::Duration;
-
 use crate::codec::object_cache::Dialect;
-use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Server, Shape, row};
+use crate::config::{Directive, ModuleRow, Places, Shape, row};
 use crate::modules::rows::nothing;
 use crate::modules::slot;
-use crate::modules::socache_remote::{Kind, TIMES, hour};
-use crate::net::object_cache::Times;
+use crate::modules::socache_remote::{Kind, set};
 use crate::pipe::Module;
 
 /// The module.
@@ -22,29 +19,14 @@ pub const MODULE: Module = Module {
     hooks: &[],
 };
 
-/// Values per server.
-#[derive(Clone)]
-struct RedisServer(Times);
-
-impl Default for RedisServer {
-    fn default() -> Self {
-        Self(TIMES)
-    }
-}
-
-impl Conf for RedisServer {
-    const SLOT: usize = slot::SOCACHE_REDIS;
-
-    fn merge(_: &Self, add: &Self) -> Self {
-        add.clone()
-    }
-}
+/// Where its times are kept.
+pub const SLOT: usize = slot::SOCACHE_REDIS;
 
 /// The directives.
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
-    row("RedisConnPoolTTL", Places::SERVER, Shape::Take1, |c, a| set(c, a, |times| &mut times.idle), "TTL used for the connection pool with the Redis server(s)"),
-    row("RedisTimeout", Places::SERVER, Shape::Take1, |c, a| set(c, a, |times| &mut times.answer), "R/W timeout used for the connection with the Redis server(s)"),
+    row("RedisConnPoolTTL", Places::SERVER, Shape::Take1, |c, a| set::<SLOT>(c, a, |times| &mut times.idle), "TTL used for the connection pool with the Redis server(s)"),
+    row("RedisTimeout", Places::SERVER, Shape::Take1, |c, a| set::<SLOT>(c, a, |times| &mut times.answer), "R/W timeout used for the connection with the Redis server(s)"),
 ];
 
 /// How the log speaks of it.
@@ -56,14 +38,3 @@ pub static KIND: Kind = Kind {
     port: 6379,
     numbers: ["AH03474", "AH03475", "AH03478", "AH03479", "AH03481"],
 };
-
-/// The times that hold for a server's caches.
-pub fn times(server: &Server) -> Times {
-    server.get::<RedisServer>().map_or(TIMES, |conf| conf.0)
-}
-
-fn set(cmd: &mut Cmd<'_>, args: &Args<'_>, which: fn(&mut Times) -> &mut Duration) -> Result<(), String> {
-    let time = hour(cmd, args)?;
-    *which(&mut cmd.server_conf::<RedisServer>().0) = time;
-    Ok(())
-}

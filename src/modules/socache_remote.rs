@@ -8,7 +8,7 @@ use crate::base::addr::HostPort;
 use crate::base::clock::{Unit, parse_interval};
 use crate::base::path::push_hex_lower;
 use crate::codec::object_cache::Dialect;
-use crate::config::{Args, Cmd, latin1};
+use crate::config::{self, Args, Cmd, Server, latin1};
 use crate::logs::{self, Errno, Level, Process};
 use crate::modules::check;
 use crate::modules::rows::entry;
@@ -31,13 +31,46 @@ pub struct Kind {
 }
 
 /// Unless something else is said: how long a connection waits for its next use, and a server is waited for.
-pub const TIMES: Times = Times { idle: Duration::from_secs(15), answer: Duration::from_secs(5) };
+const TIMES: Times = Times { idle: Duration::from_secs(15), answer: Duration::from_secs(5) };
+
+/// The times of one kind of server, per server of ours, in the module's slot.
+#[derive(Clone)]
+struct Conf<const SLOT: usize>(Times);
+
+impl<const SLOT: usize> Default for Conf<SLOT> {
+    fn default() -> Self {
+        Self(TIMES)
+    }
+}
+
+impl<const SLOT: usize> config::Conf for Conf<SLOT> {
+    const SLOT: usize = SLOT;
+
+    fn merge(_: &Self, add: &Self) -> Self {
+        add.clone()
+    }
+}
+
+/// The times that hold for a server's caches.
+pub fn times<const SLOT: usize>(server: &Server) -> Times {
+    server.get::<Conf<SLOT>>().map_or(TIMES, |conf| conf.0)
+}
+
+/// A directive that sets one of them, up to one hour.
+pub fn set<const SLOT: usize>(
+    cmd: &mut Cmd<'_>,
+    args: &Args<'_>,
+    which: fn(&mut Times) -> &mut Duration,
+) -> Result<(), String> {
+    let time = hour(cmd, args)?;
+    *which(&mut cmd.server_conf::<Conf<SLOT>>().0) = time;
+    Ok(())
+}
 
 /// The longest key, in bytes.
 const KEY_MAX: usize = 254;
 
-/// A time up to one hour.
-pub fn hour(cmd: &Cmd<'_>, args: &Args<'_>) -> Result<Duration, String> {
+fn hour(cmd: &Cmd<'_>, args: &Args<'_>) -> Result<Duration, String> {
     let name = cmd.directive.name;
     check::time(args, &format!("{name} has wrong format"))?;
     let time = parse_interval(args.word(0), Unit::Second).unwrap_or_default();
