@@ -211,30 +211,16 @@ impl Loader<'_> {
         for element in host.all(Kind::Context) {
             let path = element.text("path").unwrap_or_default().trim_end_matches('/').to_owned();
             let version = element.text("webappVersion").unwrap_or_default().to_owned();
-            let base = element.text("docBase").map_or_else(|| base_name(&path, &version), str::to_owned);
-            self.context(
-                &mut found,
-                &below,
-                &defaults,
-                (path, version),
-                DocBase::of(&base, app_base),
-                Some(element.clone()),
-            );
+            let base = described(element, &path, &version, app_base);
+            self.context(&mut found, &below, &defaults, (path, version), base, Some(element.clone()));
         }
         if host.flag("deployOnStartup") || host.flag("autoDeploy") {
             for file in entries(&descriptors).into_iter().filter(|file| has_extension(file, "xml")) {
                 let Some(element) = self.context_file(&file) else { continue };
                 self.notice(DESCRIPTOR, format!("Deploying deployment descriptor [{}]", file.display()));
                 let (path, version) = path_of(&stem(&file));
-                let base = element.text("docBase").map_or_else(|| base_name(&path, &version), str::to_owned);
-                self.context(
-                    &mut found,
-                    &below,
-                    &defaults,
-                    (path, version),
-                    DocBase::of(&base, app_base),
-                    Some(element),
-                );
+                let base = described(&element, &path, &version, app_base);
+                self.context(&mut found, &below, &defaults, (path, version), base, Some(element));
             }
             for dir in entries(app_base) {
                 if dir.is_dir() {
@@ -355,6 +341,12 @@ fn path_of(name: &str) -> (String, String) {
     let path =
         if name == "ROOT" { String::new() } else { format!("/{}", name.trim_start_matches('/').replace('#', "/")) };
     (path, version.to_owned())
+}
+
+/// Where the files of a described application are: where it says, else under its name.
+fn described(element: &Component, path: &str, version: &str, app_base: &Path) -> DocBase {
+    let base = element.text("docBase").map_or_else(|| base_name(path, version), str::to_owned);
+    DocBase::of(&base, app_base)
 }
 
 /// The name of a file that would have this path and version.
