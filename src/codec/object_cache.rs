@@ -1,5 +1,5 @@
-//! What is said to servers that keep objects for others: memcached's text protocol and Redis's, as far as httpd's shared
-//! object caches use them. Requests out, replies in.
+//! What is said to servers that keep objects for others: memcached's text protocol and Redis's, as far as httpd's
+//! shared object caches use them. Requests out, replies in.
 
 use std::ops::Range;
 

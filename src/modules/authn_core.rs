@@ -274,8 +274,8 @@ pub fn has_type(ex: &Exchange) -> bool {
     kind(ex).is_some()
 }
 
-/// Last to be asked: a kind of authentication that no module carries out. Without any kind nobody is asked, which is not
-/// an error by itself; whoever needs a user will miss one.
+/// Last to be asked: a kind of authentication that no module carries out. Without any kind nobody is asked, which is
+/// not an error by itself; whoever needs a user will miss one.
 fn nobody_knows_the_type(ex: &mut Exchange) -> Outcome {
     let Some(kind) = kind(ex) else { return Outcome::Ok };
     logs::error!(

@@ -8,7 +8,8 @@
 //! | `POST /session?context=/clu&id=ID&op=set&name=N&type=T&value=V` | sets a plain attribute |
 //! | `POST …&op=remove&name=N`, `…&op=invalidate` | what they say |
 //!
-//! `host=NAME` picks one of several hosts. With a `token` in server.xml, clients show it as `Authorization: Bearer TOKEN`.
+//! `host=NAME` picks one of several hosts. With a `token` in server.xml, clients show it as `Authorization: Bearer
+//! TOKEN`.
 
 use std::sync::Arc;
 

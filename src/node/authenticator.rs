@@ -13,7 +13,8 @@ use super::exchange::{Exchange, Request};
 use super::realm::{Principal, Realm};
 use super::valves::Valve;
 
-/// BasicAuthenticator, or NonLoginAuthenticator where there is no `login-config`, with the constraints that it enforces.
+/// BasicAuthenticator, or NonLoginAuthenticator where there is no `login-config`, with the constraints that it
+/// enforces.
 pub struct Authenticator {
     security: Security,
     realm: Realm,

@@ -81,8 +81,8 @@ impl Security {
         self.constraints.iter().any(|constraint| constraint.who.as_ref().is_some_and(|who| !who.is_nobody()))
     }
 
-    /// The constraints on a path inside the application. The best kind of pattern counts: a whole path, then the longest
-    /// beginning, then an extension, then `/`.
+    /// The constraints on a path inside the application. The best kind of pattern counts: a whole path, then the
+    /// longest beginning, then an extension, then `/`.
     pub fn on(&self, path: &str, method: &str) -> Vec<&Constraint> {
         let path = if path.is_empty() { "/" } else { path };
         let exact = |pattern: &str| (pattern == path || pattern.is_empty() && path == "/").then_some(0);
@@ -93,8 +93,8 @@ impl Security {
             .unwrap_or_default()
     }
 
-    /// The constraints with the best patterns of a kind that are about a method; `None` if other kinds count. `settled` is a
-    /// kind whose patterns count even if no constraint of them is about the method.
+    /// The constraints with the best patterns of a kind that are about a method; `None` if other kinds count. `settled`
+    /// is a kind whose patterns count even if no constraint of them is about the method.
     fn by(&self, method: &str, settled: bool, fits: impl Fn(&str) -> Option<usize>) -> Option<Vec<&Constraint>> {
         let (mut best, mut found) = (None, Vec::new());
         for constraint in &self.constraints {

@@ -3,8 +3,8 @@
 //! - Reading: [`xml`] through the tables of [`components`] and [`classes`], [`webxml`]; [`deploy`] finds the files and makes
 //!   the [`model`].
 //! - Running: [`build`] makes of the model a [`container::Engine`] of hosts and [`context::Context`]s; [`connector`] with
-//!   [`http`], [`http2`] and [`ajp`] over a [`link`], that [`tls`] may encrypt, brings requests, which pass [`valves`] on their way to a [`webapp::Handler`]: [`files`], the
-//!   session [`page`], or one of an embedding program.
+//!   [`http`], [`http2`] and [`ajp`] over a [`link`], that [`tls`] may encrypt, brings requests, which pass [`valves`]
+//!   on their way to a [`webapp::Handler`]: [`files`], the session [`page`], or one of an embedding program.
 //! - Sessions: [`sessions`] is what handlers see; behind it [`standard`] or, in a [`cluster`], [`replicated`] over
 //!   one of the [`keepers`], [`delta`] and [`backup`]; [`group`] reads the channel's settings.
 //! - [`server`] starts and stops all of it in order; [`cli`] is the command line.

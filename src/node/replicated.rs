@@ -1,4 +1,5 @@
-//! The manager of an application whose sessions other nodes have as well: what applications see of `delta` and `backup`.
+//! The manager of an application whose sessions other nodes have as well: what applications see of `delta` and
+//! `backup`.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -12,9 +12,9 @@ use crate::logs::{self, Bytes, Level};
 use crate::web::{Exchange, Framing, HeadOut, Origin, ProxyKind, Range, Stored, Table, Verdict, Wire, status};
 
 /// Sends the response head once: runs the hooks of [`super::Phase::Head`], joins `err_headers_out` and `headers_out`,
-/// adds what the server itself says (Date, Server, Content-Type of [`super::media`], Content-Encoding, Content-Language, framing, Connection) in httpd's order, and hands it
-/// to the wire. `length` is the length of the body that the handler will send, if it knows it; body filters may take
-/// it back. Does nothing if the head is out.
+/// adds what the server itself says (Date, Server, Content-Type of [`super::media`], Content-Encoding,
+/// Content-Language, framing, Connection) in httpd's order, and hands it to the wire. `length` is the length of the
+/// body that the handler will send, if it knows it; body filters may take it back. Does nothing if the head is out.
 pub fn head(ex: &mut Exchange, wire: &mut dyn Wire, length: Option<u64>) {
     if ex.head_sent || ex.response.waiting {
         return;
@@ -200,7 +200,8 @@ pub(super) fn decide(ex: &mut Exchange) {
     }
 }
 
-/// As [`decide`], for a keeper that stands among the filters: where it keeps the response, it is taken out to stand there.
+/// As [`decide`], for a keeper that stands among the filters: where it keeps the response, it is taken out to stand
+/// there.
 pub fn decide_early(ex: &mut Exchange) -> Option<Box<dyn crate::web::Keeper>> {
     decide(ex);
     if std::mem::take(&mut ex.response.keeps) { ex.response.keeper.take() } else { None }

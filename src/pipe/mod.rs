@@ -53,8 +53,8 @@ pub use vars::{expand, holds, vary};
 pub enum Phase {
     /// Head read, server chosen; server-level values only.
     PostRead,
-    /// The request may be answered without any further phase, from what was kept (httpd's quick_handler): only server-level
-    /// values hold, and nobody is asked whether it may pass.
+    /// The request may be answered without any further phase, from what was kept (httpd's quick_handler): only
+    /// server-level values hold, and nobody is asked whether it may pass.
     Quick,
     /// Before the URI is decoded for mapping (`ProxyPass mapping=`); after the first Location walk.
     PreTranslate,

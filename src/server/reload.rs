@@ -287,9 +287,9 @@ impl State {
         }
     }
 
-    /// Reads the configuration on a thread of its own, which lasts until another one has read another. The allocator has
-    /// a part of its memory for each thread: so a generation is not put into gaps between the one before and what lasts,
-    /// and when it goes its pages go whole.
+    /// Reads the configuration on a thread of its own, which lasts until another one has read another. The allocator
+    /// has a part of its memory for each thread: so a generation is not put into gaps between the one before and what
+    /// lasts, and when it goes its pages go whole.
     fn read(&mut self, before: &Arc<Generation>) -> Option<Arc<Generation>> {
         let (reload, before) = (self.options.reload.clone(), before.clone());
         let (done, read) = mpsc::channel();

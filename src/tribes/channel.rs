@@ -129,9 +129,10 @@ impl Drop for Receipt {
     }
 }
 
-/// Deals with short messages where they are read, on the channel's thread; true for one that it has dealt with, which is
-/// acknowledged then. All other messages become events, and so does every message while there are events that nobody has
-/// dealt with: the order is kept. It has to be quick and must not wait for anybody, as nothing else happens meanwhile.
+/// Deals with short messages where they are read, on the channel's thread; true for one that it has dealt with, which
+/// is acknowledged then. All other messages become events, and so does every message while there are events that nobody
+/// has dealt with: the order is kept. It has to be quick and must not wait for anybody, as nothing else happens
+/// meanwhile.
 pub type Quick = Box<dyn FnMut(&Message) -> bool + Send>;
 
 /// The events of a channel, in the order in which they happen. Whoever asks for one has dealt with the one before.
@@ -313,9 +314,9 @@ impl Channel {
         self.send_in_turn(vec![Post { to: to.into(), message: message.into(), options }])
     }
 
-    /// Sends messages one after the other, each once the outcome of the one before is there, whatever it was; members of
-    /// our own kind, which keep the order, are not waited for in between. Who waits for the outcome of them all is woken
-    /// once.
+    /// Sends messages one after the other, each once the outcome of the one before is there, whatever it was; members
+    /// of our own kind, which keep the order, are not waited for in between. Who waits for the outcome of them all is
+    /// woken once.
     pub fn send_in_turn(&self, posts: Vec<Post>) -> Sending {
         let (done, outcome) = oneshot::channel();
         self.shared.command(Command::Send { posts, done });

@@ -175,15 +175,15 @@ impl Core {
         self.receiver.stop(&mut self.bus);
     }
 
-    /// Whether these members, or all, deal with what comes on a connection one after the other. A Tomcat gives each message
-    /// that it has read to whichever of its threads is free.
+    /// Whether these members, or all, deal with what comes on a connection one after the other. A Tomcat gives each
+    /// message that it has read to whichever of its threads is free.
     pub fn in_order(&mut self, to: Option<&Arc<[Member]>>) -> bool {
         let to = to.map_or_else(|| self.members(), Arc::clone);
         to.iter().all(|member| member.payload == IN_ORDER)
     }
 
-    /// Sends a message; [`Action::Sent`] tells under `request` what came of it. Those of a `train` that is not 0 follow each
-    /// other without waiting for acknowledgements, to members that are [in order](Self::in_order).
+    /// Sends a message; [`Action::Sent`] tells under `request` what came of it. Those of a `train` that is not 0 follow
+    /// each other without waiting for acknowledgements, to members that are [in order](Self::in_order).
     pub fn send(
         &mut self,
         now: Now,

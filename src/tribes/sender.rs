@@ -1,9 +1,9 @@
 //! PooledParallelSender's part: connections to members, messages on them, acknowledgements.
 //!
 //! An acknowledgement names no message, so a connection has at most one message that waits for
-//! one; or several of one train, to a member that deals with them in order. Messages without acknowledgement follow each other on one connection, which keeps their
-//! order. Everything on a connection that breaks is sent again on another, as often as
-//! `maxRetryAttempts` allows.
+//! one; or several of one train, to a member that deals with them in order. Messages without acknowledgement follow
+//! each other on one connection, which keeps their order. Everything on a connection that breaks is sent again on
+//! another, as often as `maxRetryAttempts` allows.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;

@@ -134,8 +134,8 @@ fn processing_is_acknowledged() {
     }
 }
 
-/// Members that deal with messages in order get those of a train without a pause, over one connection, also when it has to
-/// be made anew.
+/// Members that deal with messages in order get those of a train without a pause, over one connection, also when it has
+/// to be made anew.
 #[test]
 fn a_train_goes_over_one_connection() {
     let now = Now::default();
@@ -383,8 +383,8 @@ fn channels_work_on_sockets() {
     });
 }
 
-/// Messages that follow each other arrive in order, each once the one before was acknowledged, whatever became of it; their
-/// sender hears of them all at once.
+/// Messages that follow each other arrive in order, each once the one before was acknowledged, whatever became of it;
+/// their sender hears of them all at once.
 #[test]
 fn messages_are_sent_in_turn() {
     let [(a, mut a_events), (b, mut b_events)] = pair();

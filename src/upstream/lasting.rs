@@ -3,8 +3,8 @@
 //! A line for each balancer, and behind it one for each member, of words with a blank between them; in a word each byte
 //! that is no visible ASCII is `%XX`, and `%` alone is an empty one. What is read back becomes the [`Backends`] that a
 //! start goes over from as a reload does from those before: what the manager changed stays as it was changed, unless
-//! the configuration now says something else of that very value. httpd keeps values that nobody has changed as well, even
-//! where the file was edited in the meantime, and forgets all members of a balancer that gets one more.
+//! the configuration now says something else of that very value. httpd keeps values that nobody has changed as well,
+//! even where the file was edited in the meantime, and forgets all members of a balancer that gets one more.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;

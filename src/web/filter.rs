@@ -83,9 +83,9 @@ pub struct Planned {
 
 /// Changes the request's body on its way in.
 pub trait InputFilter {
-    /// Goes on: looks at `input` (behind which nothing comes, if `last`), pushes to `out` what is ready, a bounded piece
-    /// at a time, and says how much of `input` is done with. Ready with nothing taken and nothing pushed is the wish for
-    /// more input; pending, it waits for something else. It is asked until it says that it has ended.
+    /// Goes on: looks at `input` (behind which nothing comes, if `last`), pushes to `out` what is ready, a bounded
+    /// piece at a time, and says how much of `input` is done with. Ready with nothing taken and nothing pushed is the
+    /// wish for more input; pending, it waits for something else. It is asked until it says that it has ended.
     ///
     /// # Errors
     /// The body is not one that it can take; it is not asked again.

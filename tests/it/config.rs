@@ -1,11 +1,12 @@
 //! The golden files of `tests/config/`: files of a configuration, a line `---`, and what the program makes of them.
 //!
-//! A file is one case, or several that begin with a line `== NAME`. In front of the line `---`: `-- NAME` begins a file,
-//! `httpd.conf` is the one that is read; an event MPM (where the case loads none), mod_info and a ServerName come before
-//! it. Behind the line: the warnings, then the error with the second look at its line, or the virtual hosts and the tree.
-//! `BLESS=1` writes what is found into the files; read the difference before committing it.
+//! A file is one case, or several that begin with a line `== NAME`. In front of the line `---`: `-- NAME` begins a
+//! file, `httpd.conf` is the one that is read; an event MPM (where the case loads none), mod_info and a ServerName come
+//! before it. Behind the line: the warnings, then the error with the second look at its line, or the virtual hosts and
+//! the tree. `BLESS=1` writes what is found into the files; read the difference before committing it.
 //!
-//! A second test gives every case to the real httpd, which must come to the same verdict and refuse with the same lines.
+//! A second test gives every case to the real httpd, which must come to the same verdict and refuse with the same
+//! lines.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;

@@ -121,7 +121,8 @@ fn all_errors_are_told_with_their_place() {
     }
 }
 
-/// Bodies of configurations that lead requests in different ways; `@ORIGIN@` is a server that names what it is asked for.
+/// Bodies of configurations that lead requests in different ways; `@ORIGIN@` is a server that names what it is asked
+/// for.
 const WAYS: &[&str] = &[
     "Alias /b @ROOT@/other\nRedirect 301 /old http://t.test/n\nRedirect gone /gone\nRedirectMatch ^/m/(.*) http://m.test/$1",
     "ProxyPass /a/ !\nProxyPass /a @ORIGIN@/p\nProxyPassMatch ^/m/(.*)$ @ORIGIN@/mm/$1\nProxyPass /b balancer://cl/q",

@@ -1,5 +1,6 @@
-//! Files and what surrounds them: types, indexes, aliases, listings, rewriting, fields, access. One scenario a file in `tests/files`: modules,
-//! files and configuration, a line `---`, then requests (`> GET /x | Field: value`) with what httpd answers and logs.
+//! Files and what surrounds them: types, indexes, aliases, listings, rewriting, fields, access. One scenario a file in
+//! `tests/files`: modules, files and configuration, a line `---`, then requests (`> GET /x | Field: value`) with what
+//! httpd answers and logs.
 //!
 //! `HTTPD=/usr/sbin/apache2 BLESS=1` writes the answers of the real httpd into the files.
 
@@ -65,9 +66,10 @@ struct Framing {
     chunks: bool,
 }
 
-/// `modules a b`, `file PATH TEXT` (with `\n` and `xN` behind a repeated text), `exec PATH TEXT` for scripts, `dir PATH`, `shut PATH` (nobody
-/// may enter it), `hex PATH BYTES LENGTH` (filled up with NULs to a length, if one is given), `unframed scripts`
-/// (framing is not compared), `show chunks` (so are the sizes of chunks), then `conf` and the rest.
+/// `modules a b`, `file PATH TEXT` (with `\n` and `xN` behind a repeated text), `exec PATH TEXT` for scripts, `dir
+/// PATH`, `shut PATH` (nobody may enter it), `hex PATH BYTES LENGTH` (filled up with NULs to a length, if one is
+/// given), `unframed scripts` (framing is not compared), `show chunks` (so are the sizes of chunks), then `conf` and
+/// the rest.
 fn prepare(site: &Site, setup: &str) {
     let (lines, conf) = setup.split_once("\nconf\n").unwrap();
     let mut modules: Vec<&str> = Vec::new();

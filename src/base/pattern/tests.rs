@@ -365,8 +365,8 @@ const SUBJECTS: &[&[u8]] = &[
     b"aaaaaaaaab",
 ];
 
-/// Where the oracle's PCRE2 (10.43 or later) reads more than Debian's 10.42, which httpd uses: short look-behinds of any
-/// length, and letters of either case for each other.
+/// Where the oracle's PCRE2 (10.43 or later) reads more than Debian's 10.42, which httpd uses: short look-behinds of
+/// any length, and letters of either case for each other.
 const NEWER_ORACLE: &[&str] = &["a{,2}", r"\x", "(?<!a?)b", r"\pL\P{Lu}", r"\p{^Ll}", r"(?i)\p{Lu}x"];
 
 /// Accepted by PCRE and knowingly refused here: nobody repeats a look-around.

@@ -1,4 +1,5 @@
-//! Charsets: text from one to another, as iconv does it: conversion stops in front of what is no character in the one or has none in the other.
+//! Charsets: text from one to another, as iconv does it: conversion stops in front of what is no character in the one
+//! or has none in the other.
 
 use std::sync::OnceLock;
 

@@ -1,5 +1,5 @@
-//! What HTML 4 says of its elements, as libxml2 2.9 has it: which are empty, deprecated and by what they are closed. Measured by asking
-//! the library for every pair of names.
+//! What HTML 4 says of its elements, as libxml2 2.9 has it: which are empty, deprecated and by what they are closed.
+//! Measured by asking the library for every pair of names.
 
 /// An element that is known.
 pub struct Element {

@@ -1,6 +1,7 @@
-//! HTML as it comes: bytes in, tags, text and comments out, elements that were left out filled in. What libxml2 2.9 makes of the same bytes,
-//! event for event, for that is what mod_proxy_html's users see: HTML 4 with its implied elements and its closing of what stays open. (The
-//! well-kept tokenizers follow HTML 5, which makes other elements of the same text, and keep names as they were written.)
+//! HTML as it comes: bytes in, tags, text and comments out, elements that were left out filled in. What libxml2 2.9
+//! makes of the same bytes, event for event, for that is what mod_proxy_html's users see: HTML 4 with its implied
+//! elements and its closing of what stays open. (The well-kept tokenizers follow HTML 5, which makes other elements of
+//! the same text, and keep names as they were written.)
 //!
 //! A token is looked at once its end is here; it may be [`MOST`] bytes long, longer text is handed on in pieces.
 

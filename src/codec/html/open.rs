@@ -9,7 +9,8 @@ use super::elements::{CLOSED_BY, ELEMENTS, Element};
 /// Unknown names of elements in one document, at most.
 const NAMES_MOST: usize = 4096;
 
-/// The stack of open elements. Names are numbers: first those of [`ELEMENTS`], then those met. Nothing here takes longer the more are open.
+/// The stack of open elements. Names are numbers: first those of [`ELEMENTS`], then those met. Nothing here takes
+/// longer the more are open.
 #[derive(Default)]
 pub(super) struct Open {
     stack: Vec<u16>,

@@ -6,7 +6,8 @@ use crate::codec::charset::{Charset, Conversion, Stop};
 pub(super) struct Source {
     pub(super) bytes: Vec<u8>,
     pub(super) at: usize,
-    /// What is here is UTF-8. A document that says nothing is found to be Latin-1 with the first byte that is not ASCII.
+    /// What is here is UTF-8. A document that says nothing is found to be Latin-1 with the first byte that is not
+    /// ASCII.
     utf8: bool,
     /// What comes is in another charset.
     conversion: Option<Conversion>,

@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use super::tags::DEEPEST;
 use super::*;
 
-/// Events in the form in which those of libxml2 were recorded: `<name attribute='value'`, `</name`, `C text`, `D raw text`, `! comment`.
+/// Events in the form in which those of libxml2 were recorded: `<name attribute='value'`, `</name`, `C text`, `D raw
+/// text`, `! comment`.
 #[derive(Default)]
 struct Told {
     lines: Vec<String>,

@@ -225,7 +225,8 @@ fn require_none(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     container(cmd, args, Logic::Any, true)
 }
 
-/// `<AuthzProviderAlias provider alias words>`: the directives of its body hold when the provider is asked by the alias.
+/// `<AuthzProviderAlias provider alias words>`: the directives of its body hold when the provider is asked by the
+/// alias.
 fn alias(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     cmd.global_only()?;
     let name = cmd.directive.name;

@@ -2,8 +2,8 @@
 //!
 //! A program has the request's environment, is read and written in turn without holding up anybody else, and ends with
 //! its request. One that fails takes the response with it: a 500, or a cut connection where some of it is out already;
-//! httpd sends what the program has not taken as it is. As a provider of mod_filter it works like any other filter, where
-//! httpd finds no definition of it and answers with a 500.
+//! httpd sends what the program has not taken as it is. As a provider of mod_filter it works like any other filter,
+//! where httpd finds no definition of it and answers with a 500.
 
 mod run;
 

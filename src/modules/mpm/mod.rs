@@ -1,4 +1,5 @@
-//! `event.c`, `worker.c`, `prefork.c`: listeners, buffers, limits, shutdown. Their process model has no counterpart here.
+//! `event.c`, `worker.c`, `prefork.c`: listeners, buffers, limits, shutdown. Their process model has no counterpart
+//! here.
 
 mod kinds;
 pub mod limits;

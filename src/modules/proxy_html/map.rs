@@ -211,8 +211,8 @@ impl Map {
         changed && self.last && site == Site::Event
     }
 
-    /// What follows a place that was changed is looked at from where httpd looks on: in an event from behind as many bytes as were put in.
-    /// (Further places in an event httpd finds where they were before the change, and spoils.)
+    /// What follows a place that was changed is looked at from where httpd looks on: in an event from behind as many
+    /// bytes as were put in. (Further places in an event httpd finds where they were before the change, and spoils.)
     fn change_words(&self, site: Site, from: &[u8], text: &mut Vec<u8>) -> bool {
         let (mut changed, mut at, mut looked) = (false, 0, 0);
         let mut made = Vec::new();

@@ -25,8 +25,8 @@ pub(super) struct Rewriter {
     /// How much of it waits in httpd's buffer, and where it does not any more.
     waiting: usize,
     passed: Vec<usize>,
-    /// Scripts, style sheets and comments that are looked through with the end of the element around them. A tag that begins another one
-    /// drops them: httpd has one place for them and for values.
+    /// Scripts, style sheets and comments that are looked through with the end of the element around them. A tag that
+    /// begins another one drops them: httpd has one place for them and for values.
     collected: Vec<u8>,
     too_much: bool,
     groups: Captures,

@@ -1,7 +1,7 @@
 //! `mod_rewrite.c`: rules that change URLs.
 //!
-//! [`rule`] is what was read, [`text`] its texts, [`map`] the maps; [`engine`] carries a list of rules out, [`effects`] is
-//! what each does besides; [`context`] is what becomes of the result in a server and in a directory. Here are the
+//! [`rule`] is what was read, [`text`] its texts, [`map`] the maps; [`engine`] carries a list of rules out, [`effects`]
+//! is what each does besides; [`context`] is what becomes of the result in a server and in a directory. Here are the
 //! directives and hooks.
 
 mod context;

@@ -1,6 +1,7 @@
 //! `mod_xml2enc.c`: finds out which charset a response is in and makes UTF-8 of it, for filters that read markup.
 //!
-//! A charset that the parser of mod_proxy_html knows is left to it, as httpd leaves it to libxml2: only the content type says UTF-8 then.
+//! A charset that the parser of mod_proxy_html knows is left to it, as httpd leaves it to libxml2: only the content
+//! type says UTF-8 then.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -19,8 +19,8 @@ pub struct Ended;
 pub struct TooMany(pub i32);
 
 impl DeltaManager {
-    /// A session is made. The others hear of it with its first change, at the latest at the end of its first request: nobody
-    /// can ask them for it sooner, and two messages together cost little more than one.
+    /// A session is made. The others hear of it with its first change, at the latest at the end of its first request:
+    /// nobody can ask them for it sooner, and two messages together cost little more than one.
     ///
     /// # Errors
     /// There are too many.

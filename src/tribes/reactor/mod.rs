@@ -251,8 +251,8 @@ impl Reactor {
         stop
     }
 
-    /// Sends the next of the messages that follow each other, or all that are left to members that deal with them in order;
-    /// or tells what came of them.
+    /// Sends the next of the messages that follow each other, or all that are left to members that deal with them in
+    /// order; or tells what came of them.
     fn send(&mut self, now: Now, mut turns: Turns) {
         let left = turns.posts.len();
         if left == 0 {

@@ -74,7 +74,8 @@ fn full_session(lab: &Lab, tomcat: usize) -> (String, Attributes) {
 }
 
 /// Waits until what a node has told the others is there. Without acknowledgements a response comes before that, and a
-/// Tomcat that hears of a change before the new id it is for drops it; so nothing is done at one node before it is at rest.
+/// Tomcat that hears of a change before the new id it is for drops it; so nothing is done at one node before it is at
+/// rest.
 fn settle(lab: &Lab, from: usize, others: &[usize]) {
     for other in others {
         // Whoever is asked gives the session another id, so each is asked for one of its own.
