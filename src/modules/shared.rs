@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use foldhash::fast::RandomState;
 
 use super::socache_remote::Remote;
-use super::{check, socache_memcache, socache_redis, socache_remote};
+use super::{check, socache_memcache, socache_redis};
 use crate::config::Server;
 use crate::logs::Errno;
 
@@ -39,8 +39,10 @@ pub struct NotKept(pub Option<Errno>);
 pub fn open(word: &[u8], space: &'static str, server: &Server) -> Result<Arc<dyn Shared>, String> {
     let (name, args) = split(word);
     Ok(match name {
-        b"memcache" => Arc::new(Remote::new(&socache_memcache::KIND, space, args, socache_remote::times::<{ socache_memcache::SLOT }>(server))?),
-        b"redis" => Arc::new(Remote::new(&socache_redis::KIND, space, args, socache_remote::times::<{ socache_redis::SLOT }>(server))?),
+        b"memcache" => {
+            Arc::new(Remote::of::<{ socache_memcache::SLOT }>(&socache_memcache::KIND, space, args, server)?)
+        }
+        b"redis" => Arc::new(Remote::of::<{ socache_redis::SLOT }>(&socache_redis::KIND, space, args, server)?),
         _ => Arc::new(Memory::of(args)),
     })
 }

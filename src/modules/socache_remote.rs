@@ -51,11 +51,6 @@ impl<const SLOT: usize> config::Conf for Conf<SLOT> {
     }
 }
 
-/// The times that hold for a server's caches.
-pub fn times<const SLOT: usize>(server: &Server) -> Times {
-    server.get::<Conf<SLOT>>().map_or(TIMES, |conf| conf.0)
-}
-
 /// A directive that sets one of them, up to one hour.
 pub fn set<const SLOT: usize>(
     cmd: &mut Cmd<'_>,
@@ -89,6 +84,20 @@ pub struct Remote {
 }
 
 impl Remote {
+    /// The servers of a list, with the times that hold for a server of ours.
+    ///
+    /// # Errors
+    /// As for [`Remote::new`].
+    pub fn of<const SLOT: usize>(
+        kind: &'static Kind,
+        space: &'static str,
+        list: &[u8],
+        server: &Server,
+    ) -> Result<Self, String> {
+        let times = server.get::<Conf<SLOT>>().map_or(TIMES, |conf| conf.0);
+        Self::new(kind, space, list, times)
+    }
+
     /// The servers of a list with commas.
     ///
     /// # Errors
