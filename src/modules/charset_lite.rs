@@ -298,3 +298,30 @@ impl InputFilter for Translated {
         fields.unset(b"Content-Length");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+    use crate::web::testing;
+
+    #[test]
+    fn a_body_that_always_stops_inside_of_a_character_is_not_held_for_ever() {
+        let ex = testing::exchange(&testing::live(vec![Server::default()], &[]), "POST / HTTP/1.1");
+        let latin1 = Charset::find(b"iso-8859-1").unwrap();
+        let mut filter = Translated::new(Conversion::new(Charset::UTF8, latin1), &ex);
+        let (piece, mut out) = ("ä".repeat(3 * PIECE / 8), Vec::new());
+        // Each piece but the first begins with the second byte of a character, and all end with the first of one.
+        let text = piece.as_bytes();
+        for (from, held) in [(0, true), (text.len() - 1, true), (2 * text.len() - 1, false)] {
+            let bytes: Vec<u8> =
+                text.iter().copied().cycle().skip(from).take(text.len() - usize::from(from == 0)).collect();
+            assert_eq!(bytes.last(), Some(&0xc3));
+            let done = filter.poll(&mut Context::from_waker(Waker::noop()), &bytes, false, &mut out);
+            assert!(matches!(done, Poll::Ready(Ok(_))));
+            assert_eq!(out.is_empty(), held, "{from}: {}", out.len());
+        }
+        assert!(filter.withheld.is_empty());
+    }
+}
