@@ -100,20 +100,23 @@ impl BackupManager {
         if let Phase::Init(until) = inner.phase
             && (now >= until || !open(inner, Type::Init))
         {
-            let Some((first, _)) = inner.members.first().cloned() else {
+            // The oldest: one that is starting as well answers, and has nothing yet.
+            let has_map = |member: &&Member| inner.members.iter().any(|(known, _)| known.same(member));
+            let Some(oldest) = inner.channel.iter().find(has_map).cloned() else {
                 inner.phase = Phase::Ready;
                 return;
             };
             inner.phase = Phase::State(now + self.map.rpc_timeout);
             let message = self.message(Type::State);
-            self.ask(inner, &first, &message, None, now, out);
+            self.ask(inner, &oldest, &message, None, now, out);
         }
         if let Phase::State(until) = inner.phase
             && (now >= until || !open(inner, Type::State))
         {
             inner.phase = Phase::Ready;
             let message = self.of_mine(Type::Start);
-            for (member, _) in inner.members.clone() {
+            // All, also those whose answer to INIT is late: they note who starts.
+            for member in inner.channel.clone() {
                 self.ask(inner, &member, &message, None, now, out);
             }
         }
@@ -125,6 +128,7 @@ impl BackupManager {
             *heard = now;
             return;
         }
+        self.log(Level::Info, "mapMemberAdded", &format!("Map member added:[{}]", member.name()));
         inner.members.push((member.clone(), now));
         if inner.phase != Phase::Ready {
             return;
@@ -146,7 +150,12 @@ impl BackupManager {
 
     /// A member does not have the map any more, or is not there.
     fn lose(&self, inner: &mut Inner, member: &Member, out: &mut Vec<Outgoing>) {
+        let before = inner.members.len();
         inner.members.retain(|(known, _)| !known.same(member));
+        if inner.members.len() < before {
+            let text = format!("Member [{}] of map [{}] is gone.", member.name(), self.name);
+            self.log(Level::Info, "memberDisappeared", &text);
+        }
         inner.asked.retain(|_, question| !question.to.same(member));
         let mut orphans = Vec::new();
         inner.entries.retain(|id, entry| {

@@ -21,7 +21,7 @@ mod tests;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::Ipv4Addr;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use crate::codec::java::Value;
@@ -170,10 +170,11 @@ impl BackupManager {
         &self.config
     }
 
-    /// This node, as others know it.
+    /// This node, as others know it; before the start, when nobody is told anything, nobody.
     fn local(&self) -> &Member {
-        // Before the start nobody is there who could be told.
-        self.local.get_or_init(|| Member::new(Ipv4Addr::UNSPECIFIED.into(), 0, UniqueId::default()))
+        static NOBODY: LazyLock<Member> =
+            LazyLock::new(|| Member::new(Ipv4Addr::UNSPECIFIED.into(), 0, UniqueId::default()));
+        self.local.get().unwrap_or(&NOBODY)
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -236,6 +237,11 @@ impl BackupManager {
             inner = self.answered.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         true
+    }
+
+    /// Whether it takes part. Members know this node a while before, and ask.
+    fn is_started(&self) -> bool {
+        self.inner().phase != Phase::New
     }
 
     /// Whether the application may serve requests.
@@ -330,11 +336,15 @@ impl MapListener {
         self.managers.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
+    /// The manager that has this map and takes part.
     fn get(&self, id: &[u8]) -> Option<Arc<BackupManager>> {
-        self.managers.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+        let manager = self.managers.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
+        // A map that is yet to be filled gives no answers: whoever starts at the same time would take it for the map.
+        manager.filter(|manager| manager.is_started())
     }
 
-    /// A message of a member. False if it is for none of the maps here; a question that nobody takes is refused.
+    /// A message of a member. False if it is for none of the maps that take part here; a question that nobody takes is
+    /// refused.
     pub fn on_message(&self, from: &Member, bytes: &[u8], now: i64, out: &mut Vec<Outgoing>) -> bool {
         if let Ok(Some(rpc)) = Rpc::decode(bytes) {
             match self.get(rpc.rpc_id) {

@@ -79,6 +79,12 @@ impl Group {
     }
 
     fn add(&mut self) {
+        self.come();
+        self.begin();
+    }
+
+    /// A node that the others know, and that has not started.
+    fn come(&mut self) {
         self.joined += 1;
         let n = self.joined;
         let member = Member::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, n)), 4000, [n; 16]);
@@ -86,6 +92,10 @@ impl Group {
         let manager = BackupManager::new(APP, Config::default(), MapConfig::default(), log);
         self.nodes.push((member, Arc::new(manager)));
         self.meet();
+    }
+
+    /// The last one starts.
+    fn begin(&mut self) {
         let last = self.nodes.len() - 1;
         let local = self.nodes[last].0.clone();
         self.run(last, |manager, now, out| manager.start(&local, now, out));
@@ -261,6 +271,75 @@ fn only_the_primary_ends_a_session() {
     assert_eq!(group.roles("A"), "PB");
     group.run(0, |manager, now, out| manager.sweep(now, out));
     assert_eq!(group.roles("A"), "--");
+}
+
+/// Members know a node before it starts, and ask it: they get the answer of one that has no such map, and it is no
+/// other node for having been asked.
+#[test]
+fn who_asks_before_the_start_is_refused() {
+    let mut group = Group::new(2);
+    group.create(0, "A");
+    group.set(0, "A", "1");
+    group.come();
+    let (member, manager) = group.nodes[2].clone();
+    let listener = MapListener::default();
+    listener.add(Arc::clone(&manager));
+    for kind in [Type::Init, Type::State, Type::Start, Type::Ping] {
+        let object = MapMessage::new(kind, manager.map_id()).encode_part(FIRST_HANDLE);
+        let question = Rpc { kind: RpcKind::Request, uuid: &[7; 16], rpc_id: manager.map_id(), object: &object };
+        let mut out = Vec::new();
+        assert!(listener.on_message(&group.nodes[0].0, &question.encode(), group.now, &mut out));
+        let answer = Rpc::decode(&out[0].bytes).unwrap().unwrap();
+        assert_eq!((out.len(), answer.kind, answer.uuid), (1, RpcKind::NoChannel, &[7; 16][..]), "{kind:?}");
+    }
+    group.now += 5000;
+    (0..2).for_each(|at| group.run(at, |manager, now, out| manager.poll(now, out)));
+    assert!(group.nodes[..2].iter().all(|(_, manager)| manager.inner().members.len() == 1));
+
+    group.begin();
+    assert_eq!(group.roles("A"), "PBx");
+    group.create(2, "B");
+    for (_, manager) in &group.nodes {
+        let inner = manager.inner();
+        assert_eq!(inner.members.len(), 2);
+        assert!(inner.entries["B"].primary.as_ref().is_some_and(|primary| primary.same(&member)));
+    }
+    assert!(group.set(2, "A", "2"));
+    assert_eq!(group.roles("A"), "xBP");
+}
+
+/// Of those that answer, the oldest is asked for the entries: a younger one may be filling its map as well.
+#[test]
+fn the_oldest_gives_the_entries() {
+    let member = |n: u8| Member::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, n)), 4000, [n; 16]);
+    let manager = BackupManager::new(APP, Config::default(), MapConfig::default(), Arc::new(|_, _, _| ()));
+    let mut out = Vec::new();
+    manager.set_members(&[member(1), member(2), member(3)], 0, &mut out);
+    manager.start(&member(9), 0, &mut out);
+    let questions = std::mem::take(&mut out);
+    // The oldest of all is silent, and the youngest is the first to answer.
+    for from in [3, 2] {
+        let asked = &questions[from - 1];
+        let Rpc { uuid, rpc_id, object, .. } = Rpc::decode(&asked.bytes).unwrap().unwrap();
+        let answer = Rpc { kind: RpcKind::Reply, uuid, rpc_id, object };
+        manager.on_rpc(&member(u8::try_from(from).unwrap()), &answer, 10, &mut out);
+    }
+    assert!(out.is_empty());
+    let asked = |out: &[Outgoing]| -> Vec<(String, Type)> {
+        let of = |out: &Outgoing| {
+            let To::One(to) = &out.to else { panic!("to all") };
+            let rpc = Rpc::decode(&out.bytes).unwrap().unwrap();
+            (to.host.to_string(), MapMessage::decode_part(rpc.object, FIRST_HANDLE).unwrap().unwrap().kind)
+        };
+        out.iter().map(of).collect()
+    };
+    manager.poll(510, &mut out);
+    assert_eq!(asked(&out), [("10.0.0.2".to_owned(), Type::State)]);
+    // Everybody hears of the start, also who has not answered yet.
+    out.clear();
+    manager.poll(510 + 15_000, &mut out);
+    let started = ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map(|host| (host.to_owned(), Type::Start));
+    assert_eq!(asked(&out)[..3], started);
 }
 
 /// A member that is there but does not answer is given up.
