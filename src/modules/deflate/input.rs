@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 
-use super::{DeflateDir, LONGEST_HEAD, ROOM, Ratio};
+use super::{DeflateDir, LONGEST_HEAD, ROOM, Ratio, end_of_head};
 use crate::config::core::CoreDir;
 use crate::logs::{self, Errno, Level};
 use crate::modules::coding;
@@ -160,21 +160,7 @@ fn length_of_head(bytes: &[u8]) -> Result<Option<usize>, String> {
         // As httpd prints a signed byte.
         return Err(format!("AH01388: Zlib: Invalid flags {:x}", i32::from(flags.cast_signed())));
     }
-    let mut at = 10;
-    if flags & 4 != 0 {
-        let Some((&[low, high], _)) = bytes.get(at..).and_then(<[u8]>::split_first_chunk) else { return Ok(None) };
-        at += 2 + usize::from(u16::from_le_bytes([low, high]));
-    }
-    for flag in [8, 16] {
-        if flags & flag != 0 {
-            let Some(end) = bytes.get(at..).and_then(|rest| memchr::memchr(0, rest)) else { return Ok(None) };
-            at += end + 1;
-        }
-    }
-    if flags & 2 != 0 {
-        at += 2;
-    }
-    Ok((bytes.len() >= at).then_some(at))
+    Ok(end_of_head(bytes, flags))
 }
 
 impl InputFilter for Inflate {

@@ -344,21 +344,25 @@ fn header_length(bytes: &[u8]) -> Result<Option<usize>, ()> {
         return Err(());
     }
     let Some(flags) = bytes.get(3).copied().filter(|_| bytes.len() >= 10) else { return Ok(None) };
+    Ok(end_of_head(bytes, flags))
+}
+
+/// Where a gzip header with these flags ends (RFC 1952 section 2.3); `None`: it goes on.
+fn end_of_head(bytes: &[u8], flags: u8) -> Option<usize> {
     let mut at = 10;
     if flags & 4 != 0 {
-        let Some((&[low, high], _)) = bytes.get(at..).and_then(<[u8]>::split_first_chunk) else { return Ok(None) };
+        let (&[low, high], _) = bytes.get(at..)?.split_first_chunk()?;
         at += 2 + usize::from(u16::from_le_bytes([low, high]));
     }
     for flag in [8, 16] {
         if flags & flag != 0 {
-            let Some(end) = bytes.get(at..).and_then(|rest| memchr::memchr(0, rest)) else { return Ok(None) };
-            at += end + 1;
+            at += memchr::memchr(0, bytes.get(at..)?)? + 1;
         }
     }
     if flags & 2 != 0 {
         at += 2;
     }
-    Ok((bytes.len() >= at).then_some(at))
+    (bytes.len() >= at).then_some(at)
 }
 
 impl Gunzip {
