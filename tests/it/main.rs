@@ -8,6 +8,9 @@
 // Here a failed unwrap is a failed test, in helpers as well.
 #![allow(clippy::unwrap_used)]
 
+// The targets of tests/fuzz have their macro from a crate of this name.
+extern crate self as libfuzzer_sys;
+
 mod access_files;
 mod accesslog;
 mod ajp;
@@ -29,6 +32,7 @@ mod filters;
 mod forensic;
 mod front;
 mod ftp;
+mod fuzz;
 mod gateways;
 mod health;
 mod heartbeat;

@@ -35,7 +35,7 @@ impl Host for Files<'_> {
     }
 
     fn has_module(&self, name: &[u8]) -> bool {
-        name.len() % 2 == 0
+        name.len().is_multiple_of(2)
     }
 
     fn load_module(&mut self, _: &[u8], _: &[u8], _: &[u8], _: &mut Vec<Notice>) -> Result<(), String> {

@@ -41,11 +41,11 @@ impl Vars for Same<'_> {
     }
 
     fn file_is(&self, _: FileTest, path: &[u8]) -> bool {
-        path.len() % 2 == 0
+        path.len().is_multiple_of(2)
     }
 
     fn lookup(&self, _: Lookup, target: &[u8]) -> bool {
-        target.len() % 2 == 0
+        target.len().is_multiple_of(2)
     }
 
     fn read_file(&self, _: &[u8], out: &mut Vec<u8>) -> Result<(), EvalError> {
@@ -65,7 +65,7 @@ impl Vars for Same<'_> {
 fuzz_target!(|input: (&[u8], &[u8])| {
     let (text, value) = input;
     let mut scratch = Scratch::new();
-    if let Ok(expr) = Expr::parse(text, Options { ssl: true }) {
+    if let Ok(expr) = Expr::parse(text, Options { ssl: true, ..Options::default() }) {
         let _ = expr.eval(&Same(value), &mut scratch);
     }
     if let Ok(template) = Template::parse(text, Options::default()) {

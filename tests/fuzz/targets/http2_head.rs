@@ -23,7 +23,7 @@ fuzz_target!(|input: (u8, &str, &[u8], Vec<(u8, &[u8], &[u8])>)| {
             map.append(name, value);
         }
     }
-    let limits = Limits { line: size.into(), field_size: usize::from(size) / 2, fields: 8, ..Limits::default() };
+    let limits = Limits { line: size.into(), field_size: usize::from(size) / 2, fields: 8 };
     let target = target(&uri);
     if let Ok(host) = host(&method, &uri, &map, &limits) {
         assert!(limits.line == 0 || target.len() <= limits.line);
