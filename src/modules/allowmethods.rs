@@ -1,9 +1,9 @@
 //! `mod_allowmethods.c`: which methods pass.
 
 use crate::codec::http1::head::is_known_method;
+use crate::config::core::CoreProcess;
 use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Server, Shape, Slots, inner_or_outer, latin1, row};
 use crate::logs::{self, Bytes, Level};
-use crate::modules::core::conf::CoreProcess;
 use crate::modules::rows::nothing;
 use crate::modules::slot;
 use crate::pipe::{Hook, Module, Outcome, Phase, Run};

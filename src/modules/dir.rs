@@ -2,9 +2,9 @@
 
 use crate::base::path::escape_path;
 use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Shape, get_word, inner_or_outer, row};
-use crate::modules::core::files::DIRECTORY;
 use crate::modules::rows::nothing;
 use crate::modules::slot;
+use crate::pipe::media::DIRECTORY;
 use crate::pipe::{self, Hook, Module, Outcome, Phase, Run, Waiting, names};
 use crate::web::Exchange;
 

@@ -18,10 +18,10 @@ use crate::config::{
 };
 use crate::logs::{Errno, text::push_u64};
 use crate::modules::cache::store::Content;
-use crate::modules::core::files::{entity_tag, set_last_modified};
 use crate::modules::slot;
 use crate::net::files;
 use crate::pipe::conditions::meets_conditions;
+use crate::pipe::validators::{entity_tag, set_last_modified};
 use crate::pipe::{self, Hook, Module, Outcome, Phase, Run, Waiting, declined};
 use crate::web::{Exchange, Wire};
 

@@ -1,9 +1,9 @@
 //! `http_core.c`: connections that are kept, TRACE, and OPTIONS of the whole server.
 
 use crate::base::clock::{Unit, leading_integer, parse_interval};
+use crate::config::core::{CoreServer, Trace};
 use crate::config::{Args, Cmd, Directive, ModuleRow, Places, Shape, row};
 use crate::logs::{self, Bytes, Level};
-use crate::modules::core::conf::{CoreServer, Trace};
 use crate::modules::rows::nothing;
 use crate::pipe::{self, Answer, Hook, Module, Outcome, Phase, Run, Waiting};
 use crate::web::{BodyKind, Exchange, ProxyKind, Wire};

@@ -3,6 +3,9 @@
 use crate::config::core::CoreDir;
 use crate::web::Exchange;
 
+/// The type of a directory, and the handler of one that nobody else handles.
+pub const DIRECTORY: &[u8] = b"httpd/unix-directory";
+
 /// Types that `AddDefaultCharset` completes, as httpd compares them: a prefix that ends there or with parameters.
 const NEEDS_CHARSET: [&[u8]; 2] = [b"text/plain", b"text/html"];
 

@@ -32,6 +32,7 @@ mod respond;
 mod run;
 pub mod script;
 pub mod tls;
+pub mod validators;
 mod vars;
 mod walk;
 

@@ -3,10 +3,10 @@
 use crate::config::core::{CoreDir, options};
 use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Shape, inner_or_outer, row};
 use crate::logs::{self, Bytes, Level};
-use crate::modules::core::files::DIRECTORY;
 use crate::modules::core::server::atoi;
 use crate::modules::rows::nothing;
 use crate::modules::slot;
+use crate::pipe::media::DIRECTORY;
 use crate::pipe::{self, Hook, Module, Outcome, Phase, Run, Waiting};
 use crate::web::{Exchange, Wire};
 

@@ -14,7 +14,7 @@ use super::{IndexDir, option};
 use crate::base::path::{EncodedSlashes, escape_html, escape_path, unescape_url};
 use crate::config::core::{CoreDir, etag};
 use crate::logs::{self, Bytes, Errno, Level};
-use crate::modules::core::files::{etag_of, set_last_modified};
+use crate::pipe::validators::{etag_of, set_last_modified};
 use crate::pipe::{self, Outcome};
 use crate::web::{Exchange, Wire};
 

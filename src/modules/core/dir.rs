@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::conf::{
-    AcceptPathInfo, Canonical, CoreDir, ErrorDocument, Handler, Lookups, Overrides, RangeLimit, Signature, Text, etag,
-    options,
-};
 use super::server::{Done, atoi, on_off, words};
 use crate::base::clock::leading_integer;
 use crate::base::path::EncodedSlashes;
+use crate::config::core::{
+    AcceptPathInfo, Canonical, CoreDir, ErrorDocument, EtagSet, Handler, Lookups, Overrides, RangeLimit, Signature,
+    Text, etag, options,
+};
 use crate::config::{Args, Cmd, Places, SectionKind, latin1};
 use crate::expr::Template;
 use crate::web::status;
@@ -397,14 +397,14 @@ pub(super) fn file_etag(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
                 if sign.is_some() {
                     return Err("FileETag keyword 'None' cannot be used with '+' or '-'".to_owned());
                 }
-                set = super::conf::EtagSet { bits: etag::NONE, add: 0, remove: 0 };
+                set = EtagSet { bits: etag::NONE, add: 0, remove: 0 };
                 continue;
             }
             b"all" => {
                 if sign.is_some() {
                     return Err("FileETag keyword 'All' cannot be used with '+' or '-'".to_owned());
                 }
-                set = super::conf::EtagSet { bits: etag::ALL, add: 0, remove: 0 };
+                set = EtagSet { bits: etag::ALL, add: 0, remove: 0 };
                 continue;
             }
             b"mtime" => etag::MTIME,

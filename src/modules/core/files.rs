@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use base64::Engine as _;
@@ -13,19 +13,16 @@ use base64::engine::general_purpose::STANDARD;
 use md5::Md5;
 use sha1::Sha1;
 
-use super::conf::{AcceptPathInfo, CoreDir, CoreProcess, Handler, etag};
 use super::names::HOOKS as NAMES;
-use crate::base::clock::push_http_date;
 use crate::codec::http1::head::is_known_method;
+use crate::config::core::{AcceptPathInfo, CoreDir, CoreProcess, Handler, etag};
 use crate::config::{clean_path, merge_path};
 use crate::logs::{self, Bytes, Errno, Level};
 use crate::pipe::conditions::meets_conditions;
 use crate::pipe::parts::{Selection, range_limits, select, unsatisfiable};
+use crate::pipe::validators::{etag_of, joined_tag, set_last_modified};
 use crate::pipe::{self, Hook, Outcome, Phase, Run, Waiting, names};
 use crate::web::{Exchange, Wire};
-
-/// The handler of a directory that nobody else handles.
-pub(crate) const DIRECTORY: &[u8] = b"httpd/unix-directory";
 
 /// The hooks.
 pub(super) const HOOKS: &[Hook] = &[
@@ -379,77 +376,6 @@ fn set_length(ex: &mut Exchange, length: u64) {
     ex.headers_out.set(b"Content-Length", &text);
 }
 
-/// When the file was modified, in microseconds since 1970.
-fn modified(info: &Metadata) -> i64 {
-    info.mtime().saturating_mul(1_000_000).saturating_add(info.mtime_nsec() / 1000)
-}
-
-/// Sets Last-Modified; never later than the request.
-pub(crate) fn set_last_modified(ex: &mut Exchange, info: &Metadata) {
-    let mut date = Vec::with_capacity(29);
-    push_http_date(&mut date, modified(info).min(ex.started_micros));
-    ex.headers_out.set(b"Last-Modified", &date);
-}
-
-/// The entity tag of a file for the response, as `FileETag` wants it; none where it wants none, or a digest.
-pub(crate) fn entity_tag(ex: &Exchange, info: &Metadata, tags: u8) -> Option<Vec<u8>> {
-    let made = tags & (etag::NONE | etag::DIGEST) == 0;
-    made.then(|| joined_tag(ex, etag_of(info, tags, ex.started_micros)))
-}
-
-/// The entity tag of a file, weak while the file is younger than a second.
-pub(crate) fn etag_of(info: &Metadata, bits: u8, now: i64) -> Vec<u8> {
-    let mtime = modified(info);
-    let mut tag = Vec::with_capacity(56);
-    if now.saturating_sub(mtime) <= 1_000_000 {
-        tag.extend_from_slice(b"W/");
-    }
-    tag.push(b'"');
-    let mut first = true;
-    for (bit, value) in [(etag::INODE, info.ino()), (etag::SIZE, info.len()), (etag::MTIME, mtime.cast_unsigned())] {
-        if bits & bit != 0 {
-            if !first {
-                tag.push(b'-');
-            }
-            first = false;
-            push_hex(value, &mut tag);
-        }
-    }
-    tag.push(b'"');
-    tag
-}
-
-/// The validator of the list of variants that the response was chosen from; part of its entity tag (RFC 2295 section 9.2).
-#[derive(Default)]
-struct ListValidator(Option<Vec<u8>>);
-
-/// Notes the file that lists the variants, or the folder whose names are the list.
-pub(crate) fn set_list_validator(ex: &mut Exchange, info: Option<&Metadata>) {
-    let tags = ex.dir::<CoreDir>().map_or(etag::DEFAULT, |dir| dir.etag.effective());
-    let tags = if info.is_some_and(Metadata::is_dir) { etag::MTIME } else { tags };
-    let tag = info.map(|info| joined_tag(ex, etag_of(info, tags, ex.started_micros)));
-    ex.ext.get_mut::<ListValidator>().0 = tag;
-}
-
-/// An entity tag joined with that of the list of variants, if there was one. httpd leaves the closing quote out.
-fn joined_tag(ex: &Exchange, mut tag: Vec<u8>) -> Vec<u8> {
-    if let Some(list) = ex.ext.get::<ListValidator>().and_then(|list| list.0.as_deref()) {
-        let (weak, list) = list.strip_prefix(b"W/").map_or((false, list), |list| (true, list));
-        tag.pop();
-        tag.push(b';');
-        tag.extend_from_slice(list.get(1..list.len().saturating_sub(1)).unwrap_or_default());
-        if weak && !tag.starts_with(b"W/") {
-            tag.splice(0..0, *b"W/");
-        }
-    }
-    tag
-}
-
-fn push_hex(value: u64, out: &mut Vec<u8>) {
-    let digits = (64 - value.leading_zeros()).div_ceil(4).max(1);
-    out.extend((0..digits).rev().map(|digit| b"0123456789abcdef"[(value >> (digit * 4) & 15) as usize]));
-}
-
 async fn sha1_tag(file: &File) -> io::Result<Vec<u8>> {
     Ok(format!("\"{}\"", STANDARD.encode(digest_of::<Sha1>(file).await?)).into_bytes())
 }
@@ -489,24 +415,16 @@ mod tests {
     }
 
     #[test]
-    fn tags_are_made_of_the_parts_that_were_chosen() {
-        let dir = std::env::temp_dir().join(format!("tandem-etag-{}", std::process::id()));
-        std::fs::write(&dir, "0123456789").unwrap();
-        let file = File::open(&dir).unwrap();
-        file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000)).unwrap();
-        let info = file.metadata().unwrap();
-        let tag = |bits, now| String::from_utf8(etag_of(&info, bits, now)).unwrap();
-        let late = 1_800_000_000_000_000;
-        assert_eq!(tag(etag::DEFAULT, late), "\"a-60a24181e4000\"");
-        assert_eq!(tag(etag::SIZE, late), "\"a\"");
-        assert_eq!(tag(etag::ALL, late), format!("\"{:x}-a-60a24181e4000\"", info.ino()));
-        assert_eq!(tag(etag::DEFAULT, 1_700_000_000_500_000), "W/\"a-60a24181e4000\"");
+    fn digests_are_of_the_whole_file() {
+        let path = std::env::temp_dir().join(format!("tandem-digest-{}", std::process::id()));
+        std::fs::write(&path, "0123456789").unwrap();
+        let file = File::open(&path).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         assert_eq!(runtime.block_on(sha1_tag(&file)).unwrap(), b"\"h6zsF82dzSCnFsws9nQXtxyKcBY=\"".to_vec());
         assert_eq!(
             STANDARD.encode(runtime.block_on(digest_of::<Md5>(&file)).unwrap()),
             "eB5eJF1ptWaXm4bijSPyxw==".to_owned()
         );
-        std::fs::remove_file(&dir).unwrap();
+        std::fs::remove_file(&path).unwrap();
     }
 }

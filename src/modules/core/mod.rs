@@ -1,6 +1,5 @@
 //! `core.c`: servers, sections, names, limits, errors.
 
-pub mod conf;
 mod dir;
 pub(crate) mod files;
 pub(crate) mod logs;

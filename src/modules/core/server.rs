@@ -1,9 +1,9 @@
 //! Directives of the core that hold for a server or for the process.
 
-use super::conf::{CoreProcess, CoreServer, Mutex, Tokens, Trace};
 use crate::base::clock::leading_integer;
 use crate::base::fnmatch::is_wildcard;
 use crate::base::pattern::Flags;
+use crate::config::core::{CoreProcess, CoreServer, Mutex, Tokens, Trace};
 use crate::config::{Args, Cmd, Place, Warning, latin1};
 use crate::logs::{ErrorLog, Level, LogLevels, level_of};
 use crate::net::files;

@@ -5,9 +5,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use crate::config::core::{CoreDir, options};
 use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Shape, inner_or_outer, row};
 use crate::logs::{self, Bytes, Level};
-use crate::modules::core::files::set_last_modified;
 use crate::modules::rows::nothing;
 use crate::modules::{check, filter, slot};
+use crate::pipe::validators::set_last_modified;
 use crate::pipe::{Hook, Module, Outcome, Phase, Run};
 use crate::web::{BodyFilter, Exchange, Planned, Start};
 

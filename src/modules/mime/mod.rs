@@ -12,9 +12,9 @@ use crate::config::{
     latin1, merge_path, row,
 };
 use crate::logs::Errno;
-use crate::modules::core::files::DIRECTORY;
 use crate::modules::rows::entry;
 use crate::modules::slot;
+use crate::pipe::media::DIRECTORY;
 use crate::pipe::{Hook, Module, Outcome, Phase, Run};
 use crate::web::{Exchange, ProxyKind};
 

@@ -7,10 +7,10 @@ use crate::base::path::{escape_html, escape_path, escape_path_segment};
 use crate::config::core::{CoreDir, options};
 use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Server, Shape, Slots, inner_or_outer, row};
 use crate::logs::{self, Bytes, Level};
-use crate::modules::core::files::set_list_validator;
 use crate::modules::rows::nothing;
 use crate::modules::slot;
 use crate::pipe::conditions::meets_conditions;
+use crate::pipe::validators::set_list_validator;
 use crate::pipe::{self, Hook, Module, Outcome, Phase, Run, Waiting};
 use crate::web::{Exchange, Wire};
 
