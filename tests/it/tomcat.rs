@@ -35,7 +35,7 @@ const MODULES: &[&str] = &[
 ];
 
 /// How long a Tomcat may take from its start to its first answer.
-const STARTUP: Duration = Duration::from_secs(30);
+const STARTUP: Duration = Duration::from_secs(90);
 
 /// A session made through the proxy sticks to its member; when that member is killed, the very
 /// next request is answered by the other one with the session's values; the member is used again

@@ -16,7 +16,7 @@ use tandem::tribes::{Channel, Event, Events, Member, Message, Options};
 use crate::support::{TempDir, skip, wait_for, which};
 
 const STARTUP: Duration = Duration::from_secs(60);
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Where both sides listen; the address exists in the test's network only.
 const HOST: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 77, 1, 1));
 const TOMCAT: u16 = 4000;

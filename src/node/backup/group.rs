@@ -128,7 +128,7 @@ impl BackupManager {
             *heard = now;
             return;
         }
-        self.log(Level::Info, "mapMemberAdded", &format!("Map member added:[{}]", member.name()));
+        self.log(Level::Info, "mapMemberAdded", &format!("Map member added:[{member}]"));
         inner.members.push((member.clone(), now));
         if inner.phase != Phase::Ready {
             return;
@@ -153,7 +153,7 @@ impl BackupManager {
         let before = inner.members.len();
         inner.members.retain(|(known, _)| !known.same(member));
         if inner.members.len() < before {
-            let text = format!("Member [{}] of map [{}] is gone.", member.name(), self.name);
+            let text = format!("Member[{member}] of map [{}] is gone.", self.name);
             self.log(Level::Info, "memberDisappeared", &text);
         }
         inner.asked.retain(|_, question| !question.to.same(member));

@@ -1,16 +1,17 @@
 //! Nodes in network namespaces of their own on one bridge, so that multicast works and nothing touches the host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::support::{TempDir, is_root, skip, wait_for, which};
 
 /// How long a node may take to start, or to leave, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(90);
+pub(super) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A Java machine that starts soon and stays small.
 const QUICK: [&str; 3] = ["-Xmx192m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
@@ -29,6 +30,30 @@ pub(super) struct Lab {
     pub(super) nodes: Vec<Node>,
     /// What the Java machines are told.
     pub(super) java: Vec<&'static str>,
+    _seat: Seat,
+}
+
+/// The right to have a lab: several Java machines for each processor would make every node late.
+struct Seat;
+
+static TAKEN: Mutex<usize> = Mutex::new(0);
+static FREE: Condvar = Condvar::new();
+
+impl Seat {
+    /// Waits for one.
+    fn take() -> Self {
+        let seats = std::thread::available_parallelism().map_or(2, usize::from).max(2);
+        let taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+        *FREE.wait_while(taken, |taken| *taken >= seats).unwrap_or_else(PoisonError::into_inner) += 1;
+        Self
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        *TAKEN.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        FREE.notify_one();
+    }
 }
 
 pub(super) struct Node {
@@ -38,6 +63,8 @@ pub(super) struct Node {
     base: PathBuf,
     child: Option<Child>,
     starts: usize,
+    /// The ids it had as a member before it was started last.
+    former: BTreeSet<String>,
 }
 
 /// A session as a node shows it: its id, and class and value of each attribute.
@@ -101,9 +128,11 @@ impl Lab {
             skip(test, "tomcat10");
             return None;
         }
+        let seat = Seat::take();
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let prefix = format!("td{}x{}", std::process::id() % 100_000, NEXT.fetch_add(1, Ordering::Relaxed));
-        let mut lab = Self { prefix, dir: TempDir::new("cluster"), home, nodes: Vec::new(), java: QUICK.to_vec() };
+        let dir = TempDir::new("cluster");
+        let mut lab = Self { prefix, dir, home, nodes: Vec::new(), java: QUICK.to_vec(), _seat: seat };
         if !run("ip", &["netns", "add", &lab.switch()]) {
             skip(test, "the right to make network namespaces");
             return None;
@@ -141,7 +170,15 @@ impl Lab {
                 }
                 assert!(run("cp", &["-r", webapp.to_str().unwrap(), base.join("webapps/clu").to_str().unwrap()]));
             }
-            lab.nodes.push(Node { kind: *kind, number, namespace, base, child: None, starts: 0 });
+            lab.nodes.push(Node {
+                kind: *kind,
+                number,
+                namespace,
+                base,
+                child: None,
+                starts: 0,
+                former: BTreeSet::new(),
+            });
         }
         Some(lab)
     }
@@ -191,8 +228,10 @@ impl Lab {
 
     pub(super) fn start(&mut self, number: usize) {
         let (home, java) = (self.home.clone(), self.java.clone());
+        let former = self.ids_of(number);
         let node = &mut self.nodes[number - 1];
         assert!(node.child.is_none(), "{number} runs");
+        node.former = former;
         let base = node.base.to_str().unwrap();
         let output = fs::File::create(node.log_path(node.starts)).unwrap();
         node.starts += 1;
@@ -235,7 +274,7 @@ impl Lab {
                 return Some(());
             }
             let ended = node.child.as_mut().is_none_or(|child| child.try_wait().unwrap().is_some());
-            assert!(!ended, "node {number} ended:\n{log}");
+            assert!(!ended, "node {number} ended");
             None
         });
     }
@@ -295,7 +334,7 @@ impl Lab {
     fn fetch(&self, number: usize, url: &str, id: Option<&str>) -> String {
         let node = &self.nodes[number - 1];
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &node.namespace, "curl", "-s", "-m", "20", "-H", "Accept: application/json"]);
+        command.args(["netns", "exec", &node.namespace, "curl", "-s", "-m", "60", "-H", "Accept: application/json"]);
         if let Some(id) = id {
             command.args(["-b", &format!("JSESSIONID={id}")]);
         }
@@ -334,16 +373,116 @@ impl Lab {
             // A page that made a new session would hide the old one's absence.
             std::thread::sleep(Duration::from_millis(100));
         }
-        panic!("node {number} shows of {id}\n{last:#?}\nnot\n{what:#?}\nits log:\n{}", self.log(number));
+        panic!("node {number} shows of {id}\n{last:#?}\nnot\n{what:#?}");
+    }
+
+    /// The nodes that run, without this one.
+    pub(super) fn others(&self, number: usize) -> Vec<usize> {
+        let running = self.nodes.iter().filter(|node| node.child.is_some() && node.number != number);
+        running.map(|node| node.number).collect()
     }
 
     /// Waits until a node knows another.
-    pub(super) fn knows(&mut self, number: usize, other: usize) {
-        let name = format!("[tcp://{{10, 77, 0, {other}}}");
-        wait_for(&format!("{name} at node {number}"), PATIENCE, || {
+    pub(super) fn knows(&self, number: usize, other: usize) {
+        self.last_says(number, other, [COMES, GOES]);
+    }
+
+    /// Waits until a node knows that another has gone.
+    pub(super) fn misses(&self, number: usize, other: usize) {
+        self.last_says(number, other, [GOES, COMES]);
+    }
+
+    /// Waits until each of these nodes knows the others.
+    pub(super) fn acquainted(&self, numbers: &[usize]) {
+        pairs(numbers, |one, other| self.knows(one, other));
+    }
+
+    /// Waits until each of these nodes has the others in the map of a BackupManager, which is later than that it knows
+    /// them. Whoever is not in it is not told of a session's new id, neither then nor later.
+    pub(super) fn share_a_map(&self, numbers: &[usize]) {
+        pairs(numbers, |one, other| self.last_says(one, other, [IN_MAP, OUT_OF_MAP]));
+    }
+
+    /// Waits until survivors have no such node in their maps any more, and have taken over what was its.
+    pub(super) fn unshared(&self, number: usize, survivors: &[usize]) {
+        for survivor in survivors {
+            self.last_says(*survivor, number, [OUT_OF_MAP, IN_MAP]);
+            if self.nodes[survivor - 1].kind == Kind::Tomcat {
+                wait_for(&format!("what node {survivor} takes over of {number}"), PATIENCE, || {
+                    let log = self.log(*survivor);
+                    let at = log.rfind(OUT_OF_MAP)?;
+                    log[at..].contains("Relocation of map entries was complete").then_some(())
+                });
+            }
+        }
+    }
+
+    /// Waits until the last a node says of another, since that was started, is the first of these, not the second.
+    /// What it says of the one that was there before may come later: its port answers again.
+    fn last_says(&self, number: usize, other: usize, [wanted, opposite]: [&str; 2]) {
+        let name = address_of(other);
+        let former = &self.nodes[other - 1].former;
+        wait_for(&format!("[{wanted}] of {name} at node {number}"), PATIENCE, || {
             let log = self.log(number);
-            log.lines().any(|line| line.contains("Replication member added:") && line.contains(&name)).then_some(())
+            let said = |line: &&str| line.contains(wanted) || line.contains(opposite);
+            let about = |line: &&str| line.contains(&name) && id_of(line).is_some_and(|id| !former.contains(id));
+            log.lines().rfind(|line| said(line) && about(line))?.contains(wanted).then_some(())
         });
+    }
+
+    /// The ids of a node that others have logged so far.
+    fn ids_of(&self, number: usize) -> BTreeSet<String> {
+        let name = address_of(number);
+        let mut ids = BTreeSet::new();
+        for node in &self.nodes {
+            for start in 0..node.starts {
+                let log = fs::read_to_string(node.log_path(start)).unwrap_or_default();
+                let lines = log.lines().filter(|line| line.contains(&name));
+                ids.extend(lines.filter_map(id_of).map(str::to_owned));
+            }
+        }
+        ids
+    }
+
+    /// The ends of what all nodes logged, so that a failure far away can be understood.
+    fn report(&self) -> String {
+        const LINES: usize = 60;
+        const WIDTH: usize = 400;
+        let mut text = String::new();
+        for node in &self.nodes {
+            // The start before the last one may be where it went wrong.
+            for start in node.starts.saturating_sub(2)..node.starts {
+                let log = fs::read_to_string(node.log_path(start)).unwrap_or_default();
+                let lines: Vec<&str> = log.lines().filter(|line| !line.trim_start().starts_with("at ")).collect();
+                let from = lines.len().saturating_sub(LINES);
+                text += &format!("=== node {} ({:?}), start {start}, last {LINES} lines\n", node.number, node.kind);
+                for line in &lines[from..] {
+                    text.extend(line.chars().take(WIDTH).chain(['\n']));
+                }
+            }
+        }
+        text
+    }
+}
+
+const COMES: &str = "Replication member added:[";
+const GOES: &str = "Received member disappeared:[";
+const IN_MAP: &str = "AbstractReplicatedMap.mapMemberAdded Map member added:[";
+const OUT_OF_MAP: &str = "AbstractReplicatedMap.memberDisappeared Member";
+
+/// A node as lines of a log show it, behind its class.
+fn address_of(number: usize) -> String {
+    format!("[tcp://{{10, 77, 0, {number}}}")
+}
+
+/// The id of the member that a line shows.
+fn id_of(line: &str) -> Option<&str> {
+    line.split_once("id={")?.1.split('}').next()
+}
+
+fn pairs(numbers: &[usize], mut done: impl FnMut(usize, usize)) {
+    for one in numbers {
+        numbers.iter().filter(|other| *other != one).for_each(|other| done(*one, *other));
     }
 }
 
@@ -398,6 +537,9 @@ impl Node {
 
 impl Drop for Lab {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.report());
+        }
         for node in &mut self.nodes {
             if let Some(mut child) = node.child.take() {
                 let _ = child.kill();

@@ -1,8 +1,6 @@
 //! Other managers, interceptors and send options beside real Tomcats.
 
-use std::time::Duration;
-
-use super::lab::{Kind, Lab};
+use super::lab::{Kind, Lab, PATIENCE};
 use super::{Attributes, DEFAULT, channel, full_session, settle};
 use crate::support::wait_for;
 
@@ -10,13 +8,8 @@ const BACKUP: &str = "<Cluster className='org.apache.catalina.ha.tcp.SimpleTcpCl
     <Manager className='org.apache.catalina.ha.session.BackupManager' mapSendOptions='6'/></Cluster>";
 
 /// Waits until the survivors know that a node is gone.
-fn gone(lab: &mut Lab, number: usize, survivors: &[usize]) {
-    let text = format!(
-        "Received member disappeared:[org.apache.catalina.tribes.membership.MemberImpl[tcp://{{10, 77, 0, {number}}}"
-    );
-    for survivor in survivors {
-        lab.wait_for_line(*survivor, &text);
-    }
+fn gone(lab: &Lab, number: usize, survivors: &[usize]) {
+    survivors.iter().for_each(|survivor| lab.misses(*survivor, number));
 }
 
 /// Every node shows all of it, the object of an unknown class as its owner wrote it.
@@ -42,9 +35,7 @@ fn backup_manager() {
     for number in [1, 3, 2] {
         lab.start(number);
     }
-    for (one, other) in [(1, 2), (1, 3), (2, 1), (2, 3), (3, 1), (3, 2)] {
-        lab.knows(one, other);
-    }
+    lab.share_a_map(&[1, 2, 3]);
     let (id, mut expected) = full_session(&lab, 1);
     let id = on_all(&lab, &[3, 2, 1], &id, &expected);
     let id = lab.shows(3, &id, &expected);
@@ -53,23 +44,28 @@ fn backup_manager() {
 
     // Ours is responsible for it now; whoever has the copy gives it.
     lab.kill(3);
-    gone(&mut lab, 3, &[1, 2]);
+    gone(&lab, 3, &[1, 2]);
+    lab.unshared(3, &[1, 2]);
     let id = on_all(&lab, &[1, 2], &id, &expected);
     lab.start(3);
+    lab.share_a_map(&[1, 2, 3]);
     let id = on_all(&lab, &[3], &id, &expected);
     lab.kill(1);
-    gone(&mut lab, 1, &[2, 3]);
+    gone(&lab, 1, &[2, 3]);
+    lab.unshared(1, &[2, 3]);
     let id = on_all(&lab, &[2, 3], &id, &expected);
     lab.stop(2);
-    gone(&mut lab, 2, &[3]);
+    gone(&lab, 2, &[3]);
+    lab.unshared(2, &[3]);
     let id = on_all(&lab, &[3], &id, &expected);
     lab.start(1);
     lab.start(2);
+    lab.share_a_map(&[1, 2, 3]);
     let id = on_all(&lab, &[1, 2, 3], &id, &expected);
     let old = lab.ask(3, "op=changeid", Some(&id)).unwrap().id;
     let id = on_all(&lab, &[2], &old, &expected);
     lab.ask(2, "op=invalidate", Some(&id));
-    wait_for("the end of the session", Duration::from_secs(10), || lab.ask(1, "", Some(&id)).is_none().then_some(()));
+    wait_for("the end of the session", PATIENCE, || lab.ask(1, "", Some(&id)).is_none().then_some(()));
 }
 
 /// Every Tomcat restarted one after the other while ours stays: no session is lost.
@@ -80,9 +76,7 @@ fn a_rolling_restart() {
     for number in [3, 1, 2] {
         lab.start(number);
     }
-    for (one, other) in [(1, 2), (1, 3), (2, 1), (2, 3)] {
-        lab.knows(one, other);
-    }
+    lab.acquainted(&[1, 2, 3]);
     let (first, of_first) = full_session(&lab, 1);
     let (second, of_second) = full_session(&lab, 2);
     lab.shows(3, &first, &of_first);
@@ -90,9 +84,10 @@ fn a_rolling_restart() {
     let (mut first, mut second) = (first.replace(".n1", ".n3"), second.replace(".n2", ".n3"));
     for number in [1, 2] {
         lab.stop(number);
-        gone(&mut lab, number, &[3, 3 - number]);
+        gone(&lab, number, &[3, 3 - number]);
         lab.start(number);
-        assert!(lab.log(number).contains("session state sent at"), "{}", lab.log(number));
+        assert!(lab.log(number).contains("session state sent at"), "node {number} was not given the sessions");
+        lab.acquainted(&[1, 2, 3]);
         for at in [number, 3] {
             first = on_all(&lab, &[at], &first, &of_first);
             second = on_all(&lab, &[at], &second, &of_second);
@@ -111,8 +106,7 @@ fn changes_wait_for_their_session() {
     lab.configure(DEFAULT, &[]);
     lab.start(1);
     lab.start(2);
-    lab.knows(1, 2);
-    lab.knows(2, 1);
+    lab.acquainted(&[1, 2]);
     let ids: Vec<String> =
         (0..60).map(|n| lab.ask(1, &format!("op=set&name=first&type=int&value={n}"), None).unwrap().id).collect();
     for (n, id) in ids.iter().enumerate() {
@@ -151,14 +145,13 @@ fn interceptors() {
         lab.configure(&cluster, &[]);
         lab.start(2);
         lab.start(1);
-        lab.knows(1, 2);
-        lab.knows(2, 1);
+        lab.acquainted(&[1, 2]);
         assert!(!lab.log(1).contains("timing out after"), "{}", lab.log(1));
         // A Tomcat that has a TCP connection to a member cannot send it datagrams: it fails there, also with the news
         // of the id it gives the session that is asked for. It hears them.
         if name == "udp" {
             // Looking at it may be too early, and changes the session there for good: then it is another one's turn.
-            wait_for("a session that came by UDP", Duration::from_secs(20), || {
+            wait_for("a session that came by UDP", PATIENCE, || {
                 let id = lab.ask(2, "op=set&name=a&type=int&value=1", None).unwrap().id;
                 lab.ask(2, "op=set&name=b&type=string&value=x", Some(&id)).unwrap();
                 lab.ask(1, "", Some(&id)).filter(|shown| shown.attributes.len() == 2)
@@ -169,6 +162,7 @@ fn interceptors() {
             settle(&lab, 2, &[1]);
             lab.ask(2, "op=set&name=ours&type=long&value=7", Some(&id)).unwrap();
             expected.insert("ours".to_owned(), ("java.lang.Long".to_owned(), "7".to_owned()));
+            settle(&lab, 2, &[1]);
             on_all(&lab, &[1], &id, &expected);
         }
         assert!(!lab.log(2).contains("SEVERE"), "{name}: {}", lab.log(2));
@@ -196,8 +190,7 @@ fn other_domains_are_kept_out() {
     lab.configure(&of("blue"), &[]);
     lab.start(1);
     lab.start(2);
-    lab.knows(1, 2);
-    lab.knows(2, 1);
+    lab.acquainted(&[1, 2]);
     let id = lab.ask(1, "op=set&name=a&type=int&value=1", None).unwrap().id;
     lab.ask(1, "op=set&name=b&type=int&value=1", Some(&id)).unwrap();
     lab.holds(2, &id, "b");
@@ -241,7 +234,7 @@ fn listed_members() {
     expected.insert("ours".to_owned(), ("java.lang.Long".to_owned(), "7".to_owned()));
     let id = on_all(&lab, &[1], &id, &expected);
     lab.kill(1);
-    gone(&mut lab, 1, &[2]);
+    gone(&lab, 1, &[2]);
     lab.configure(&listed(1, 2), &[]);
     lab.start(1);
     lab.wait_for_line(1, LISTED);
