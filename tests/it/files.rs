@@ -6,20 +6,18 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use crate::support::{Login, Server, Site, hide, is_root, real_httpd, scenarios, wait_for};
-
-/// When all files of a scenario were modified.
-const MODIFIED: u64 = 1_700_000_000;
+use crate::support::{
+    Login, Scenario, Server, Site, Style, age, hide, is_root, real_httpd, repeated, scenarios, wait_for,
+};
 
 /// Runs a scenario and compares (or blesses) it.
 fn run(name: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files").join(format!("{name}.test"));
-    let text = fs::read_to_string(&path).unwrap();
-    let framing = Framing { unframed: text.contains("\nunframed scripts\n"), chunks: text.contains("\nshow chunks\n") };
-    let (setup, exchanges) = text.split_once("\n---\n").unwrap();
+    let scenario = Scenario::read("files", name);
+    let (setup, exchanges) = (&scenario.setup, &scenario.exchanges);
+    let framing =
+        Framing { unframed: setup.contains("\nunframed scripts\n"), chunks: setup.contains("\nshow chunks\n") };
     let site = Site::new(&format!("files-{name}"));
     prepare(&site, setup);
     let server = site.start();
@@ -32,29 +30,7 @@ fn run(name: &str) {
         told += &format!("> {request}\n{}", answer(&server, &site, request, framing, &mut login));
         told += &entries(&site, &mut seen);
     }
-    if std::env::var_os("BLESS").is_some() {
-        assert!(real_httpd(), "only the real httpd blesses");
-        fs::write(&path, format!("{setup}\n---\n{told}")).unwrap();
-        return;
-    }
-    let differing = blocks(&told).into_iter().zip(blocks(exchanges)).filter(|(ours, wanted)| ours != wanted);
-    let differing: Vec<String> = differing.map(|(ours, wanted)| format!("{wanted}--- ours:\n{ours}\n")).collect();
-    assert!(differing.is_empty(), "{name}: {} differ\n{}", differing.len(), differing.concat());
-    assert_eq!(blocks(&told).len(), blocks(exchanges).len());
-}
-
-fn blocks(text: &str) -> Vec<String> {
-    let mut blocks: Vec<String> = Vec::new();
-    for line in text.lines() {
-        if line.starts_with("> ") {
-            blocks.push(String::new());
-        }
-        if let Some(block) = blocks.last_mut() {
-            *block += line;
-            *block += "\n";
-        }
-    }
-    blocks
+    scenario.settle(&told);
 }
 
 /// How much of the framing of bodies is compared.
@@ -93,18 +69,8 @@ fn prepare(site: &Site, setup: &str) {
             }
             "file" | "exec" => {
                 let (path, text) = rest.split_once(' ').unwrap_or((rest, ""));
-                let (text, times) = match text.rsplit_once(" x") {
-                    Some((text, times)) if times.bytes().all(|b| b.is_ascii_digit()) => (text, times.parse().unwrap()),
-                    _ => (text, 1),
-                };
                 let path = path.replace("%20", " ");
-                site.write(
-                    &path,
-                    text.replace("@R@", site.root().to_str().unwrap())
-                        .replace("\\n", "\n")
-                        .replace("\\r", "\r")
-                        .repeat(times),
-                );
+                site.write(&path, repeated(&text.replace("@R@", site.root().to_str().unwrap())));
                 if word == "exec" {
                     fs::set_permissions(site.path(&path), fs::Permissions::from_mode(0o755)).unwrap();
                 }
@@ -118,20 +84,6 @@ fn prepare(site: &Site, setup: &str) {
     }
     let conf = conf.replace("@R@", site.root().to_str().unwrap()).replace("@P@", &site.port.to_string());
     site.httpd_conf(&modules, &format!("LogLevel info\n{conf}"));
-}
-
-/// Makes everything below a folder as old as [`MODIFIED`].
-fn age(dir: &Path) {
-    let when = SystemTime::UNIX_EPOCH + Duration::from_secs(MODIFIED);
-    for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
-        let kind = entry.file_type().unwrap();
-        if kind.is_dir() {
-            age(&entry.path());
-        }
-        if !kind.is_symlink() {
-            fs::File::open(entry.path()).unwrap().set_modified(when).unwrap();
-        }
-    }
 }
 
 /// The answer to one request, without what differs from run to run.
@@ -157,40 +109,19 @@ fn answer(server: &Server<'_>, site: &Site, request: &str, framing: Framing, log
     let message = client.response_to(line.split(' ').next().unwrap());
     let root = site.root().to_str().unwrap();
     let text = login.learn(&String::from_utf8_lossy(&message.head)).replace(root, "@R@");
-    let boundary = text.split("boundary=").nth(1).map(|rest| rest.lines().next().unwrap().to_owned());
-    let mut out = String::new();
-    for field in text.trim_end().split("\r\n") {
-        let name = field.split(':').next().unwrap();
-        // How a script's body is framed depends on how fast it is.
-        let framing = name == "Transfer-Encoding" || name == "Content-Length";
-        let masked = ["Date", "Server", "Connection"].contains(&name) || (unframed && framing);
-        if !masked {
-            // Times that count from now, and lists without order.
-            let shown = match name {
-                "Expires" => "Expires: @".to_owned(),
-                "Set-Cookie" => until_then(field),
-                "Allow" => {
-                    let mut methods: Vec<&str> = field[7..].split(',').collect();
-                    methods.sort_unstable();
-                    format!("Allow: {}", methods.join(","))
-                }
-                "Content-Length" if boundary.is_some() => "Content-Length: @".to_owned(),
-                "Transfer-Encoding" if chunks => format!("{field} {:?}", message.chunks),
-                _ => field.to_owned(),
-            };
-            out += &format!("{shown}\n");
-        }
-    }
-    let body = message.text().replace(root, "@R@").replace('\r', "\\r");
-    for line in body.lines().take(60) {
-        // A long line, or a big file, is told by its length.
-        let line = if line.len() > 900 { format!("@{} bytes", line.len()) } else { line.to_owned() };
-        out += &format!("| {line}\n");
-    }
-    match boundary {
-        Some(boundary) => out.replace(&boundary, "@B@"),
-        None => out,
-    }
+    let body = message.text().replace(root, "@R@");
+    Style { lines: 60, longest: 900 }.response(&text, &body, |name, value| {
+        Some(match name {
+            "" => value.to_owned(),
+            // How a script's body is framed depends on how fast it is.
+            "Transfer-Encoding" | "Content-Length" if unframed => return None,
+            // Times that count from now.
+            "Expires" => "Expires: @".to_owned(),
+            "Set-Cookie" => format!("{name}: {}", until_then(value)),
+            "Transfer-Encoding" if chunks => format!("{name}: {value} {:?}", message.chunks),
+            _ => format!("{name}: {value}"),
+        })
+    })
 }
 
 /// A cookie without the time at which it ends.
@@ -224,6 +155,7 @@ scenarios! {
     in "tests/files":
     access
     access_htaccess
+    access_overrides
     actions
     alias
     alias_expressions

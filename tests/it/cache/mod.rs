@@ -9,30 +9,24 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Mutex;
-use std::time::{Duration, SystemTime};
 
-use crate::support::{Message, Origin, Server, Site, hide, real_httpd, scenarios};
+use crate::support::{Message, Origin, Scenario, Server, Site, Style, age, hide, repeated, scenarios};
 
 mod origin;
 mod store;
 
-/// When all files of a scenario were modified.
-const MODIFIED: u64 = 1_700_000_000;
-
 /// Runs a scenario and compares (or blesses) it.
 fn run(name: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cache").join(format!("{name}.test"));
-    let text = fs::read_to_string(&path).unwrap();
-    let (setup, exchanges) = text.split_once("\n---\n").unwrap();
+    let scenario = Scenario::read("cache", name);
     let site = Site::new(&format!("cache-{name}"));
     let answers = origin::Answers::default();
     let origin = origin::start(&answers);
-    prepare(&site, setup, &answers, origin.port);
+    prepare(&site, &scenario.setup, &answers, origin.port);
     let server = site.start();
     let mut watch = Watch { site: &site, errors: site.read("logs/error_log").lines().count(), log: 0, asked: 0 };
     let mut told = String::new();
     // Where the origin is is each run's own.
-    let exchanges = exchanges.replace("@O@", &origin.port.to_string());
+    let exchanges = scenario.exchanges.replace("@O@", &origin.port.to_string());
     for request in exchanges.lines().filter_map(|line| line.strip_prefix("> ")) {
         // Seen when the answer does not come.
         println!("> {request}");
@@ -44,32 +38,7 @@ fn run(name: &str) {
         told += &watch.errors();
     }
     // Which ports there are is each run's own.
-    let told = told.replace(&site.port.to_string(), "@P@").replace(&origin.port.to_string(), "@O@");
-    if std::env::var_os("BLESS").is_some() {
-        assert!(real_httpd(), "only the real httpd blesses");
-        fs::write(&path, format!("{setup}\n---\n{told}")).unwrap();
-        return;
-    }
-    let exchanges = exchanges.replace(&origin.port.to_string(), "@O@");
-    let (ours, wanted) = (blocks(&told), blocks(&exchanges));
-    let differing = ours.iter().zip(&wanted).filter(|(ours, wanted)| ours != wanted);
-    let differing: Vec<String> = differing.map(|(ours, wanted)| format!("{wanted}--- ours:\n{ours}\n")).collect();
-    assert!(differing.is_empty(), "{name}: {} differ\n{}", differing.len(), differing.concat());
-    assert_eq!(ours.len(), wanted.len());
-}
-
-fn blocks(text: &str) -> Vec<String> {
-    let mut blocks: Vec<String> = Vec::new();
-    for line in text.lines() {
-        if line.starts_with("> ") {
-            blocks.push(String::new());
-        }
-        if let Some(block) = blocks.last_mut() {
-            *block += line;
-            *block += "\n";
-        }
-    }
-    blocks
+    scenario.settle(&told.replace(&site.port.to_string(), "@P@").replace(&origin.port.to_string(), "@O@"));
 }
 
 /// `modules a b`, `file PATH TEXT`, `cache DIR` (a folder the server may write to), `origin PATH ANSWER` (see
@@ -104,26 +73,6 @@ fn writable(dir: &Path) {
     fs::set_permissions(dir, fs::Permissions::from_mode(0o777)).unwrap();
 }
 
-/// A text with `\n`; with ` xN` behind it so often.
-fn repeated(text: &str) -> String {
-    let (text, times) = match text.rsplit_once(" x") {
-        Some((text, times)) if times.bytes().all(|b| b.is_ascii_digit()) => (text, times.parse().unwrap()),
-        _ => (text, 1),
-    };
-    text.replace("\\n", "\n").repeat(times)
-}
-
-/// Makes everything below a folder as old as [`MODIFIED`].
-fn age(dir: &Path) {
-    let when = SystemTime::UNIX_EPOCH + Duration::from_secs(MODIFIED);
-    for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
-        if entry.file_type().unwrap().is_dir() {
-            age(&entry.path());
-        }
-        fs::File::open(entry.path()).unwrap().set_modified(when).unwrap();
-    }
-}
-
 /// The answer to one request, without what differs from run to run.
 fn answer(server: &Server<'_>, request: &str) -> String {
     let mut parts = request.split(" | ");
@@ -146,37 +95,19 @@ fn answer(server: &Server<'_>, request: &str) -> String {
 
 /// An answer in lines, without what differs from run to run.
 fn shown(message: &Message) -> String {
-    let text = String::from_utf8_lossy(&message.head).into_owned();
-    let boundary = text.split("boundary=").nth(1).map(|rest| rest.lines().next().unwrap().to_owned());
+    let head = String::from_utf8_lossy(&message.head);
     // What it is compressed to is each library's own.
-    let zipped = text.contains("Content-Encoding: gzip");
-    let mut out = String::new();
-    for field in text.trim_end().split("\r\n") {
-        let (name, value) = field.split_once(": ").unwrap_or((field, ""));
-        match name {
-            "Date" | "Server" | "Connection" => {}
-            "Age" => out += &format!("Age: {}\n", rounded(value)),
-            "Expires" | "Last-Modified" if origin::is_now(value) => out += &format!("{name}: @now@\n"),
-            // The boundary of ranges has no fixed length.
-            "Content-Length" if zipped || boundary.is_some() => out += "Content-Length: @\n",
-            _ => out += &format!("{field}\n"),
-        }
-    }
-    let body = if zipped {
-        out += "(compressed)\n";
-        unzipped(&message.body)
-    } else {
-        message.text()
-    };
-    let body = body.replace('\r', "\\r");
-    for line in body.lines().take(20) {
-        let line = if line.len() > 200 { format!("@{} bytes", line.len()) } else { line.to_owned() };
-        out += &format!("| {line}\n");
-    }
-    match boundary {
-        Some(boundary) => out.replace(&boundary, "@B@"),
-        None => out,
-    }
+    let zipped = head.contains("Content-Encoding: gzip");
+    let body = if zipped { format!("(compressed)\n{}", unzipped(&message.body)) } else { message.text() };
+    Style { lines: 20, longest: 200 }.response(&head, &body, |name, value| {
+        Some(match name {
+            "" => value.to_owned(),
+            "Age" => format!("Age: {}", rounded(value)),
+            "Expires" | "Last-Modified" if origin::is_now(value) => format!("{name}: @now@"),
+            "Content-Length" if zipped => "Content-Length: @".to_owned(),
+            _ => format!("{name}: {value}"),
+        })
+    })
 }
 
 fn unzipped(bytes: &[u8]) -> String {

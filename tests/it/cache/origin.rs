@@ -2,8 +2,9 @@
 //! for one path are answered one after the other, the last one for ever. `@now+60@` is a date.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use super::{HashMap, Message, Mutex, Origin, SystemTime, repeated};
+use super::{HashMap, Message, Mutex, Origin, repeated};
 
 /// What is left to be answered, by path.
 #[derive(Clone, Default)]

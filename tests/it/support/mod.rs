@@ -21,6 +21,7 @@ mod origin;
 mod peer;
 mod port;
 mod scenarios;
+mod shown;
 mod site;
 
 use std::time::{Duration, Instant};
@@ -31,6 +32,7 @@ pub use origin::Origin;
 pub use peer::{Message, Peer};
 pub use port::free_port;
 pub(crate) use scenarios::scenarios;
+pub use shown::{Scenario, Style, age, repeated, sorted};
 pub use site::{Server, Site, Verdict, is_root, program, real_httpd};
 
 /// How long anything on loopback may take before a test calls it hung.
