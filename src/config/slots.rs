@@ -38,6 +38,8 @@ pub mod shared_slot {
     pub const BACKEND_TLS: usize = 1004;
     /// All log targets of the process (`logs::Targets`).
     pub const LOG_TARGETS: usize = 1002;
+    /// `DumpIOInput` and `DumpIOOutput` of a server (`logs::DumpIo`).
+    pub const DUMP_IO: usize = 1005;
 }
 
 trait AnyConf: Send + Sync {

@@ -9,6 +9,7 @@
 //! `post_config`, and [`open`] makes the `sinks` of [`crate::web::Live`] from them, before privileges are given up.
 
 mod backlog;
+mod dump;
 mod entry;
 mod errno;
 mod error;
@@ -19,6 +20,7 @@ mod sink;
 mod target;
 pub mod text;
 
+pub use dump::{Dump, DumpIo};
 pub use entry::{Entry, ErrorLog};
 pub use errno::Errno;
 pub use error::{OfBody, OfConn, OfRemote, OfServer, Process, Source, log, process_log, set_process_log};

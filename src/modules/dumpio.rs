@@ -1,7 +1,8 @@
-//! `mod_dumpio.c`.
+//! `mod_dumpio.c`: the bytes of connections in the error log; [`crate::logs::Dump`] writes them.
 
-use crate::config::{Directive, ModuleRow, Places, Shape, row};
-use crate::modules::rows::{accept, nothing};
+use crate::config::{Args, Cmd, Directive, ModuleRow, Places, Shape, row};
+use crate::logs::DumpIo;
+use crate::modules::rows::nothing;
 use crate::pipe::Module;
 
 /// The module.
@@ -19,6 +20,16 @@ pub const MODULE: Module = Module {
 /// The directives.
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
-    row("DumpIOInput", Places::SERVER, Shape::Flag, accept, "Enable I/O Dump on Input Data").missing(),
-    row("DumpIOOutput", Places::SERVER, Shape::Flag, accept, "Enable I/O Dump on Output Data").missing(),
+    row("DumpIOInput", Places::SERVER, Shape::Flag, input, "Enable I/O Dump on Input Data"),
+    row("DumpIOOutput", Places::SERVER, Shape::Flag, output, "Enable I/O Dump on Output Data"),
 ];
+
+fn input(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    cmd.server_conf::<DumpIo>().input = args.on();
+    Ok(())
+}
+
+fn output(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    cmd.server_conf::<DumpIo>().output = args.on();
+    Ok(())
+}

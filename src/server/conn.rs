@@ -143,6 +143,7 @@ fn serve(place: Place, conn: Rc<Conn>, mut link: Link) -> impl Future<Output = (
                 after => break after,
             }
         };
+        http1::closes(&place.thread, &conn);
         drop(conn);
         if after == After::Linger {
             let _closing = place.open.closing();
@@ -155,6 +156,7 @@ fn serve(place: Place, conn: Rc<Conn>, mut link: Link) -> impl Future<Output = (
 fn second<'a>(link: Link, conn: &'a Rc<Conn>, place: &'a Place) -> Pin<Box<dyn Future<Output = ()> + 'a>> {
     Box::pin(async move {
         if let Some(mut link) = http2::serve(&place.thread, link, conn, place).await {
+            http1::closes(&place.thread, conn);
             let _closing = place.open.closing();
             linger(&mut link).await;
         }

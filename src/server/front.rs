@@ -9,11 +9,12 @@ use crate::codec::http1::head::is_known_method;
 use crate::codec::http1::{Limits, Rules};
 use crate::config::core::{CoreProcess, CoreServer};
 use crate::config::{Generation, Globals, Server};
+use crate::logs::{Dump, DumpIo};
 use crate::modules::http2::Settings;
 use crate::modules::remoteip;
 use crate::modules::reqtimeout::{self, Rate};
 use crate::modules::ssl::{Run, SslServer};
-use crate::web::Live;
+use crate::web::{Conn, Live};
 
 /// One generation as the front of one thread sees it.
 pub(super) struct Fronts {
@@ -41,6 +42,8 @@ pub(super) struct Front {
     pub(super) tls: Option<Arc<Run>>,
     /// How long each half of a handshake may take.
     pub(super) handshake_timeout: Duration,
+    /// Bytes of connections are shown.
+    shows: bool,
 }
 
 /// What the front needs of each server of a generation: made before that is served, so that threads only take it.
@@ -62,6 +65,11 @@ impl Fronts {
     /// Whether a connection begins with a PROXY header.
     pub(super) fn is_proxied(&self, local: SocketAddr, peer: SocketAddr) -> bool {
         self.remoteip && remoteip::is_proxied(&self.live.generation.globals, local, peer)
+    }
+
+    /// What shows a connection's bytes, where they are shown.
+    pub(super) fn dump(&self, conn: &Rc<Conn>) -> Option<Box<Dump>> {
+        if self.of(conn.default_server.get()).shows { Dump::new(&self.live, conn) } else { None }
     }
 
     /// The values of a server.
@@ -90,6 +98,7 @@ impl Front {
         };
         Self {
             http2: (speaks(b"h2"), speaks(b"h2c")),
+            shows: server.get::<DumpIo>().is_some_and(|io| io.input || io.output),
             settings: Settings::of(server),
             limits: Limits {
                 line: rec.limit_line.unwrap_or(default.line),

@@ -21,7 +21,8 @@ use crate::codec::http1::head::Severity;
 use crate::codec::http1::{
     BodyError, Chunked, RequestBody, RequestError, RequestHead, Status, parse_request, request_body,
 };
-use crate::logs::{self, Bytes, Errno, Level, OfConn};
+use crate::codec::http2::PREFACE;
+use crate::logs::{self, Bytes, Dump, Errno, Level, OfConn};
 use crate::modules::proxy::Held;
 use crate::pipe;
 use crate::web::{BodyFault, Conn, Exchange, Table, Wire};
@@ -109,6 +110,10 @@ async fn sessions(thread: Rc<Thread>, desk: Rc<RefCell<Desk>>) {
         });
         let (mut link, conn) = asked.await;
         let mut wire = Http1::new(&mut link, buffer, out);
+        wire.dump = thread.fronts().dump(&conn);
+        if let Some(dump) = &wire.dump {
+            dump.begins();
+        }
         let after = requests(&thread, &mut wire, &conn, &mut head, &mut kept).await;
         if after == After::Http2 {
             wire.link.unread(wire.input.bytes());
@@ -182,6 +187,9 @@ async fn request(
     wire.timeout = front.timeout;
     wire.hold_most = front.hold_most;
     let read = read_head(front, head, wire).await;
+    if let Some(dump) = &wire.dump {
+        show(dump, front, &read, wire.input.bytes(), head, conn.keepalives.get() == 0);
+    }
     if let Head::Nothing | Head::Ended = read {
         if poll_fn(|cx| wire.poll_out(cx)).await.is_err() || matches!(read, Head::Ended) {
             return Some(After::Close);
@@ -264,6 +272,9 @@ async fn request(
         return Some(if over { After::Close } else { After::Linger });
     }
     conn.keepalives.set(conn.keepalives.get().saturating_add(1));
+    if let Some(dump) = &wire.dump {
+        dump.peeks("speculative-nonblocking", 1, wire.input.bytes());
+    }
     if wire.input.is_empty() {
         if poll_fn(|cx| wire.poll_out(cx)).await.is_err() {
             return Some(After::Close);
@@ -271,6 +282,35 @@ async fn request(
         return Some(After::Idle(fronts.of(ex.server).keep_alive_timeout));
     }
     None
+}
+
+/// Shows what was read of a head; that of HTTP/2 is shown elsewhere.
+fn show(dump: &Dump, front: &Front, read: &Head, input: &[u8], head: &RequestHead, first: bool) {
+    let peeks = first && !dump.is_secure() && front.http2.1 && !matches!(read, Head::Nothing);
+    if peeks {
+        dump.peeks("speculative-blocking", PREFACE.len(), input);
+    }
+    if first && http2::is_preface(input, front, dump.is_secure()) {
+        return;
+    }
+    match read {
+        Head::Nothing => {}
+        Head::Ended | Head::Bad(RequestError::EndInFields(_)) => dump.end(input, peeks),
+        Head::Late => {
+            dump.lines(input);
+            dump.asks("getline-blocking", 0);
+            dump.fails(Errno::TIMEUP);
+        }
+        Head::Bad(_) => dump.lines(input.get(..head.read()).unwrap_or(input)),
+        Head::Whole(len) => dump.lines(input.get(..*len).unwrap_or(input)),
+    }
+}
+
+/// Shows the end of a connection.
+pub(super) fn closes(thread: &Thread, conn: &Rc<Conn>) {
+    if let Some(dump) = thread.fronts().dump(conn) {
+        dump.closes();
+    }
 }
 
 /// Agrees to go on in HTTP/2, where the request is answered.
@@ -430,6 +470,10 @@ pub(super) async fn nothing_came(thread: &Thread, link: &mut Link, conn: &Rc<Con
     let chain = pipe::idle_chain(&fronts.live, conn.default_server.get());
     let mut ex = Exchange::new(fronts.live.clone(), conn.clone(), chain);
     let mut wire = Http1::new(link, Vec::new(), Vec::new());
+    if let Some(dump) = fronts.dump(conn) {
+        dump.begins();
+        dump.asks("getline-blocking", 0);
+    }
     ex.started_micros = SystemClock.wall();
     ex.client_ip.extend_from_slice(&conn.peer_ip);
     ex.client_port = conn.peer.port();

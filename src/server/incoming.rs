@@ -183,6 +183,10 @@ impl Http1<'_> {
                 if n == 0 {
                     return Ok(None);
                 }
+                if let Some(dump) = &self.dump {
+                    let from = self.input.start;
+                    dump.body(self.input.buf.get(from..from + n).unwrap_or_default(), *left);
+                }
                 *left -= n as u64;
                 self.data = self.input.start..self.input.start + n;
                 self.input.start += n;
@@ -203,6 +207,13 @@ impl Http1<'_> {
                         BodyError::Malformed => BodyFault::Malformed,
                     }
                 })?;
+                if let Some(dump) = &self.dump {
+                    let all = self.input.buf.get(from..from + step.consumed).unwrap_or_default();
+                    let data = if let Part::Data(range) = &step.part { range.clone() } else { all.len()..all.len() };
+                    dump.lines(all.get(..data.start).unwrap_or_default());
+                    dump.body(all.get(data.clone()).unwrap_or_default(), data.len() as u64);
+                    dump.lines(all.get(data.end..).unwrap_or_default());
+                }
                 self.input.start += step.consumed;
                 self.bytes_in += step.consumed as u64;
                 match step.part {

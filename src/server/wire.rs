@@ -11,6 +11,7 @@ use super::incoming::{Expect, Incoming, Input, Trouble};
 use super::link::{Link, far};
 use super::rates::Stage;
 use crate::codec::http1::write::{CHUNK_END, LAST_CHUNK, push_chunk_start, push_field, push_status_line};
+use crate::logs::Dump;
 use crate::web::{BodyFault, BodyKind, Framing, HeadOut, Table, Tunnel, Wire};
 
 /// What the output buffer holds before it is written without being asked.
@@ -58,6 +59,8 @@ pub(super) struct Http1<'a> {
     pub(super) trouble: Option<Trouble>,
     /// Rate the body must come at.
     pub(super) stage: Option<Stage>,
+    /// Where all bytes are shown.
+    pub(super) dump: Option<Box<Dump>>,
 }
 
 impl<'a> Http1<'a> {
@@ -89,6 +92,7 @@ impl<'a> Http1<'a> {
             bytes_out: 0,
             trouble: None,
             stage: None,
+            dump: None,
         }
     }
 
@@ -109,6 +113,9 @@ impl<'a> Http1<'a> {
         self.bytes_out = 0;
         self.trouble = None;
         self.stage = None;
+        if let Some(dump) = &self.dump {
+            dump.next();
+        }
     }
 
     /// Marks `n` bytes of the input as used outside of any body (a head).
@@ -189,8 +196,12 @@ impl<'a> Http1<'a> {
         self.bytes_out += bytes.len() as u64;
     }
 
-    /// Takes `n` bytes of body as sent or queued.
-    fn took(&mut self, n: usize) {
+    /// Takes these bytes of body as sent or queued.
+    fn took(&mut self, data: &[u8]) {
+        let n = data.len();
+        if let Some(dump) = &self.dump {
+            dump.sends("HEAP", data);
+        }
         self.bytes_out += n as u64;
         match self.framing {
             Framing::Length(_) => self.left -= n as u64,
@@ -198,9 +209,18 @@ impl<'a> Http1<'a> {
                 self.chunk -= n as u64;
                 if self.chunk == 0 {
                     self.push(CHUNK_END);
+                    if let Some(dump) = &self.dump {
+                        dump.sends("IMMORTAL", CHUNK_END);
+                    }
                 }
             }
             _ => {}
+        }
+        if let Some(dump) = &self.dump {
+            if matches!(self.framing, Framing::Length(_)) && self.left == 0 {
+                dump.body_ends();
+            }
+            dump.gone();
         }
     }
 }
@@ -248,6 +268,10 @@ impl Wire for Http1<'_> {
         }
         self.expect = Expect::Nothing;
         self.push(CONTINUE);
+        if let Some(dump) = &self.dump {
+            dump.sends("HEAP", CONTINUE);
+            dump.flushes();
+        }
     }
 
     fn trailers(&self) -> Option<&Table> {
@@ -262,6 +286,10 @@ impl Wire for Http1<'_> {
         }
         self.out.extend_from_slice(b"\r\n");
         self.bytes_out += (self.out.len() - before) as u64;
+        if let Some(dump) = &self.dump {
+            dump.sends("HEAP", self.out.get(before..).unwrap_or_default());
+            dump.flushes();
+        }
         if status == 100 {
             self.expect = Expect::Nothing;
         }
@@ -285,6 +313,13 @@ impl Wire for Http1<'_> {
         head.fields.push_lines(&mut self.out);
         self.out.extend_from_slice(b"\r\n");
         self.bytes_out += (self.out.len() - before) as u64;
+        if let Some(dump) = &self.dump {
+            dump.sends("HEAP", self.out.get(before..).unwrap_or_default());
+            if head.framing == Framing::None {
+                dump.body_ends();
+            }
+            dump.gone();
+        }
     }
 
     fn poll_data(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
@@ -297,6 +332,9 @@ impl Wire for Http1<'_> {
                     push_chunk_start(&mut self.out, data.len());
                     self.bytes_out += (self.out.len() - before) as u64;
                     self.chunk = data.len() as u64;
+                    if let Some(dump) = &self.dump {
+                        dump.sends("TRANSIENT", self.out.get(before..).unwrap_or_default());
+                    }
                 }
                 self.chunk
             }
@@ -309,7 +347,7 @@ impl Wire for Http1<'_> {
         }
         if self.out.len() + part.len() <= OUT_MAX {
             self.out.extend_from_slice(part);
-            self.took(part.len());
+            self.took(part);
             return Poll::Ready(Ok(part.len()));
         }
         loop {
@@ -323,7 +361,7 @@ impl Wire for Http1<'_> {
             self.sent = 0;
             self.held = 0;
             if written > queued {
-                self.took(written - queued);
+                self.took(part.get(..written - queued).unwrap_or(part));
                 return Poll::Ready(Ok(written - queued));
             }
         }
@@ -337,6 +375,12 @@ impl Wire for Http1<'_> {
         if self.framing == Framing::Chunked {
             self.framing = Framing::None;
             self.push(LAST_CHUNK);
+            if let Some(dump) = &self.dump {
+                dump.sends("IMMORTAL", LAST_CHUNK);
+            }
+        }
+        if let Some(dump) = &self.dump {
+            dump.response_ends();
         }
         if matches!(self.framing, Framing::Length(_)) && self.left > 0 {
             // Less than was announced: only the end of the connection can say so.
@@ -381,10 +425,18 @@ impl Tunnel for Http1<'_> {
             && n > 0
         {
             to.copy_from_slice(from);
+            if let Some(dump) = &self.dump {
+                dump.asks("readbytes-nonblocking", buf.len());
+                dump.came(from);
+            }
             self.used(n);
             return Poll::Ready(Ok(n));
         }
         let n = ready!(self.link.poll_read(cx, buf))?;
+        if let Some(dump) = &self.dump {
+            dump.asks("readbytes-nonblocking", buf.len());
+            dump.came(buf.get(..n).unwrap_or_default());
+        }
         self.bytes_in += n as u64;
         Poll::Ready(Ok(n))
     }
@@ -392,6 +444,10 @@ impl Tunnel for Http1<'_> {
     fn poll_write(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.poll_out(cx))?;
         let n = ready!(self.link.poll_write(cx, &[IoSlice::new(data)]))?;
+        if let Some(dump) = &self.dump {
+            dump.sends("HEAP", data.get(..n).unwrap_or_default());
+            dump.flushes();
+        }
         self.bytes_out += n as u64;
         Poll::Ready(Ok(n))
     }

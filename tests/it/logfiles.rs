@@ -275,3 +275,83 @@ fn buffered_lines_come_at_the_latest_with_the_end() {
     seen.sort_unstable();
     assert_eq!(seen, (0..30).collect::<Vec<_>>());
 }
+
+/// What mod_dumpio shows of two requests that come at once, and nothing where it is off.
+#[test]
+fn bytes_are_shown_where_that_is_asked_for() {
+    let site = Site::new("logfiles-dumpio");
+    site.httpd_conf(
+        &["dumpio", "reflector"],
+        "LogLevel warn dumpio:trace7\nDumpIOInput On\nDumpIOOutput On\n\
+         <Location /r>\nSetHandler reflector\n</Location>\n",
+    );
+    let server = site.start();
+    let mut client = server.connect();
+    client.send(
+        "POST /r HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe\0lo\r\n0\r\n\r\n\
+         HEAD /none HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+    );
+    client.rest();
+    let over = |text: &str| text.split_once("404 Not Found").is_some_and(|(_, rest)| rest.contains("(metadata-EOC)"));
+    let log = server.log("logs/error_log", over);
+    let of = |line: &str| Some(line.split_once("] mod_dumpio: ")?.1.to_owned());
+    // Heads have each server's own name and the time in them.
+    let head = |line: &String| line.contains("HTTP/1.1 200 OK") || line.contains("HTTP/1.1 404");
+    let mut shown: Vec<String> = log.lines().filter_map(of).collect();
+    // Connections in front of this one asked whether the server is there.
+    let start = shown.iter().position(|line| line.ends_with("POST /r HTTP/1.1\\r\\n")).unwrap();
+    shown.drain(..start - 2);
+    for at in (0..shown.len()).filter(|at| head(&shown[*at])).collect::<Vec<_>>() {
+        assert!(shown[at].ends_with("\\r\\n\\r\\n"), "{}", shown[at]);
+        shown[at] = shown[at].split("\\r\\n").next().unwrap().to_owned();
+        shown[at - 1] = " dumpio_out (data-HEAP): @ bytes".to_owned();
+    }
+    let line = |text: &str, bytes: usize| {
+        let asks = "dumpio_in [getline-blocking] 0 readbytes".to_owned();
+        [asks, format!(" dumpio_in (data-HEAP): {bytes} bytes"), format!(" dumpio_in (data-HEAP): {text}")]
+    };
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    let out = "dumpio_out";
+    let ends = texts(&[out, " dumpio_out (metadata-EOR): 0 bytes"]);
+    let expected = [
+        line("POST /r HTTP/1.1\\r\\n", 18).to_vec(),
+        line("Host: h\\r\\n", 9).to_vec(),
+        line("Transfer-Encoding: chunked\\r\\n", 28).to_vec(),
+        line("\\r\\n", 2).to_vec(),
+        line("5\\r\\n", 3).to_vec(),
+        texts(&["dumpio_in [readbytes-blocking] 5 readbytes", " dumpio_in (data-HEAP): 5 bytes"]),
+        // As in httpd a text ends at a NUL.
+        texts(&[" dumpio_in (data-HEAP): he"]),
+        texts(&[out, " dumpio_out (data-HEAP): @ bytes", " dumpio_out (data-HEAP): HTTP/1.1 200 OK"]),
+        texts(&[out, " dumpio_out (data-TRANSIENT): 3 bytes", " dumpio_out (data-TRANSIENT): 5\\r\\n"]),
+        texts(&[" dumpio_out (data-HEAP): 5 bytes", " dumpio_out (data-HEAP): he"]),
+        texts(&[" dumpio_out (data-IMMORTAL): 2 bytes", " dumpio_out (data-IMMORTAL): \\r\\n"]),
+        line("\\r\\n", 2).to_vec(),
+        line("0\\r\\n", 3).to_vec(),
+        line("\\r\\n", 2).to_vec(),
+        texts(&[out, " dumpio_out (data-IMMORTAL): 5 bytes", " dumpio_out (data-IMMORTAL): 0\\r\\n\\r\\n"]),
+        texts(&[" dumpio_out (metadata-EOS): 0 bytes"]),
+        ends.clone(),
+        texts(&["dumpio_in [speculative-nonblocking] 1 readbytes"]),
+        texts(&[" dumpio_in (data-HEAP): 1 bytes", " dumpio_in (data-HEAP): H"]),
+        texts(&["dumpio_in [getline-blocking] 0 readbytes"]),
+        texts(&[" dumpio_in (data-HEAP): 1 bytes", " dumpio_in (data-HEAP): H"]),
+        texts(&[" dumpio_in (data-HEAP): 20 bytes", " dumpio_in (data-HEAP): EAD /none HTTP/1.1\\r\\n"]),
+        line("Host: h\\r\\n", 9).to_vec(),
+        line("Connection: close\\r\\n", 19).to_vec(),
+        line("\\r\\n", 2).to_vec(),
+        texts(&[out, " dumpio_out (data-HEAP): @ bytes", " dumpio_out (data-HEAP): HTTP/1.1 404 Not Found"]),
+        texts(&[" dumpio_out (metadata-EOS): 0 bytes"]),
+        ends,
+        texts(&[out, " dumpio_out (metadata-FLUSH): 0 bytes", " dumpio_out (metadata-EOC): 0 bytes"]),
+    ];
+    assert_eq!(shown, expected.concat());
+
+    // Without LogLevel nothing is shown.
+    let quiet = Site::new("logfiles-dumpio-quiet");
+    quiet.httpd_conf(&["dumpio"], "LogLevel dumpio:trace6\nDumpIOInput On\nDumpIOOutput On\n");
+    let server = quiet.start();
+    assert_eq!(get(&server, "h", "/none", ""), 404);
+    server.stop();
+    assert!(!quiet.read("logs/error_log").contains("dumpio_"), "{}", quiet.read("logs/error_log"));
+}

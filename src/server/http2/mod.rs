@@ -41,7 +41,7 @@ use super::front::Front;
 use super::http1::first_wait;
 use super::link::{Link, far};
 use super::threads::Thread;
-use crate::logs::{self, Level, OfConn};
+use crate::logs::{self, Dump, Level, OfConn};
 use crate::modules::http2::Settings;
 use crate::web::Conn;
 
@@ -57,6 +57,8 @@ struct Session {
     conn: Rc<Conn>,
     settings: Settings,
     tap: Tap,
+    /// Where all bytes are shown.
+    dump: Option<Box<Dump>>,
     /// Streams that are served.
     live: Cell<u32>,
     /// Streams whose client gave them no room.
@@ -122,7 +124,8 @@ pub(super) async fn serve(thread: &Rc<Thread>, mut link: Link, conn: &Rc<Conn>, 
         diary: RefCell::new(Diary::new(front.settings.diary)),
         pushed: Cell::new(false),
         settings: front.settings.clone(),
-        tap: Tap::new(link, ahead),
+        tap: Tap::new(link, ahead).shown(fronts.dump(conn)),
+        dump: fronts.dump(conn),
         live: Cell::new(0),
         stalls: Cell::new(0),
         driver: RefCell::default(),

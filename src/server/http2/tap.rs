@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::super::link::Link;
 use super::budget::{Budget, Kind};
 use crate::codec::http2::PREFACE;
+use crate::logs::{Dump, Errno};
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -55,6 +56,9 @@ struct Frames {
 
 /// So much of a payload is looked at, at most: more settings than anybody has.
 const LOOK: usize = 96;
+
+/// What httpd asks for at once, as [`Dump`] shows it.
+const READ_MOST: usize = 128 * 1024;
 
 /// The setting of a client that says whether it takes what is pushed.
 const ENABLE_PUSH: [u8; 2] = [0, 2];
@@ -216,6 +220,8 @@ struct State {
     /// GOAWAY was queued here.
     said: bool,
     farewell: Vec<u8>,
+    /// Where all bytes are shown.
+    dump: Option<Box<Dump>>,
 }
 
 /// A client's socket, shared.
@@ -240,7 +246,14 @@ impl Tap {
             last_stream: 0,
             said: false,
             farewell: Vec::new(),
+            dump: None,
         })))
+    }
+
+    /// The same, with its bytes shown.
+    pub(super) fn shown(self, dump: Option<Box<Dump>>) -> Self {
+        self.0.borrow_mut().dump = dump;
+        self
     }
 
     /// What there was too much of.
@@ -469,13 +482,25 @@ impl AsyncRead for Tap {
             let n = state.ahead.len().min(buf.remaining());
             let rest = state.ahead.split_off(n);
             let bytes = std::mem::replace(&mut state.ahead, rest);
+            if let Some(dump) = &state.dump {
+                dump.asks("readbytes-nonblocking", READ_MOST);
+                dump.came(&bytes);
+            }
             state.received(&bytes);
             buf.put_slice(&bytes);
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
         ready!(state.link.poll_read_buf(cx, buf))?;
-        state.received(buf.filled().get(before..).unwrap_or_default());
+        let bytes = buf.filled().get(before..).unwrap_or_default();
+        if let Some(dump) = &state.dump {
+            dump.asks("readbytes-nonblocking", READ_MOST);
+            match bytes.is_empty() {
+                true => dump.fails(Errno::EOF),
+                false => dump.came(bytes),
+            }
+        }
+        state.received(bytes);
         Poll::Ready(Ok(()))
     }
 }
@@ -498,8 +523,16 @@ impl AsyncWrite for Tap {
                 let mut left = *n;
                 for part in parts {
                     let here = left.min(part.len());
-                    state.sent(part.get(..here).unwrap_or_default());
+                    let bytes = part.get(..here).unwrap_or_default();
+                    if let Some(dump) = &state.dump {
+                        dump.sends("HEAP", bytes);
+                    }
+                    state.sent(bytes);
                     left -= here;
+                }
+                if let Some(dump) = &state.dump {
+                    dump.gone();
+                    dump.flushes();
                 }
             }
             Poll::Ready(Err(_)) => {}

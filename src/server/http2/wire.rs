@@ -377,6 +377,9 @@ impl Wire for Http2 {
                         continue;
                     }
                     self.taken += data.len() as u64;
+                    if let Some(dump) = &self.session.dump {
+                        dump.body(&data, u64::MAX);
+                    }
                     self.data = data;
                     if self.limit > 0 && self.taken > self.limit {
                         self.trouble = Some(Trouble::Came(self.taken));
@@ -477,6 +480,10 @@ impl Wire for Http2 {
             self.queue_up(head.fields.get(b"Content-Type"));
         }
         self.out = Out::Head(respond, Box::new(made));
+        if let Some(dump) = &self.session.dump {
+            dump.marks("H2HEADERS");
+            dump.gone();
+        }
     }
 
     fn poll_data(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
@@ -490,7 +497,12 @@ impl Wire for Http2 {
             return self.lost();
         }
         let n = data.len().min(OUT_MAX.saturating_sub(self.held.len()));
-        self.held.extend_from_slice(data.get(..n).unwrap_or_default());
+        let data = data.get(..n).unwrap_or_default();
+        if let Some(dump) = &self.session.dump {
+            dump.sends("HEAP", data);
+            dump.gone();
+        }
+        self.held.extend_from_slice(data);
         Poll::Ready(Ok(n))
     }
 
@@ -504,6 +516,9 @@ impl Wire for Http2 {
             let had = !self.held.is_empty() || matches!(self.out, Out::Head(..));
             ready!(self.poll_send(cx, true))?;
             self.finished = true;
+            if let Some(dump) = &self.session.dump {
+                dump.one_ends();
+            }
             if !had {
                 let Out::Body(body) = &mut self.out else { return self.lost() };
                 if body.send_data(Bytes::new(), true).is_err() {
