@@ -110,13 +110,15 @@ pub struct Directive {
     pub usage: &'static str,
     /// Whether it is obeyed.
     pub support: Support,
+    /// Why it cannot be obeyed, where that is known; empty: it is only not built in yet.
+    pub why: &'static str,
     /// What it does. For sections see [`Cmd::open`].
     pub apply: Apply,
 }
 
 /// A row for a directive that is obeyed.
 pub const fn row(name: &'static str, places: Places, shape: Shape, apply: Apply, usage: &'static str) -> Directive {
-    Directive { name, places, shape, usage, support: Support::Done, apply }
+    Directive { name, places, shape, usage, support: Support::Done, why: "", apply }
 }
 
 impl std::fmt::Debug for Directive {
@@ -139,6 +141,11 @@ impl Directive {
     /// Not obeyed yet, and an error for that reason.
     pub const fn refused(self) -> Self {
         Self { support: Support::Refused, ..self }
+    }
+
+    /// With the reason why it is not obeyed.
+    pub const fn because(self, why: &'static str) -> Self {
+        Self { why, ..self }
     }
 }
 
@@ -378,5 +385,10 @@ impl Cmd<'_> {
             return;
         }
         self.warnings.push(Warning { module, level, text, bare: false });
+    }
+
+    /// As [`Cmd::warn`], of what httpd says before it has a log: without time and origin.
+    pub fn warn_bare(&mut self, module: &'static str, level: &'static str, text: String) {
+        self.warnings.push(Warning { module, level, text, bare: true });
     }
 }

@@ -288,9 +288,9 @@ impl Messages {
 
     /// Names what is not obeyed.
     fn uses(&mut self, uses: &[Use]) {
-        let list = |support: Support| {
+        let list = |support: Support, why: &str| {
             let mut named: Vec<(String, String, usize)> = Vec::new();
-            for found in uses.iter().filter(|found| found.support == support) {
+            for found in uses.iter().filter(|found| found.support == support && found.row.why == why) {
                 let words = found.words.as_deref().map(|words| format!(" {words}")).unwrap_or_default();
                 let name = format!("{}{words}", found.row.name);
                 match named.iter_mut().find(|(known, _, _)| *known == name) {
@@ -304,13 +304,20 @@ impl Messages {
             });
             shown.collect::<Vec<_>>().join(", ")
         };
-        let missing = list(Support::Missing);
-        if !missing.is_empty() {
-            self.put(&format!("tandem: warning: not built in yet, without effect: {missing}\n"));
-        }
-        let refused = list(Support::Refused);
-        if !refused.is_empty() {
-            self.put(&format!("tandem: warning: not built in yet, and the server does not start with it: {refused}\n"));
+        let mut reasons = vec![""];
+        reasons.extend(uses.iter().map(|found| found.row.why));
+        reasons.sort_unstable();
+        reasons.dedup();
+        for why in reasons {
+            let because = if why.is_empty() { "not built in yet" } else { why };
+            let missing = list(Support::Missing, why);
+            if !missing.is_empty() {
+                self.put(&format!("tandem: warning: {because}, without effect: {missing}\n"));
+            }
+            let refused = list(Support::Refused, why);
+            if !refused.is_empty() {
+                self.put(&format!("tandem: warning: {because}, and the server does not start with it: {refused}\n"));
+            }
         }
     }
 }

@@ -26,6 +26,9 @@ pub const MODULE: Module = Module {
     hooks: hooks::HOOKS,
 };
 
+/// Why frames are not padded.
+const NO_PADDING: &str = "the HTTP/2 library, h2, pads no frame that it sends";
+
 /// The directives.
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
@@ -48,7 +51,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("H2CopyFiles", Places::FILEINFO, Shape::Take1, |_, a| check::one_of(a, &["on", "off"], "value must be On or Off"), "on to perform copy of file data").moot(),
     row("H2PushResource", Places::FILEINFO.or(Places::AUTHCFG), Shape::Take123, push::resource, "add a resource to be pushed in this location/on this server."),
     row("H2EarlyHints", Places::SERVER, Shape::Take1, conf::early_hints, "on to enable interim status 103 responses"),
-    row("H2Padding", Places::SERVER, Shape::Take1, padding, "set payload padding").missing(),
+    row("H2Padding", Places::SERVER, Shape::Take1, padding, "set payload padding").missing().because(NO_PADDING),
     row("H2OutputBuffering", Places::SERVER, Shape::Take1, conf::buffering, "set stream output buffer on/off"),
     row("H2StreamTimeout", Places::SERVER, Shape::Take1, conf::stream_timeout, "set stream timeout"),
     row("H2MaxDataFrameLen", Places::SERVER, Shape::Take1, conf::most_data, "maximum number of bytes in a single HTTP/2 DATA frame"),

@@ -35,6 +35,9 @@ pub const MODULE: Module = Module {
     hooks: hooks::HOOKS,
 };
 
+/// Why passwords cannot stand in place of certificates.
+const NO_SRP: &str = "the TLS library, rustls, has no SRP";
+
 /// The directives.
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
@@ -67,8 +70,8 @@ pub const DIRECTIVES: &[Directive] = &[
     row("SSLInsecureRenegotiation", Places::SERVER, Shape::Flag, accept, "Enable support for insecure renegotiation").moot(),
     row("SSLUserName", Places::AUTHCFG.or(Places::SERVER), Shape::Take1, dir::user_name, "Set user name to SSL variable value"),
     row("SSLStrictSNIVHostCheck", Places::SERVER, Shape::Flag, conf::strict_sni, "Strict SNI virtual host checking"),
-    row("SSLSRPVerifierFile", Places::SERVER, Shape::Take1, words::file, "SRP verifier file ('/path/to/file' - created by srptool)").refused(),
-    row("SSLSRPUnknownUserSeed", Places::SERVER, Shape::Take1, accept, "SRP seed for unknown users (to avoid leaking a user's existence) ('some secret text')").refused(),
+    row("SSLSRPVerifierFile", Places::SERVER, Shape::Take1, words::file, "SRP verifier file ('/path/to/file' - created by srptool)").refused().because(NO_SRP),
+    row("SSLSRPUnknownUserSeed", Places::SERVER, Shape::Take1, accept, "SRP seed for unknown users (to avoid leaking a user's existence) ('some secret text')").refused().because(NO_SRP),
     row("SSLProxyEngine", Places::SERVER.or(Places::PROXY), Shape::Flag, proxy::engine, "SSL switch for the proxy protocol engine ('on', 'off')"),
     row("SSLProxyProtocol", Places::SERVER.or(Places::PROXY), Shape::Raw, proxy::protocol, "SSL Proxy: enable or disable SSL protocol flavors ('[+-][TLSv1|TLSv1.1|TLSv1.2] ...' - see manual)"),
     row("SSLProxyCipherSuite", Places::SERVER.or(Places::PROXY), Shape::Take12, proxy::ciphers, "SSL Proxy: colon-delimited list of permitted SSL ciphers , optionally preceded by protocol specifier ('XXX:...:XXX' - see manual)"),
