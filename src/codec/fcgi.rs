@@ -18,6 +18,11 @@ pub const STDERR: u8 = 7;
 /// What one record may hold.
 pub const CONTENT_MAX: usize = 65_535;
 
+/// What is asked of an application: the response.
+pub const RESPONDER: u16 = 1;
+/// Whether the request is let in.
+pub const AUTHORIZER: u16 = 2;
+
 /// The number of the one request that a connection serves at a time.
 const REQUEST: u16 = 1;
 
@@ -28,10 +33,11 @@ pub fn push_header(out: &mut Vec<u8>, kind: u8, content: usize) {
     out.extend_from_slice(&[1, kind, id_high, id_low, high, low, 0, 0]);
 }
 
-/// Appends the record that begins a request for a responder.
-pub fn push_begin(out: &mut Vec<u8>, keep_connection: bool) {
+/// Appends the record that begins a request for an application in this role.
+pub fn push_begin(out: &mut Vec<u8>, role: u16, keep_connection: bool) {
     push_header(out, BEGIN_REQUEST, 8);
-    out.extend_from_slice(&[0, 1, u8::from(keep_connection), 0, 0, 0, 0, 0]);
+    let [high, low] = role.to_be_bytes();
+    out.extend_from_slice(&[high, low, u8::from(keep_connection), 0, 0, 0, 0, 0]);
 }
 
 /// How many bytes a variable takes.
@@ -133,6 +139,11 @@ impl Decoder {
         })
     }
 
+    /// Whether the next byte is the first of a record.
+    pub fn is_between(&self) -> bool {
+        self.content == 0 && self.padding == 0
+    }
+
     /// What is there of the content, from `start` on.
     fn take(&mut self, start: usize, len: usize) -> Step {
         let n = self.content.min(len.saturating_sub(start));
@@ -223,7 +234,7 @@ mod tests {
         assert_eq!(out.len(), pair_len(b"A", &[b'x'; 128]));
         assert_eq!(out[..6], [1, 0x80, 0, 0, 128, b'A']);
         out.clear();
-        push_begin(&mut out, true);
+        push_begin(&mut out, RESPONDER, true);
         assert_eq!(out, [1, 1, 0, 1, 0, 8, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0]);
     }
 }

@@ -134,7 +134,7 @@ fn refuse(ex: &mut Exchange) -> Outcome {
 }
 
 /// User and password of the Authorization field, `None` if it is of another scheme. What cannot be read is empty.
-fn credentials(value: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+pub(super) fn credentials(value: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     let blank = memchr::memchr(b' ', value).unwrap_or(value.len());
     let (scheme, rest) = value.split_at(blank);
     if !scheme.eq_ignore_ascii_case(b"basic") {
@@ -189,8 +189,8 @@ fn authenticate(ex: &mut Exchange) -> Waiting<'_> {
             return refuse(ex);
         };
         let authoritative = ex.dir::<BasicDir>().and_then(|conf| conf.authoritative).unwrap_or(true);
-        let answer = ask(ex, &user, &password).await;
         ex.user = Some(user.clone());
+        let answer = ask(ex, &user, &password).await;
         match answer {
             Answer::Granted => Outcome::Ok,
             Answer::NotFound | Answer::Denied if !authoritative && answer != Answer::Denied => Outcome::Declined,
@@ -222,13 +222,13 @@ fn authenticate(ex: &mut Exchange) -> Waiting<'_> {
 }
 
 /// What the providers say of this user and password.
-async fn ask(ex: &Exchange, user: &[u8], password: &[u8]) -> Answer {
+async fn ask(ex: &mut Exchange, user: &[u8], password: &[u8]) -> Answer {
     let conf = ex.dir::<BasicDir>();
-    let providers = conf.and_then(|conf| conf.providers.as_deref());
+    let providers = conf.and_then(|conf| conf.providers.clone());
     if conf.and_then(|conf| conf.digest) != Some(true) {
         return authn_core::ask(ex, providers, user, None, Some(password)).await.answer;
     }
-    let realm = authn_core::realm(ex).unwrap_or_default();
+    let realm = authn_core::realm(ex).unwrap_or_default().into_owned();
     let reply = authn_core::ask(ex, providers, user, Some(&realm), None).await;
     match (reply.answer, reply.hash) {
         (Answer::Granted, Some(hash)) if same(&realm_hash(user, &realm, password), &hash) => Answer::Granted,

@@ -5,7 +5,7 @@ use crate::logs::{self, Level};
 use crate::modules::rows::nothing;
 use crate::modules::slot;
 use crate::pipe::Module;
-use crate::pipe::authn::{Answer, Ask, Provider, Replying, Ways};
+use crate::pipe::authn::{Answer, Ask, Judge, Provider, Replying, Ways};
 
 /// The module.
 pub const MODULE: Module = Module {
@@ -74,7 +74,9 @@ pub const PROVIDER: Provider = Provider {
     name: "anon",
     module: "authn_anon_module",
     ask: Some(Ways {
-        password: |ask, password| -> Replying<'_> { Box::pin(async move { check(ask, password).into() }) },
+        password: Judge::Looks(|ask, password| -> Replying<'_> {
+            Box::pin(async move { check(ask, password).into() })
+        }),
         hash: None,
     }),
     keep: None,

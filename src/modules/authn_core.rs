@@ -9,7 +9,7 @@ use crate::logs::{self, Level};
 use crate::modules::authn_providers::PROVIDERS;
 use crate::modules::rows::nothing;
 use crate::modules::{authn_file, slot};
-use crate::pipe::authn::{Answer, Ask, Provider, Reply, Ways};
+use crate::pipe::authn::{Answer, Ask, Judge, Provider, Reply, Ways};
 use crate::pipe::{Hook, Module, Outcome, Phase, Run};
 use crate::web::Exchange;
 
@@ -53,6 +53,8 @@ impl Conf for AuthnDir {
 #[derive(Clone)]
 pub struct Chosen {
     provider: &'static Provider,
+    /// The name by which it is chosen.
+    called: Arc<[u8]>,
     /// The values of the alias by which it is named.
     values: Option<Arc<Slots>>,
 }
@@ -60,7 +62,9 @@ pub struct Chosen {
 /// Providers made by `<AuthnProviderAlias>`.
 #[derive(Clone, Default)]
 pub struct AuthnProcess {
-    aliases: Vec<(Vec<u8>, Chosen)>,
+    aliases: Vec<Chosen>,
+    /// Names that directives gave to providers; of one name the last one counts.
+    named: Vec<Chosen>,
 }
 
 impl Conf for AuthnProcess {
@@ -160,18 +164,25 @@ fn add_alias(cmd: &mut Cmd<'_>, args: &Args<'_>, values: Slots) -> Result<(), St
     let base = choose(cmd, &provider)?;
     // Of an alias of an alias the first one's directives lie on top.
     let values = base.values.as_deref().map_or_else(|| values.clone(), |inner| Slots::merged(&values, inner));
-    let chosen = Chosen { values: Some(Arc::new(values)), ..base };
-    cmd.globals.conf.get_mut::<AuthnProcess>().aliases.push((alias, chosen));
+    let chosen = Chosen { called: alias.into(), values: Some(Arc::new(values)), ..base };
+    cmd.globals.conf.get_mut::<AuthnProcess>().aliases.push(chosen);
     Ok(())
 }
 
 fn find(cmd: &Cmd<'_>, name: &[u8]) -> Option<Chosen> {
-    let aliases = cmd.globals.conf.get::<AuthnProcess>().map(|process| process.aliases.as_slice()).unwrap_or_default();
-    if let Some((_, chosen)) = aliases.iter().find(|(alias, _)| alias == name) {
-        return Some(chosen.clone());
+    if let Some(process) = cmd.globals.conf.get::<AuthnProcess>() {
+        let alias = process.aliases.iter().find(|alias| &*alias.called == name);
+        if let Some(chosen) = alias.or_else(|| process.named.iter().rfind(|named| &*named.called == name)) {
+            return Some(chosen.clone());
+        }
     }
     let provider = PROVIDERS.iter().find(|row| row.name.as_bytes() == name)?;
-    cmd.globals.modules.contains(&provider.module).then_some(Chosen { provider, values: None })
+    cmd.globals.modules.contains(&provider.module).then(|| Chosen::new(provider, name))
+}
+
+/// Has `provider` chosen by this name.
+pub fn name(cmd: &mut Cmd<'_>, provider: &'static Provider, called: &[u8]) {
+    cmd.globals.conf.get_mut::<AuthnProcess>().named.push(Chosen::new(provider, called));
 }
 
 /// The provider or alias of this name, for a directive that names one.
@@ -185,9 +196,8 @@ pub fn choose(cmd: &mut Cmd<'_>, name: &[u8]) -> Result<Chosen, String> {
 }
 
 impl Chosen {
-    /// The provider's own name.
-    pub fn name(&self) -> &'static str {
-        self.provider.name
+    fn new(provider: &'static Provider, called: &[u8]) -> Self {
+        Self { provider, called: called.into(), values: None }
     }
 
     /// Whether it finds hashes of user, realm and password.
@@ -198,19 +208,27 @@ impl Chosen {
 
 /// Asks the providers one after the other, until one knows the user. Without any it is that of text files.
 pub async fn ask(
-    ex: &Exchange,
-    providers: Option<&[Chosen]>,
+    ex: &mut Exchange,
+    providers: Option<Vec<Chosen>>,
     user: &[u8],
     realm: Option<&[u8]>,
     password: Option<&[u8]>,
 ) -> Reply {
-    let file = [Chosen { provider: &authn_file::PROVIDER, values: None }];
+    let providers = providers.unwrap_or_else(|| vec![Chosen::new(&authn_file::PROVIDER, b"file")]);
     let mut reply = Reply::default();
-    for chosen in providers.unwrap_or(&file) {
+    for chosen in &providers {
+        if let (Some(Ways { password: Judge::Changes(judge), .. }), Some(password)) = (chosen.provider.ask, password) {
+            reply = judge(ex, &chosen.called, user, password).await.into();
+            if reply.answer == Answer::NotFound {
+                continue;
+            }
+            break;
+        }
         let laid = chosen.values.as_ref().map(|values| ex.chain.under(values));
+        let ex = &*ex;
         let ask = Ask { ex, dir: laid.as_deref().unwrap_or(&ex.chain.dir), user, realm };
         reply = match (chosen.provider.ask, password) {
-            (Some(ways), Some(password)) => (ways.password)(ask, password).await,
+            (Some(Ways { password: Judge::Looks(judge), .. }), Some(password)) => judge(ask, password).await,
             (Some(Ways { hash: Some(hash), .. }), None) => hash(ask).await,
             _ => Answer::Failed.into(),
         };

@@ -9,7 +9,7 @@ use crate::modules::passwords::is_password;
 use crate::modules::rows::nothing;
 use crate::modules::slot;
 use crate::pipe::Module;
-use crate::pipe::authn::{Answer, Ask, Provider, Reply, Replying, Ways};
+use crate::pipe::authn::{Answer, Ask, Judge, Provider, Reply, Replying, Ways};
 
 /// The module.
 pub const MODULE: Module = Module {
@@ -49,8 +49,12 @@ fn user_file(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
 }
 
 /// Users in a file of htpasswd or htdigest.
-pub const PROVIDER: Provider =
-    Provider { name: "file", module: "authn_file_module", ask: Some(Ways { password, hash: Some(hash) }), keep: None };
+pub const PROVIDER: Provider = Provider {
+    name: "file",
+    module: "authn_file_module",
+    ask: Some(Ways { password: Judge::Looks(password), hash: Some(hash) }),
+    keep: None,
+};
 
 /// Whether this is the password of the user.
 fn password<'a>(ask: Ask<'a>, password: &'a [u8]) -> Replying<'a> {

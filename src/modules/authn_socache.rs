@@ -11,7 +11,7 @@ use crate::modules::rows::entry;
 use crate::modules::shared::{self, NotKept, Shared};
 use crate::modules::{check, slot};
 use crate::pipe::Module;
-use crate::pipe::authn::{Answer, Ask, Keeping, Provider, Reply, Replying, Ways};
+use crate::pipe::authn::{Answer, Ask, Judge, Keeping, Provider, Reply, Replying, Ways};
 
 /// The module.
 pub const MODULE: Module = Module {
@@ -76,7 +76,7 @@ pub const DIRECTIVES: &[Directive] = &[
 pub const PROVIDER: Provider = Provider {
     name: "socache",
     module: "authn_socache_module",
-    ask: Some(Ways { password, hash: Some(hash) }),
+    ask: Some(Ways { password: Judge::Looks(password), hash: Some(hash) }),
     keep: Some(keep),
 };
 

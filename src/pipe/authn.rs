@@ -74,7 +74,19 @@ pub struct Provider {
 #[derive(Clone, Copy)]
 pub struct Ways {
     /// Whether a password is the user's.
-    pub password: for<'a> fn(Ask<'a>, &'a [u8]) -> Replying<'a>,
+    pub password: Judge,
     /// The hash of user, realm and password; none: the provider cannot tell.
     pub hash: Option<for<'a> fn(Ask<'a>) -> Replying<'a>>,
 }
+
+/// Who says whether a password is the user's.
+#[derive(Clone, Copy)]
+pub enum Judge {
+    /// One who only looks.
+    Looks(for<'a> fn(Ask<'a>, &'a [u8]) -> Replying<'a>),
+    /// One who changes the request, asked by this name.
+    Changes(for<'a> fn(&'a mut Exchange, &'a [u8], &'a [u8], &'a [u8]) -> Judging<'a>),
+}
+
+/// A judgement on its way; the arguments of its maker are the request, the provider's name, user and password.
+pub type Judging<'a> = Pin<Box<dyn Future<Output = Answer> + 'a>>;

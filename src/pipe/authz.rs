@@ -1,6 +1,8 @@
 //! What may stand behind `Require`: a requirement as modules make it, and the methods for which one holds.
 
 use std::borrow::Cow;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::config::{Cmd, Slots, get_word};
@@ -30,8 +32,7 @@ impl Verdict {
             Self::Granted => "granted",
             Self::Denied => "denied",
             Self::DeniedNoUser => "denied (no authenticated user yet)",
-            Self::Neutral => "neutral",
-            Self::Error => "general error",
+            Self::Neutral | Self::Error => "neutral",
         }
     }
 }
@@ -40,6 +41,16 @@ impl Verdict {
 pub trait Need: Send + Sync {
     /// Does it hold? `dir` are the request's per-directory values, under an alias with the alias's own laid over them.
     fn check(&self, ex: &Exchange, dir: &Slots) -> Verdict;
+
+    /// Who is asked in place of [`Self::check`], where the question is one for another program.
+    fn acts(&self) -> Option<&dyn Acts> {
+        None
+    }
+
+    /// The same under an alias, where the name matters.
+    fn called(&self, _alias: &[u8]) -> Option<Arc<dyn Need>> {
+        None
+    }
 
     /// Whether [`Self::names`] or the client's name must be known before.
     fn looks_up(&self) -> bool {
@@ -50,6 +61,15 @@ pub trait Need: Send + Sync {
     fn names(&self, _ex: &Exchange) -> Vec<String> {
         Vec::new()
     }
+}
+
+/// A verdict on its way.
+pub type Weighing<'a> = Pin<Box<dyn Future<Output = Verdict> + 'a>>;
+
+/// A requirement that asks others, whose answer may change the request.
+pub trait Acts {
+    /// Does it hold?
+    fn weigh<'a>(&'a self, ex: &'a mut Exchange) -> Weighing<'a>;
 }
 
 /// Reads the words of a requirement; the error is httpd's text.

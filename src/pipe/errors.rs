@@ -10,6 +10,9 @@ use crate::config::core::{CoreDir, ErrorDocument, Signature, Text};
 use crate::logs::{self, Level};
 use crate::web::{BodyFault, Exchange, Origin, ProxyKind, Verdict, Wire, status};
 
+/// Pages of modules and ErrorDocuments that are longer are sent without their length.
+const PAGE_MEASURED: usize = 8000;
+
 /// What becomes of a request whose body could not be read; notes that the connection ends with the answer.
 pub fn body_fault(ex: &mut Exchange, fault: BodyFault) -> Outcome {
     ex.response.broken_body = matches!(fault, BodyFault::Malformed | BodyFault::TooLarge);
@@ -42,10 +45,11 @@ pub(super) async fn die(ex: &mut Exchange, wire: &mut dyn Wire, code: u16) -> Ou
     };
     ex.drop_filters();
     let first = ex.response.first_error;
-    let document = if first == 0 {
-        ex.dir::<CoreDir>().and_then(|dir| dir.error_document(status::of(code).code)).cloned()
-    } else {
-        None
+    let own = ex.response.own_page.take_if(|own| own.0 == code && first == 0);
+    let document = match own {
+        Some((_, page)) => Some(as_document(page)),
+        None if first == 0 => ex.dir::<CoreDir>().and_then(|dir| dir.error_document(status::of(code).code)).cloned(),
+        None => None,
     };
     ex.status = if code == 401 && ex.proxyreq == ProxyKind::Forward { 407 } else { code };
     if status::drops_connection(ex.status) {
@@ -94,6 +98,18 @@ pub(super) async fn die(ex: &mut Exchange, wire: &mut dyn Wire, code: u16) -> Ou
     // A client that went away is noted on its connection; there is nobody left to tell.
     drop(done);
     Outcome::Done
+}
+
+/// A page that a module has made: as with ErrorDocument it may be the address of another one.
+fn as_document(page: Vec<u8>) -> ErrorDocument {
+    let local = page.first() == Some(&b'/');
+    let remote = !local && is_url(&page);
+    let text = Text { raw: page, template: None };
+    match (local, remote) {
+        (true, _) => ErrorDocument::Local(text),
+        (_, true) => ErrorDocument::Remote(text),
+        _ => ErrorDocument::Message(text),
+    }
 }
 
 /// Changes places with the request before the first redirect, as far as a page and its fields tell of it.
@@ -171,7 +187,11 @@ async fn page(
     }
     let mut out = Vec::with_capacity(600);
     match custom {
-        Some(text) => out.extend_from_slice(text),
+        Some(text) => {
+            // So much goes out before it is known that it is all.
+            ex.response.unmeasured |= text.len() >= PAGE_MEASURED;
+            out.extend_from_slice(text);
+        }
         None => {
             if ex.status_line.trim_ascii_end().len() == 3 && ex.status_line.len() < 5 {
                 ex.status_line.truncate(3);

@@ -45,7 +45,7 @@ pub use host::target_path;
 pub use lookup::{fast_redirect, lookup, lookup_file};
 pub use page::page;
 pub use respond::{abort, data, drain, fill, finish, flush, interim, send, stored, text};
-pub use run::{log, plan_only, refuse, run, run_with};
+pub use run::{log, note_auth_failure, plan_only, refuse, run, run_with};
 pub use tls::ssl_var;
 pub use vars::{expand, holds, vary};
 

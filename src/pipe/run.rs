@@ -350,12 +350,17 @@ async fn permit(ex: &mut Exchange) -> Outcome {
     }
     match first(ex, Phase::Authz).await {
         Outcome::Status(401) => {
-            all(ex, Phase::Challenge).await;
+            note_auth_failure(ex).await;
             Outcome::Status(401)
         }
         Outcome::Declined => nobody(ex, "check authorization"),
         outcome => outcome,
     }
+}
+
+/// Has the modules ask for who the client is.
+pub async fn note_auth_failure(ex: &mut Exchange) {
+    all(ex, Phase::Challenge).await;
 }
 
 fn nobody(ex: &Exchange, what: &str) -> Outcome {

@@ -74,10 +74,7 @@ impl Reader {
         for (name, value) in self.others.iter() {
             ex.err_headers_out.merge(name, value);
         }
-        if !self.cookies.is_empty() {
-            ex.err_headers_out.unset(b"Set-Cookie");
-            ex.err_headers_out.extend(&self.cookies);
-        }
+        ex.err_headers_out.extend(&self.cookies);
         status
     }
 

@@ -9,6 +9,7 @@
 //! has been read, and closed when it is dropped.
 
 mod ajp;
+pub mod authorizer;
 mod balancer;
 mod block;
 pub mod canon;

@@ -32,6 +32,8 @@ pub struct Response {
     pub canned: bool,
     /// The status whose ErrorDocument is being looked for; 0 = none.
     pub first_error: u16,
+    /// The page that a module has for a status, in place of its ErrorDocument.
+    pub own_page: Option<(u16, Vec<u8>)>,
     /// The request's body could not be read: the answer has no length and the connection ends behind it.
     pub broken_body: bool,
     /// The answer's page is sent without its length.
@@ -90,6 +92,7 @@ impl Default for Response {
             left: 0,
             canned: false,
             first_error: 0,
+            own_page: None,
             broken_body: false,
             unmeasured: false,
             renewed: false,
@@ -122,6 +125,7 @@ impl Response {
         self.left = 0;
         self.canned = false;
         self.first_error = 0;
+        self.own_page = None;
         self.broken_body = false;
         self.unmeasured = false;
         self.renewed = false;

@@ -380,8 +380,8 @@ async fn judge(ex: &mut Exchange, seen: &mut Seen) -> Result<(), Refusal> {
 }
 
 /// The hash of user, realm and password, as the providers know it.
-async fn secret(ex: &Exchange, user: &[u8], realm: &[u8]) -> Result<Vec<u8>, Refusal> {
-    let providers = ex.dir::<DigestDir>().and_then(|conf| conf.providers.as_deref());
+async fn secret(ex: &mut Exchange, user: &[u8], realm: &[u8]) -> Result<Vec<u8>, Refusal> {
+    let providers = ex.dir::<DigestDir>().and_then(|conf| conf.providers.clone());
     let reply = authn_core::ask(ex, providers, user, Some(realm), None).await;
     match reply {
         Reply { answer: Answer::Granted, hash: Some(hash) } => Ok(hash),

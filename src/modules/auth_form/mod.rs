@@ -329,7 +329,7 @@ fn not_yet(ex: &mut Exchange, conf: &FormDir) -> Outcome {
 
 /// Whether the providers know this user and password.
 async fn verify(ex: &mut Exchange, conf: &FormDir, user: &[u8], password: &[u8]) -> Result<(), Outcome> {
-    let reply = authn_core::ask(ex, conf.providers.as_deref(), user, None, Some(password)).await;
+    let reply = authn_core::ask(ex, conf.providers.clone(), user, None, Some(password)).await;
     let (shown, uri) = (Bytes(user), Bytes(&ex.uri));
     match reply.answer {
         Answer::Granted => Ok(()),

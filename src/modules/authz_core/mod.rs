@@ -11,10 +11,11 @@ use crate::config::{
 };
 use crate::logs::{self, Level};
 use crate::modules::slot;
-use crate::pipe::authz::{Limit, Need, Verdict};
+use crate::pipe::authz::{Acts, Limit, Need, Verdict};
 use crate::pipe::{Hook, Module, Outcome, Phase, Run, Waiting};
 use crate::web::Exchange;
 
+use tree::Walk;
 pub use tree::{Logic, Node};
 
 /// The module.
@@ -109,15 +110,20 @@ pub const HOOKS: &[Hook] = &[
     Hook { phase: Phase::AccessEx, order: 10, wants: needs_nothing_looked_up, run: Run::Now(without_user) },
     Hook { phase: Phase::AccessEx, order: 10, wants: needs_names, run: Run::Wait(without_user_named) },
     Hook { phase: Phase::AccessEx, order: 10, wants: type_alone, run: Run::Now(nothing_required) },
-    Hook { phase: Phase::Authz, order: 10, wants: has_requirements, run: Run::Now(with_user) },
+    Hook { phase: Phase::Authz, order: 10, wants: asks_nobody, run: Run::Now(with_user) },
+    Hook { phase: Phase::Authz, order: 10, wants: asks_others, run: Run::Wait(with_user_asked) },
 ];
 
 fn top(dir: &Slots) -> Option<&Node> {
     dir.get::<AuthzDir>()?.top.as_deref()
 }
 
-fn has_requirements(_: &Server, dir: &Slots) -> bool {
-    top(dir).is_some()
+fn asks_nobody(_: &Server, dir: &Slots) -> bool {
+    top(dir).is_some_and(|top| !top.acts())
+}
+
+fn asks_others(_: &Server, dir: &Slots) -> bool {
+    top(dir).is_some_and(Node::acts)
 }
 
 fn type_alone(_: &Server, dir: &Slots) -> bool {
@@ -132,11 +138,11 @@ fn nothing_required(ex: &mut Exchange) -> Outcome {
 }
 
 fn needs_nothing_looked_up(_: &Server, dir: &Slots) -> bool {
-    top(dir).is_some_and(|top| !top.looks_up())
+    top(dir).is_some_and(|top| !top.looks_up() && !top.acts())
 }
 
 fn needs_names(_: &Server, dir: &Slots) -> bool {
-    top(dir).is_some_and(Node::looks_up)
+    top(dir).is_some_and(|top| top.looks_up() || top.acts())
 }
 
 /// `Require [not] provider words`.
@@ -266,7 +272,8 @@ fn add_alias(cmd: &mut Cmd<'_>, args: &Args<'_>, values: Slots) -> Result<(), St
     })?;
     // Of an alias of an alias the first one's directives lie on top.
     let values = parsed.values.as_deref().map_or_else(|| values.clone(), |inner| Slots::merged(&values, inner));
-    let alias = Alias { name: alias, need: parsed.need, values: Arc::new(values) };
+    let need = parsed.need.called(&alias).unwrap_or(parsed.need);
+    let alias = Alias { name: alias, need, values: Arc::new(values) };
     // The name may be a provider's or an earlier alias's, even this provider's own: from here on it means this.
     cmd.globals.conf.get_mut::<AuthzProcess>().aliases.push(alias);
     Ok(())
@@ -278,6 +285,10 @@ struct Aliased(Arc<dyn Need>, Arc<Slots>);
 impl Need for Aliased {
     fn check(&self, ex: &Exchange, _: &Slots) -> Verdict {
         self.0.check(ex, &ex.chain.under(&self.1))
+    }
+
+    fn acts(&self) -> Option<&dyn Acts> {
+        self.0.acts()
     }
 
     fn looks_up(&self) -> bool {
@@ -325,15 +336,37 @@ fn check(post: &mut PostConfig<'_>) -> Result<(), Fatal> {
 }
 
 fn ask(ex: &mut Exchange, top: &Node) -> Verdict {
-    let verdict = top.evaluate(ex, &ex.chain.dir, Logic::All);
+    let verdict = top.evaluate(ex, &Walk::new(&ex.chain.dir, &[], 0), Logic::All);
     providers::vary(ex);
     verdict
+}
+
+/// As [`ask`], of requirements that ask others.
+async fn ask_others(ex: &mut Exchange, top: &Node) -> Verdict {
+    let (mut told, mut written) = (Vec::new(), 0);
+    loop {
+        let chain = ex.chain.clone();
+        let walk = Walk::new(&chain.dir, &told, written);
+        let verdict = top.evaluate(ex, &walk, Logic::All);
+        written = walk.written.get();
+        let Some(need) = walk.waits.take() else {
+            providers::vary(ex);
+            return verdict;
+        };
+        let Some(acts) = need.acts() else { return Verdict::Error };
+        told.push(acts.weigh(ex).await);
+    }
 }
 
 /// Before anybody is asked who they are.
 fn without_user(ex: &mut Exchange) -> Outcome {
     let Some(top) = ex.dir::<AuthzDir>().and_then(|conf| conf.top.clone()) else { return Outcome::Declined };
-    match ask(ex, &top) {
+    let verdict = ask(ex, &top);
+    decide(ex, verdict)
+}
+
+fn decide(ex: &Exchange, verdict: Verdict) -> Outcome {
+    match verdict {
         Verdict::Granted => Outcome::Ok,
         Verdict::DeniedNoUser => Outcome::Declined,
         Verdict::Denied | Verdict::Neutral => denied(ex),
@@ -343,19 +376,33 @@ fn without_user(ex: &mut Exchange) -> Outcome {
 
 fn without_user_named(ex: &mut Exchange) -> Waiting<'_> {
     Box::pin(async move {
-        if let Some(top) = ex.dir::<AuthzDir>().and_then(|conf| conf.top.clone()) {
+        let Some(top) = ex.dir::<AuthzDir>().and_then(|conf| conf.top.clone()) else { return Outcome::Declined };
+        if top.looks_up() {
             providers::look_up(ex, &top).await;
         }
-        without_user(ex)
+        let verdict = ask_others(ex, &top).await;
+        decide(ex, verdict)
     })
 }
 
 /// Once it is known who asks.
 fn with_user(ex: &mut Exchange) -> Outcome {
-    let Some(conf) = ex.dir::<AuthzDir>() else { return Outcome::Declined };
-    let forbidden = conf.forbidden == Some(true);
-    let Some(top) = conf.top.clone() else { return Outcome::Declined };
-    match ask(ex, &top) {
+    let Some(top) = ex.dir::<AuthzDir>().and_then(|conf| conf.top.clone()) else { return Outcome::Declined };
+    let verdict = ask(ex, &top);
+    conclude(ex, verdict)
+}
+
+fn with_user_asked(ex: &mut Exchange) -> Waiting<'_> {
+    Box::pin(async move {
+        let Some(top) = ex.dir::<AuthzDir>().and_then(|conf| conf.top.clone()) else { return Outcome::Declined };
+        let verdict = ask_others(ex, &top).await;
+        conclude(ex, verdict)
+    })
+}
+
+fn conclude(ex: &Exchange, verdict: Verdict) -> Outcome {
+    let forbidden = ex.dir::<AuthzDir>().and_then(|conf| conf.forbidden) == Some(true);
+    match verdict {
         Verdict::Granted => Outcome::Ok,
         Verdict::Error => Outcome::Status(500),
         Verdict::DeniedNoUser => {

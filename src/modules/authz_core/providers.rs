@@ -6,7 +6,7 @@ use super::Node;
 use crate::config::{Cmd, Slots, get_word, latin1};
 use crate::expr::{Expr, Scratch};
 use crate::logs::{self, Level};
-use crate::modules::{authz_dbm, authz_groupfile, authz_host, authz_owner, authz_user, ssl};
+use crate::modules::{authnz_fcgi, authz_dbm, authz_groupfile, authz_host, authz_owner, authz_user, ssl};
 use crate::pipe::authz::{Need, Parse, Verdict, words};
 use crate::web::Exchange;
 
@@ -78,6 +78,9 @@ pub fn parse(cmd: &mut Cmd<'_>, name: &[u8], words: &[u8]) -> Result<Parsed, Str
     let shown = || format!("{} {}", latin1(name), latin1(words)).into();
     if let Some(alias) = super::alias_of(cmd, name) {
         return Ok(Parsed { need: alias.need.clone(), values: Some(alias.values.clone()), shown: shown() });
+    }
+    if authnz_fcgi::lets_in(cmd, name) {
+        return Ok(Parsed { need: authnz_fcgi::require(name, words)?, values: None, shown: shown() });
     }
     let row = find(cmd, name).ok_or_else(|| format!("Unknown Authz provider: {}", latin1(name)))?;
     let need = match row.parse {

@@ -1,5 +1,6 @@
 //! What must hold for a request: requirements joined by `all`, `any` and `not`.
 
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use crate::config::Slots;
@@ -14,6 +15,58 @@ pub enum Logic {
     All,
     /// One must pass.
     Any,
+}
+
+/// One walk over a tree. Requirements that ask others end it: it is made again with what they said.
+pub struct Walk<'a> {
+    /// The request's per-directory values.
+    pub dir: &'a Slots,
+    /// What such requirements have said, in their order.
+    pub told: &'a [Verdict],
+    /// Entries of the log that earlier walks wrote.
+    pub written: Cell<usize>,
+    asked: Cell<usize>,
+    entries: Cell<usize>,
+    /// Who is to be asked before the next one.
+    pub waits: RefCell<Option<Arc<dyn Need>>>,
+}
+
+impl<'a> Walk<'a> {
+    /// Over values of the request, with what is known and so many entries in the log.
+    pub fn new(dir: &'a Slots, told: &'a [Verdict], written: usize) -> Self {
+        Self {
+            dir,
+            told,
+            written: Cell::new(written),
+            asked: Cell::new(0),
+            entries: Cell::new(0),
+            waits: RefCell::new(None),
+        }
+    }
+
+    fn check(&self, need: &Arc<dyn Need>, ex: &Exchange) -> Verdict {
+        if need.acts().is_none() {
+            return need.check(ex, self.dir);
+        }
+        let nth = self.asked.replace(self.asked.get() + 1);
+        self.told.get(nth).copied().unwrap_or_else(|| {
+            self.waits.replace(Some(need.clone()));
+            Verdict::Error
+        })
+    }
+
+    /// Whether the next entry of the log is a new one.
+    fn writes(&self) -> bool {
+        if self.waits.borrow().is_some() {
+            return false;
+        }
+        self.entries.set(self.entries.get() + 1);
+        let new = self.entries.get() > self.written.get();
+        if new {
+            self.written.set(self.entries.get());
+        }
+        new
+    }
 }
 
 /// A requirement, or a container of some.
@@ -111,6 +164,13 @@ impl Node {
         found
     }
 
+    /// Whether others are asked.
+    pub fn acts(&self) -> bool {
+        let mut found = false;
+        self.needs(&mut |need| found |= need.acts().is_some());
+        found
+    }
+
     fn holds_for(&self, method: &[u8]) -> bool {
         match &self.kind {
             Kind::Provider { .. } => self.limit.holds(method),
@@ -122,21 +182,18 @@ impl Node {
     }
 
     /// What this says of the request, as part of a container that joins by `outer`.
-    pub fn evaluate(&self, ex: &Exchange, dir: &Slots, outer: Logic) -> Verdict {
+    pub fn evaluate(&self, ex: &Exchange, walk: &Walk<'_>, outer: Logic) -> Verdict {
         if !self.holds_for(&ex.method) {
             return if outer == Logic::All { Verdict::Granted } else { Verdict::Neutral };
         }
-        let mut verdict = match &self.kind {
-            Kind::Provider { need, .. } => need.check(ex, dir),
-            Kind::Container { logic, parts } => joined(*logic, parts, ex, dir),
+        let verdict = match &self.kind {
+            Kind::Provider { need, .. } => walk.check(need, ex),
+            Kind::Container { logic, parts } => joined(*logic, parts, ex, walk),
         };
-        if self.negate {
-            // What is not forbidden is not allowed for that reason: a "not" never lets in.
-            verdict = match verdict {
-                Verdict::Granted => Verdict::Denied,
-                Verdict::Denied | Verdict::DeniedNoUser => Verdict::Neutral,
-                other => other,
-            };
+        let verdict = verdict_of(verdict, self.negate);
+        let fails = verdict == Verdict::Error && matches!(self.kind, Kind::Container { .. });
+        if fails || !walk.writes() {
+            return verdict;
         }
         let not = if self.negate { "not " } else { "" };
         match &self.kind {
@@ -160,12 +217,21 @@ impl Node {
     }
 }
 
-fn joined(logic: Logic, parts: &[Arc<Node>], ex: &Exchange, dir: &Slots) -> Verdict {
+/// What is not forbidden is not allowed for that reason: a "not" never lets in.
+fn verdict_of(verdict: Verdict, negate: bool) -> Verdict {
+    match verdict {
+        Verdict::Granted if negate => Verdict::Denied,
+        Verdict::Denied | Verdict::DeniedNoUser if negate => Verdict::Neutral,
+        other => other,
+    }
+}
+
+fn joined(logic: Logic, parts: &[Arc<Node>], ex: &Exchange, walk: &Walk<'_>) -> Verdict {
     // What ends the walk, and what a user could still change.
     let decisive = if logic == Logic::All { Verdict::Denied } else { Verdict::Granted };
     let mut sum = Verdict::Neutral;
     for part in parts {
-        let verdict = part.evaluate(ex, dir, logic);
+        let verdict = part.evaluate(ex, walk, logic);
         match verdict {
             Verdict::Error => return Verdict::Error,
             Verdict::Neutral => {}

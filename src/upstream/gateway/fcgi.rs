@@ -173,7 +173,7 @@ fn set_env(ex: &mut Exchange, attempt: &Attempt<'_>) {
 /// All records up to the body.
 fn encode(ex: &Exchange, keep: bool) -> Vec<u8> {
     let mut out = Vec::new();
-    fcgi::push_begin(&mut out, keep);
+    fcgi::push_begin(&mut out, fcgi::RESPONDER, keep);
     let mut batch = Vec::new();
     for (name, value) in ex.env.iter() {
         let len = fcgi::pair_len(name, value);

@@ -50,10 +50,7 @@ pub(super) fn read(ex: &mut Exchange, module: &'static str, input: &[u8], ended:
     for (name, value) in merge.iter() {
         ex.err_headers_out.merge(name, value);
     }
-    if !cookies.is_empty() {
-        ex.err_headers_out.unset(b"Set-Cookie");
-        cookies.iter().for_each(|(name, value)| ex.err_headers_out.add(name, value));
-    }
+    cookies.iter().for_each(|(name, value)| ex.err_headers_out.add(name, value));
     let decided =
         if !status && matches!(&*ex.method, b"GET" | b"HEAD") { conditions::meets_conditions(ex) } else { None };
     Read::Done(len, decided)
