@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::base::path::escape_path;
 use crate::base::pattern::{Captures, Pattern, substitute};
 use crate::config::{
-    Args, Cmd, Conf, Directive, ModuleRow, Places, Position, SectionKind, Server, Shape, Slots, inner_or_outer, latin1,
-    row,
+    Args, Cmd, Conf, Directive, ModuleRow, Place, Places, Position, SectionKind, Server, Shape, Slots, inner_or_outer,
+    latin1, row,
 };
 use crate::expr::Template;
 use crate::logs::{self, Bytes, Level};
@@ -75,6 +75,8 @@ struct Whole {
     script: bool,
     status: u16,
     at: Position,
+    /// It stands in a `<Location>`: httpd redirects before it looks for a file.
+    early: bool,
 }
 
 /// Values per directory.
@@ -158,7 +160,8 @@ fn whole_alias(cmd: &mut Cmd<'_>, target: &[u8], script: bool) -> Done {
     };
     let template =
         cmd.template(target).map_err(|why| format!("Cannot parse alias expression '{}': {why}", latin1(target)))?;
-    let whole = Whole { template: Some(template), fake: path.to_vec(), script, status: 0, at: cmd.at.clone() };
+    let whole =
+        Whole { template: Some(template), fake: path.to_vec(), script, status: 0, at: cmd.at.clone(), early: true };
     cmd.dir_conf::<AliasDir>().alias = Some(Arc::new(whole));
     Ok(())
 }
@@ -288,7 +291,8 @@ fn whole_redirect(cmd: &mut Cmd<'_>, target: Option<&[u8]>, status: u16) -> Done
         ),
     };
     let fake = cmd.section_path.unwrap_or_default().to_vec();
-    let whole = Whole { template, fake, script: false, status, at: cmd.at.clone() };
+    let early = matches!(cmd.place, Place::Section(SectionKind::Location));
+    let whole = Whole { template, fake, script: false, status, at: cmd.at.clone(), early };
     cmd.dir_conf::<AliasDir>().redirect = Some(Arc::new(whole));
     Ok(())
 }
@@ -392,7 +396,7 @@ fn translate(ex: &mut Exchange) -> Outcome {
     if let Some(lists) = lists
         && let Some(hit) = search(ex, &lists.redirects, true)
     {
-        return send(ex, hit.found, hit.status, relative);
+        return send(ex, hit.found, hit.status, relative, OF_SERVERS);
     }
     let hit = match dir.and_then(|dir| dir.alias.as_deref()) {
         Some(whole) => match alias_section(ex, whole, dir.and_then(|dir| dir.preserve_path) == Some(true)) {
@@ -419,7 +423,7 @@ fn fixup(ex: &mut Exchange) -> Outcome {
         return redirect_section(ex, whole, relative);
     }
     match search(ex, &dir.redirects, true) {
-        Some(hit) => send(ex, hit.found, hit.status, relative),
+        Some(hit) => send(ex, hit.found, hit.status, relative, OF_DIRECTORIES),
         None => Outcome::Declined,
     }
 }
@@ -439,7 +443,10 @@ fn evaluated(ex: &Exchange, whole: &Whole, number: &str, what: &str) -> Result<V
 
 fn redirect_section(ex: &mut Exchange, whole: &Whole, relative: bool) -> Outcome {
     match evaluated(ex, whole, "AH02826", "redirect") {
-        Ok(found) => send(ex, target::escaped(&found), whole.status, relative),
+        Ok(found) => {
+            let numbers = if whole.early { OF_SERVERS } else { OF_DIRECTORIES };
+            send(ex, target::escaped(&found), whole.status, relative, numbers)
+        }
         Err(outcome) => outcome,
     }
 }
@@ -454,8 +461,12 @@ fn alias_section(ex: &mut Exchange, whole: &Whole, preserve: bool) -> Result<Vec
     Ok(found)
 }
 
+/// Numbers of the messages about targets of redirects.
+const OF_SERVERS: [&str; 2] = ["AH00673", "AH00674"];
+const OF_DIRECTORIES: [&str; 2] = ["AH00675", "AH00676"];
+
 /// Answers with a redirect, or with a status that has no target.
-fn send(ex: &mut Exchange, found: Vec<u8>, status: u16, relative: bool) -> Outcome {
+fn send(ex: &mut Exchange, found: Vec<u8>, status: u16, relative: bool, numbers: [&str; 2]) -> Outcome {
     if !is_redirect(status) {
         return Outcome::Status(status);
     }
@@ -469,7 +480,8 @@ fn send(ex: &mut Exchange, found: Vec<u8>, status: u16, relative: bool) -> Outco
                 ex,
                 Level::Debug,
                 "alias",
-                "AH00673: incomplete redirection target of '{}' for URI '{}' modified to '{}'",
+                "{}: incomplete redirection target of '{}' for URI '{}' modified to '{}'",
+                numbers[0],
                 target,
                 uri,
                 now
@@ -482,7 +494,8 @@ fn send(ex: &mut Exchange, found: Vec<u8>, status: u16, relative: bool) -> Outco
             ex,
             Level::Error,
             "alias",
-            "AH00674: cannot redirect '{}' to '{}'; target is not a valid absoluteURI or abs_path",
+            "{}: cannot redirect '{}' to '{}'; target is not a valid absoluteURI or abs_path",
+            numbers[1],
             uri,
             url
         );

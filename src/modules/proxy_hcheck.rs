@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::clock::{Unit, parse_interval};
-use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Server, Shape, get_word, latin1, row};
+use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Place, Places, Server, Shape, get_word, latin1, row};
 use crate::expr::Expr;
 use crate::modules::proxy::ProxyProcess;
 use crate::modules::rows::nothing;
@@ -146,8 +146,16 @@ const LONGEST_NAME: usize = 15;
 /// `ProxyHCTPsize` where nobody says.
 const POOL_SIZE: u32 = 16;
 
+fn not_in_access_files(cmd: &Cmd<'_>) -> Result<(), String> {
+    match cmd.place {
+        Place::Htaccess => Err(format!("{} cannot occur within htaccess files", cmd.directive.name)),
+        _ => Ok(()),
+    }
+}
+
 /// `ProxyHCTemplate name key=value ...`.
 fn template(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    not_in_access_files(cmd)?;
     let (name, mut rest) = get_word(args.raw);
     if name.is_empty() {
         return Err("Missing template name for ProxyHCTemplate".to_owned());
@@ -168,6 +176,7 @@ fn template(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
 
 /// `ProxyHCExpr name {expression}`.
 fn condition(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
+    not_in_access_files(cmd)?;
     let (name, rest) = get_word(args.raw);
     if name.is_empty() {
         return Err("Missing expression name for ProxyHCExpr".to_owned());

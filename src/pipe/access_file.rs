@@ -210,7 +210,9 @@ fn tell(ex: &Exchange, path: &[u8], said: &Said) -> Result<Option<u32>, u16> {
     match &said.section {
         Ok(number) => Ok(Some(*number)),
         Err(message) => {
-            logs::error!(ex, Level::Alert, "core", "{}: {}", Bytes(path), message);
+            // Bytes of the file stand in it as characters.
+            let text: Vec<u8> = message.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect();
+            logs::error!(ex, Level::Alert, "core", "{}: {}", Bytes(path), Bytes(&text));
             Err(500)
         }
     }

@@ -48,29 +48,31 @@ pub fn override_names() -> Vec<(&'static str, &'static str)> {
 pub(super) fn set_options(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     const MIXED: &str = "Either all Options must start with + or -, or no Option may.";
     let mut set = dir(cmd).options;
-    let (mut first, mut signed) = (true, false);
+    // Behind `All` or `None` there may be signs.
+    let (mut first, mut signed, mut based) = (true, false, false);
     for word in words(args.raw) {
         let (sign, name) = match word.split_first() {
             Some((sign @ (b'+' | b'-'), name)) => (Some(*sign), name),
             _ => (None, word.as_slice()),
         };
         match sign {
-            Some(_) if !first && !signed => return Err(MIXED.to_owned()),
+            Some(_) if !first && !signed && !based => return Err(MIXED.to_owned()),
             Some(_) => signed = true,
             None if first => (set.explicit, set.bits) = (true, 0),
             None if signed => return Err(MIXED.to_owned()),
             None => {}
         }
-        let bits = if name.eq_ignore_ascii_case(b"none") {
-            if !first {
-                return Err("'Options None' must be the first Option given.".to_owned());
-            }
-            if signed {
-                return Err(MIXED.to_owned());
-            }
-            0
-        } else {
-            option_bits(name).ok_or_else(|| format!("Illegal option {}", latin1(name)))?
+        let (none, all) = (name.eq_ignore_ascii_case(b"none"), name.eq_ignore_ascii_case(b"all"));
+        match (none, all) {
+            (true, _) if !first => return Err("'Options None' must be the first Option given.".to_owned()),
+            (true, _) if signed => return Err("You may not use 'Options +None' or 'Options -None'.".to_owned()),
+            (_, true) if !first => return Err("'Options All' must be the first option given.".to_owned()),
+            (_, true) if signed => return Err("You may not use 'Options +All' or 'Options -All'.".to_owned()),
+            _ => based |= none || all,
+        }
+        let bits = match none {
+            true => 0,
+            false => option_bits(name).ok_or_else(|| format!("Illegal option {}", latin1(name)))?,
         };
         if cmd.options & bits != bits {
             return Err(format!("Option {} not allowed here", latin1(name)));
@@ -120,6 +122,7 @@ pub(super) fn allow_override(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
             b"limit" => set.classes |= Places::LIMIT.0,
             b"options" => {
                 set.classes |= Places::OPTIONS.0;
+                set.options = options::ALL;
                 if let Some(list) = value {
                     set.options = 0;
                     for option in list.split(|byte| *byte == b',') {

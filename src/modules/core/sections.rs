@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::server::Done;
 use crate::base::fnmatch::is_wildcard;
-use crate::config::{Apply, Args, Cmd, Matcher, Open, SectionKind, VhostAddr, Warning, get_word, latin1};
+use crate::codec::http1::head::is_known_method;
+use crate::config::core::CoreProcess;
+use crate::config::{Apply, Args, Cmd, Matcher, Open, Place, SectionKind, VhostAddr, Warning, get_word, latin1};
 
 /// The text between the section's name and its closing `>`; not empty.
 fn inside<'a>(cmd: &Cmd<'_>, args: &Args<'a>) -> Result<&'a [u8], String> {
@@ -31,7 +33,9 @@ fn pattern(cmd: &Cmd<'_>, text: &[u8], icase: bool) -> Result<Matcher, String> {
 fn open(cmd: &mut Cmd<'_>, args: &Args<'_>, kind: SectionKind, match_form: bool) -> Done {
     let text = inside(cmd, args)?;
     let (mut path, mut rest) = get_word(text);
-    let tilde = path == b"~";
+    // The `Match` forms of these take it for a pattern.
+    let plain = match_form && matches!(kind, SectionKind::Files | SectionKind::Location);
+    let tilde = path == b"~" && !plain;
     if tilde {
         (path, rest) = get_word(rest);
     }
@@ -150,6 +154,7 @@ fn methods(cmd: &mut Cmd<'_>, args: &Args<'_>, except: bool) -> Done {
     if !except && list.iter().any(|method| method == b"TRACE") {
         return Err("TRACE cannot be controlled by <Limit>, see TraceEnable".to_owned());
     }
+    register(cmd, &list)?;
     // HEAD is limited with GET.
     for method in &mut list {
         if method == b"HEAD" {
@@ -184,6 +189,25 @@ fn methods(cmd: &mut Cmd<'_>, args: &Args<'_>, except: bool) -> Done {
         }
     }
     cmd.open = Some(Open::Limit(list, except));
+    Ok(())
+}
+
+/// Makes methods known that are not; a `.htaccess` file cannot.
+fn register(cmd: &mut Cmd<'_>, methods: &[Vec<u8>]) -> Done {
+    let known = |cmd: &Cmd<'_>, method: &[u8]| {
+        let registered = cmd.globals.conf.get::<CoreProcess>();
+        is_known_method(method) || registered.is_some_and(|process| process.methods.iter().any(|known| known == method))
+    };
+    for method in methods {
+        if known(cmd, method) {
+            continue;
+        }
+        if matches!(cmd.place, Place::Htaccess) {
+            let (method, name) = (latin1(method), cmd.directive.name);
+            return Err(format!("Could not register method '{method}' for {name} from .htaccess configuration"));
+        }
+        cmd.globals.conf.get_mut::<CoreProcess>().methods.push(method.clone());
+    }
     Ok(())
 }
 

@@ -389,7 +389,8 @@ pub(super) fn error(_: &mut Cmd<'_>, args: &Args<'_>) -> Done {
         return Err("The Error directive was used with no message.".to_owned());
     }
     // The text is one word if that is all there is and it is quoted, the whole line otherwise.
-    let quoted = matches!(args.raw.first(), Some(b'"' | b'\''));
+    let quote = args.raw.first().filter(|byte| matches!(byte, b'"' | b'\''));
+    let quoted = quote.is_some() && args.raw.len() > 1 && args.raw.last() == quote;
     let (word, rest) = crate::config::get_word(args.raw);
     Err(latin1(if quoted && rest.is_empty() { &word } else { args.raw }))
 }

@@ -323,7 +323,7 @@ fn insert(ex: &mut Exchange) -> Outcome {
                 protocol::withhold(ex, smart.unranged);
                 ex.plan(Planned { rank: smart.rank.unwrap_or(10), which, start: choose });
             }
-            None => logs::error!(ex, Level::Error, "filter", "AH01380: Unknown filter {} not added", Bytes(name)),
+            None => logs::error!(ex, Level::Warn, "filter", "AH01380: Unknown filter {} not added", Bytes(name)),
         }
     }
     Outcome::Declined

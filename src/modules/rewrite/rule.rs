@@ -198,7 +198,9 @@ pub(super) fn words(line: &[u8]) -> (Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>) 
     let Some((first, rest)) = word(line) else { return (Vec::new(), None, None) };
     let Some((second, rest)) = word(rest) else {
         // Behind a closing quote there is a second word, even if it is empty.
-        let closed = matches!(line.trim_ascii().first(), Some(b'"' | b'\''));
+        let line = line.trim_ascii_start();
+        let quote = line.first().filter(|byte| matches!(byte, b'"' | b'\''));
+        let closed = quote.is_some() && line.get(first.len() + 1) == quote;
         return (first, closed.then(Vec::new), None);
     };
     let third = word(rest).map(|(third, _)| third);
@@ -230,7 +232,7 @@ fn flags(
 pub(super) fn cond(cmd: &mut Cmd<'_>, line: &[u8]) -> Result<Cond, String> {
     let (test, pattern, field) = words(line);
     let Some(pattern) = pattern else {
-        return Err(format!("RewriteCond: bad argument line '{}'", latin1(&test)));
+        return Err(format!("RewriteCond: bad argument line '{}'", latin1(line.trim_ascii())));
     };
     let (mut no_case, mut or, mut no_vary) = (false, false, false);
     if let Some(field) = field {
@@ -467,6 +469,7 @@ mod tests {
         assert_eq!(split(r"^/a\ b /c"), (r"^/a\ b".into(), some("/c"), None));
         assert_eq!(split("^/a"), ("^/a".into(), None, None));
         assert_eq!(split("'/a'"), ("/a".into(), some(""), None));
+        assert_eq!(split("'/a"), ("/a".into(), None, None));
         assert_eq!(split(""), (String::new(), None, None));
     }
 }
