@@ -54,11 +54,11 @@ fn a_tomcat_is_joined() {
     us.message();
     sending.wait().unwrap();
 
-    // A crash is noticed within dropTime and a probe.
+    // A crash is noticed: on an idle machine within dropTime and a probe.
     let killed = Instant::now();
     tomcat.kill();
     let gone = us.gone();
-    assert!(!gone.is_leaving() && killed.elapsed() < Duration::from_secs(5), "after {:?}", killed.elapsed());
+    assert!(!gone.is_leaving() && killed.elapsed() < PATIENCE, "after {:?}", killed.elapsed());
     assert!(us.channel.members().is_empty());
     let failed = us.channel.send(them, recorded("get-all-default"), Options(2)).wait().unwrap_err();
     assert_eq!(failed.failed.len(), 1, "{failed}");

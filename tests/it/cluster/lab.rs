@@ -308,11 +308,11 @@ impl Lab {
         &self.nodes[number - 1].namespace
     }
 
-    /// A program that runs where a node does.
-    pub(super) fn spawn(&self, number: usize, program: &Path, words: &[&str]) -> Child {
+    /// A program that runs where a node does, until it is dropped.
+    pub(super) fn spawn(&self, number: usize, program: &Path, words: &[&str]) -> Guest {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", self.namespace(number)]).arg(program).args(words);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+        Guest(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }
 
     /// Asks a node, with a session's id; what it shows.
@@ -527,6 +527,16 @@ fn tandem_page(text: &str) -> Option<Shown> {
         (name.clone(), (shown["class"].as_str().unwrap_or_default().to_owned(), value))
     });
     Some(Shown { id, attributes: attributes.collect() })
+}
+
+/// A program beside a node.
+pub(super) struct Guest(Child);
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 impl Node {

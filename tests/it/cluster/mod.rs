@@ -311,7 +311,7 @@ fn through_the_proxy() {
     );
     let root = site.root().to_str().unwrap().to_owned();
     let conf = site.path("conf/httpd.conf").to_str().unwrap().to_owned();
-    let mut proxy = lab.spawn(1, &program(), &["-d", &root, "-f", &conf, "-DFOREGROUND"]);
+    let _proxy = lab.spawn(1, &program(), &["-d", &root, "-f", &conf, "-DFOREGROUND"]);
     let ask = |lab: &Lab, query: &str, id: Option<&str>| lab.ask_proxy(1, site.port, query, id);
 
     // Requests without a session go to both by turns.
@@ -339,6 +339,4 @@ fn through_the_proxy() {
     assert_eq!(lab.stop(2), Some(0));
     let back = ask(&lab, "", Some(&moved.id)).unwrap();
     assert_eq!((back.id.as_str(), &back.attributes), (id.as_str(), &held));
-    let _ = proxy.kill();
-    let _ = proxy.wait();
 }
