@@ -7,6 +7,7 @@
 
 mod class;
 mod dialect;
+mod pairs;
 mod plain;
 mod property;
 mod set;
@@ -16,6 +17,8 @@ use std::fmt;
 use fancy_regex::{BytesMode, RegexBuilder, RuntimeError};
 use regex_automata::util::primitives::NonMaxUsize;
 use regex_automata::{Input, meta, util::syntax};
+
+pub use pairs::{Needed, Pairs};
 
 /// How a pattern is compiled, beyond its own inline flags.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,6 +58,8 @@ pub struct Pattern {
     engine: Engine,
     /// What every subject that matches begins with: of long lists of rules most are ruled out by it.
     prefix: Vec<u8>,
+    /// What it has somewhere.
+    needed: Needed,
 }
 
 enum Engine {
@@ -69,6 +74,7 @@ impl Pattern {
         let dialect::Translation { text: translated, hard, groups, names } = dialect::translate(text, flags)?;
         let whole = |message: String| PatternError { message, offset: text.len() };
         let mut prefix = Vec::new();
+        let mut needed = Needed::default();
         let engine = if hard {
             let regex = RegexBuilder::new(&translated)
                 .bytes_mode(BytesMode::Ascii)
@@ -89,6 +95,7 @@ impl Pattern {
                 .multi_line(flags.multiline)
                 .dot_matches_new_line(!flags.no_dotall);
             let parsed = syntax::parse_with(&translated, &syntax).map_err(|error| whole(error.to_string()))?;
+            needed = Needed::of(&parsed);
             if let Some(plain) = plain::Plain::of(&parsed) {
                 Engine::Plain(plain)
             } else {
@@ -100,7 +107,7 @@ impl Pattern {
                 Engine::Linear(Box::new(regex))
             }
         };
-        Ok(Self { source: text.to_vec(), groups, names, engine, prefix })
+        Ok(Self { source: text.to_vec(), groups, names, engine, prefix, needed })
     }
 
     /// Does the pattern match somewhere in `hay`?  A search that gave up counts as no match.
@@ -165,6 +172,19 @@ impl Pattern {
     /// The pattern as it was written.
     pub fn source(&self) -> &[u8] {
         &self.source
+    }
+
+    /// What every subject that matches begins with, as far as it is known.
+    pub fn head(&self) -> &[u8] {
+        match &self.engine {
+            Engine::Plain(plain) => plain.head(),
+            Engine::Linear(_) | Engine::Backtracking(_) => &self.prefix,
+        }
+    }
+
+    /// What every subject that matches has somewhere, as far as it is known.
+    pub fn needed(&self) -> Needed {
+        self.needed
     }
 
     /// The number of groups, group 0 (the whole match) not counted.

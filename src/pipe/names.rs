@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::OnceLock;
 
 use crate::config::core::{Canonical, CoreDir, CoreServer};
+use crate::logs::text::push_u64;
 use crate::web::Exchange;
 
 /// The name for self-referential URLs, `SERVER_NAME` and `%V`.
@@ -81,7 +82,8 @@ pub fn push_url(ex: &Exchange, path: &[u8], out: &mut Vec<u8>) {
     }
     let port = server_port(ex);
     if port != default_port(ex) {
-        out.extend_from_slice(format!(":{port}").as_bytes());
+        out.push(b':');
+        push_u64(out, u64::from(port));
     }
     out.extend_from_slice(path);
 }

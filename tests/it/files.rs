@@ -206,6 +206,7 @@ scenarios! {
     rewrite_dir
     rewrite_flags
     rewrite_lookups
+    rewrite_long
     rewrite_paths
     rewrite_vary
     sections

@@ -2,12 +2,16 @@
 //! files are of this kind, and long lists of them are tried for every request.
 
 use regex_automata::util::primitives::NonMaxUsize;
-use regex_syntax::hir::{Class, Hir, HirKind, Look, Repetition, literal};
+use regex_syntax::hir::{Class, ClassBytes, Hir, HirKind, Look, Repetition, literal};
 
-/// `^`, a literal, perhaps any bytes to the end (as a group or not), perhaps `$`.
+use crate::base::fold::same;
+
+/// `^`, a literal in its case or in any, perhaps any bytes to the end (as a group or not), perhaps `$`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Plain {
     literal: Vec<u8>,
+    /// Its letters are in either case.
+    folded: bool,
     tail: Tail,
 }
 
@@ -30,12 +34,25 @@ impl Plain {
         if *first.kind() != HirKind::Look(Look::Start) {
             return None;
         }
-        let mut plain = Self { literal: Vec::new(), tail: Tail::Open };
-        if let Some((part, behind)) = rest.split_first()
-            && let HirKind::Literal(literal) = part.kind()
-        {
-            plain.literal = literal.0.to_vec();
+        let mut plain = Self { literal: Vec::new(), folded: false, tail: Tail::Open };
+        let mut letters = false;
+        while let Some((part, behind)) = rest.split_first() {
+            match part.kind() {
+                HirKind::Literal(literal) => {
+                    letters |= literal.0.iter().any(u8::is_ascii_alphabetic);
+                    plain.literal.extend_from_slice(&literal.0);
+                }
+                HirKind::Class(Class::Bytes(class)) => {
+                    let Some(letter) = either_case(class) else { break };
+                    plain.folded = true;
+                    plain.literal.push(letter);
+                }
+                _ => break,
+            }
             rest = behind;
+        }
+        if plain.folded && letters {
+            return None;
         }
         if let Some((part, behind)) = rest.split_first()
             && let Some((least, group)) = rest_of(part)
@@ -58,12 +75,22 @@ impl Plain {
     /// Whether `hay` matches.
     #[inline]
     pub(super) fn is_match(&self, hay: &[u8]) -> bool {
-        let behind = hay.strip_prefix(self.literal.as_slice());
+        let behind = match self.folded {
+            false => hay.strip_prefix(self.literal.as_slice()),
+            true => {
+                hay.split_at_checked(self.literal.len()).filter(|(head, _)| same(head, &self.literal)).map(|at| at.1)
+            }
+        };
         behind.is_some_and(|behind| match self.tail {
             Tail::Open => true,
             Tail::End => behind.is_empty(),
             Tail::Rest { least, .. } => behind.len() >= least,
         })
+    }
+
+    /// What every `hay` that matches begins with, as far as its case is known.
+    pub(super) fn head(&self) -> &[u8] {
+        if self.folded { &[] } else { &self.literal }
     }
 
     /// Where the match and its group lie in `hay`, which matches.
@@ -77,6 +104,18 @@ impl Plain {
         if group {
             slots.extend([NonMaxUsize::new(literal), NonMaxUsize::new(end)]);
         }
+    }
+}
+
+/// The letter that a class is, if it is one in either case.
+fn either_case(class: &ClassBytes) -> Option<u8> {
+    match class.ranges() {
+        [upper, lower] => {
+            let (letter, other) = (lower.start(), upper.start());
+            let one = upper.end() == other && lower.end() == letter;
+            (one && letter.is_ascii_lowercase() && letter.to_ascii_uppercase() == other).then_some(letter)
+        }
+        _ => None,
     }
 }
 

@@ -15,8 +15,8 @@ pub(super) fn push_server_url(ex: &Exchange, out: &mut Vec<u8>) {
 }
 
 /// Whether the new query could not be sent on. That of a redirect is escaped, unless `NE` forbids it.
-fn has_bad_query(ex: &Exchange, no_escape: bool) -> bool {
-    if !no_escape && absolute(&ex.filename).is_some() {
+fn has_bad_query(ex: &Exchange, no_escape: bool, pass: bool) -> bool {
+    if !no_escape && !pass && absolute(&ex.filename).is_some() {
         return false;
     }
     let bad = ex.args.as_ref().is_some_and(|args| args.iter().any(|byte| byte.is_ascii_control() || *byte == b' '));
@@ -100,14 +100,20 @@ pub(super) async fn in_server(ex: &mut Exchange) -> Outcome {
     }
     let old_args = ex.args.clone();
     let end = engine::run(ex, &conf.rules, None).await;
-    let (no_escape, code, unsafe_prefix) = match end {
+    let (no_escape, code, unsafe_prefix, pass) = match end {
         // The name stays for the log if nobody else maps the request.
         End::Same => return Outcome::Declined,
         End::Status(code) => return Outcome::Status(code),
-        End::Changed { no_escape, code, unsafe_prefix } => (no_escape, code, unsafe_prefix),
+        End::Changed { no_escape, code, unsafe_prefix, pass } => (no_escape, code, unsafe_prefix, pass),
     };
-    if has_bad_query(ex, no_escape) {
+    if has_bad_query(ex, no_escape, pass) {
         return Outcome::Status(403);
+    }
+    if pass {
+        // The other buffer serves the name that is found.
+        std::mem::swap(&mut ex.uri, &mut ex.filename);
+        ex.filename.clear();
+        return Outcome::Declined;
     }
     if ex.filename.starts_with(b"proxy:") {
         // The proxy escapes the path and appends the query itself, unless it is told to take the URL as it is.
@@ -121,14 +127,6 @@ pub(super) async fn in_server(ex: &mut Exchange) -> Outcome {
     if absolute(&ex.filename).is_some() {
         let new = ex.args != old_args;
         return to_client(ex, code, no_escape, new);
-    }
-    if ex.filename.starts_with(b"passthrough:") {
-        ex.filename.drain(..b"passthrough:".len());
-        if ex.filename.first() != Some(&b'/') {
-            ex.filename.insert(0, b'/');
-        }
-        ex.uri = std::mem::take(&mut ex.filename);
-        return Outcome::Declined;
     }
     if options & option::NO_SLASH == 0 && ex.filename.first() != Some(&b'/') {
         // As a path below the document root.
@@ -187,7 +185,7 @@ pub(super) async fn in_dir(ex: &mut Exchange) -> Outcome {
         ex.filename = uri;
     }
     let end = engine::run(ex, &conf.rules, Some(directory)).await;
-    let (no_escape, code) = match end {
+    let (no_escape, code, pass) = match end {
         End::Same => {
             ex.filename = old_name;
             return Outcome::Declined;
@@ -196,12 +194,12 @@ pub(super) async fn in_dir(ex: &mut Exchange) -> Outcome {
             ex.filename = old_name;
             return Outcome::Status(code);
         }
-        End::Changed { no_escape, code, .. } => (no_escape, code),
+        End::Changed { no_escape, code, pass, .. } => (no_escape, code, pass),
     };
-    if has_bad_query(ex, no_escape) {
+    if has_bad_query(ex, no_escape, pass) {
         return Outcome::Status(403);
     }
-    if ex.filename.starts_with(b"proxy:") {
+    if !pass && ex.filename.starts_with(b"proxy:") {
         // The proxy escapes the path and appends the query itself, unless it is told to take the URL as it is.
         if no_escape {
             append_query(ex, false);
@@ -210,7 +208,7 @@ pub(super) async fn in_dir(ex: &mut Exchange) -> Outcome {
         ex.notes.set(b"rewrite-proxy", b"1");
         return to_proxy(ex);
     }
-    if let Some((scheme, _)) = absolute(&ex.filename) {
+    if let Some((scheme, _)) = absolute(&ex.filename).filter(|_| !pass) {
         // Behind the host, the directory's prefix is what RewriteBase stands for.
         if let Some(base) = &conf.base {
             let slash = ex.filename[scheme..].iter().position(|byte| *byte == b'/').map(|at| scheme + at);
@@ -220,9 +218,6 @@ pub(super) async fn in_dir(ex: &mut Exchange) -> Outcome {
         }
         let new = ex.args != old_args;
         return to_client(ex, code, no_escape, new);
-    }
-    if ex.filename.starts_with(b"passthrough:") {
-        ex.filename.drain(..b"passthrough:".len());
     }
     if ex.filename.first() != Some(&b'/') {
         return Outcome::Status(400);

@@ -29,6 +29,10 @@ const SCHEMES: &[(&[u8], bool)] = &[
 
 /// Length of the scheme if this is an absolute URL, and whether a query may follow.
 pub(super) fn absolute(text: &[u8]) -> Option<(usize, bool)> {
+    // Mostly it is a path.
+    if text.first() == Some(&b'/') {
+        return None;
+    }
     let found = SCHEMES
         .iter()
         .find(|(scheme, _)| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)))?;

@@ -2,12 +2,12 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use super::RewriteServer;
 use super::effects::{absolute, integer, qualify, set_cookie, set_env, split_query};
+use super::gate::{Head, Known};
 use super::rule::{Cond, Kind, Rule, flag};
 use super::text::{Part, Var};
-use super::{map, program};
-use crate::base::pattern::Captures;
+use super::{Listed, RewriteServer, map, program};
+use crate::base::pattern::{Captures, Pattern};
 use crate::expr::Scratch;
 use crate::logs::{self, Bytes, Level, Source as _};
 use crate::web::Exchange;
@@ -25,6 +25,8 @@ pub(super) enum End {
         code: u16,
         /// What begins the path is the client's choice, so it is no path of the file system.
         unsafe_prefix: bool,
+        /// `PT`: others are to map the new name.
+        pass: bool,
     },
     /// The request ends with this status.
     Status(u16),
@@ -43,12 +45,17 @@ pub(super) struct Ended(pub bool);
 /// Buffers of one worker thread, reused from request to request.
 #[derive(Default)]
 pub(super) struct Work {
+    /// What patterns are tried on.
     uri: Vec<u8>,
+    head: Head,
+    /// A rule matched: what is known of names and texts may not hold any more.
+    stale: bool,
+    known: Known,
     test: Vec<u8>,
     new: Vec<u8>,
     rule: Captures,
-    rule_text: Vec<u8>,
     cond: Captures,
+    tried: Captures,
     cond_text: Vec<u8>,
     expr: Scratch,
     /// The last condition that matched was an expression: its groups are `%n`.
@@ -62,7 +69,7 @@ pub(super) struct Work {
 }
 
 /// Runs `rules`; `dir` is the prefix of a directory context.
-pub(super) async fn run(ex: &mut Exchange, rules: &[std::sync::Arc<Rule>], dir: Option<&[u8]>) -> End {
+pub(super) async fn run(ex: &mut Exchange, rules: &[Listed], dir: Option<&[u8]>) -> End {
     thread_local! {
         static WORK: std::cell::Cell<Option<Box<Work>>> = const { std::cell::Cell::new(None) };
     }
@@ -73,21 +80,31 @@ pub(super) async fn run(ex: &mut Exchange, rules: &[std::sync::Arc<Rule>], dir: 
     end
 }
 
-async fn list(ex: &mut Exchange, rules: &[std::sync::Arc<Rule>], dir: Option<&[u8]>, work: &mut Work) -> End {
+async fn list(ex: &mut Exchange, rules: &[Listed], dir: Option<&[u8]>, work: &mut Work) -> End {
+    work.stale = true;
     let mut end = End::Same;
     let mut rounds = 0u32;
     let mut at = 0;
-    while let Some(rule) = rules.get(at) {
+    while let Some(Listed { gate, rule }) = rules.get(at) {
         at += 1;
-        if ex.sub_depth > 0 && rule.has(flag::NO_SUBREQUEST | flag::REDIRECT) {
+        if ex.sub_depth > 0 && gate.has(flag::NO_SUBREQUEST | flag::REDIRECT) {
             continue;
         }
-        match one(ex, rule, dir, work).await {
+        if work.stale {
+            work.look(ex, dir);
+        }
+        // The log is told of every step.
+        let shut = !work.traced && gate.is_shut(work.head, rule, ex, &mut work.known);
+        if shut && !gate.has(flag::CHAIN) {
+            at = work.next_open(ex, rules, at);
+            continue;
+        }
+        match if shut { Step::NoMatch } else { one(ex, rule, dir, work).await } {
             Step::NoMatch => {
-                let mut chained = rule;
+                let mut chained = gate;
                 while chained.has(flag::CHAIN) {
                     let Some(next) = rules.get(at) else { break };
-                    chained = next;
+                    chained = &next.gate;
                     at += 1;
                 }
                 continue;
@@ -98,10 +115,12 @@ async fn list(ex: &mut Exchange, rules: &[std::sync::Arc<Rule>], dir: Option<&[u
                     no_escape: rule.has(flag::NO_ESCAPE),
                     code: rule.code,
                     unsafe_prefix: super::text::begins_variable(&rule.output) && !rule.has(flag::PREFIX_STAT),
+                    pass: false,
                 };
             }
             Step::NoChange => {}
         }
+        work.stale = true;
         if ex.filename.len() > NAME_MAX {
             logs::error!(
                 ex,
@@ -114,10 +133,12 @@ async fn list(ex: &mut Exchange, rules: &[std::sync::Arc<Rule>], dir: Option<&[u
             return End::Status(500);
         }
         if rule.has(flag::PASS) {
-            let mut name = b"passthrough:".to_vec();
-            name.append(&mut ex.filename);
-            ex.filename = name;
-            return End::Changed { no_escape: false, code: rule.code, unsafe_prefix: false };
+            // What is an absolute URL stays one, which then is no path for anybody.
+            let path = !rule.has(flag::PROXY) && absolute(&ex.filename).is_none();
+            if path && dir.is_none() && ex.filename.first() != Some(&b'/') {
+                ex.filename.insert(0, b'/');
+            }
+            return End::Changed { no_escape: false, code: rule.code, unsafe_prefix: false, pass: true };
         }
         if rule.has(flag::END) {
             ex.ext.get_mut::<Ended>().0 = true;
@@ -159,16 +180,33 @@ enum Step {
     Status(u16),
 }
 
-async fn one(ex: &mut Exchange, rule: &Rule, dir: Option<&[u8]>, work: &mut Work) -> Step {
-    let proxied = ex.filename.starts_with(b"proxy:");
-    work.uri.clear();
-    work.uri.extend_from_slice(&ex.filename);
-    if let Some(dir) = dir {
-        work.uri.extend_from_slice(&ex.path_info);
-        if !proxied && work.uri.starts_with(dir) {
-            work.uri.drain(..dir.len());
+impl Work {
+    /// Takes the name that patterns are tried on, and forgets what was known.
+    fn look(&mut self, ex: &Exchange, dir: Option<&[u8]>) {
+        self.stale = false;
+        self.known.forget();
+        self.uri.clear();
+        self.uri.extend_from_slice(&ex.filename);
+        if let Some(dir) = dir {
+            self.uri.extend_from_slice(&ex.path_info);
+            if !ex.filename.starts_with(b"proxy:") && self.uri.starts_with(dir) {
+                self.uri.drain(..dir.len());
+            }
         }
+        self.head = Head::of(&self.uri);
     }
+
+    /// Number of the first rule from `at` on that is not left out at once.
+    fn next_open(&mut self, ex: &Exchange, rules: &[Listed], at: usize) -> usize {
+        let shut = |listed: &&Listed| {
+            let Listed { gate, rule } = listed;
+            !gate.has(flag::CHAIN | flag::NO_SUBREQUEST) && gate.is_shut(self.head, rule, ex, &mut self.known)
+        };
+        at + rules.iter().skip(at).take_while(shut).count()
+    }
+}
+
+async fn one(ex: &mut Exchange, rule: &Rule, dir: Option<&[u8]>, work: &mut Work) -> Step {
     if work.traced {
         let (pattern, uri) = (Bytes(rule.pattern.source()), Bytes(&work.uri));
         logs::error!(ex, Level::Trace3, "rewrite", "applying pattern '{pattern}' to uri '{uri}'");
@@ -186,9 +224,6 @@ async fn one(ex: &mut Exchange, rule: &Rule, dir: Option<&[u8]>, work: &mut Work
     if rule.has(flag::NOT) {
         work.rule.clear();
     }
-    let uri = std::mem::take(&mut work.uri);
-    work.rule_text.clone_from(&uri);
-    work.uri = uri;
     work.cond.clear();
     work.cond_text.clear();
     work.cond_is_expr = false;
@@ -318,6 +353,9 @@ async fn conditions(ex: &Exchange, conds: &[Cond], work: &mut Work) -> bool {
 }
 
 async fn condition(ex: &Exchange, cond: &Cond, work: &mut Work) -> bool {
+    if let Some(holds) = condition_at_once(ex, cond, work) {
+        return holds;
+    }
     let mut test = std::mem::take(&mut work.test);
     test.clear();
     expand(ex, &cond.test, None, work, &mut test).await;
@@ -330,28 +368,54 @@ async fn condition(ex: &Exchange, cond: &Cond, work: &mut Work) -> bool {
     holds != cond.not
 }
 
+/// As [`condition`], of the usual kind: a pattern, and a text that is there.
+fn condition_at_once(ex: &Exchange, cond: &Cond, work: &mut Work) -> Option<bool> {
+    let (Kind::Pattern(pattern), [Part::Var(var)]) = (&cond.kind, cond.test.as_slice()) else { return None };
+    if work.traced {
+        return None;
+    }
+    let text = var.kept(ex)?;
+    let needed = pattern.needed();
+    let may = match cond.subject.filter(|_| !needed.is_empty()) {
+        Some(subject) => work.known.may_match(subject, &needed, || Some(text)),
+        None => true,
+    };
+    let holds = (may && matches(ex, cond, pattern, text, work)) != cond.not;
+    if holds && !cond.no_vary {
+        var.note_vary(ex, &mut work.vary_now);
+    }
+    Some(holds)
+}
+
+/// Before `!`; notes the groups.
+fn matches(ex: &Exchange, cond: &Cond, pattern: &Pattern, text: &[u8], work: &mut Work) -> bool {
+    let matched = match cond.not {
+        true => pattern.try_is_match(text),
+        false => pattern.try_captures(text, &mut work.tried),
+    };
+    match matched {
+        // What does not match, or must not, leaves the groups of those before it.
+        Ok(true) if !cond.not => {
+            std::mem::swap(&mut work.cond, &mut work.tried);
+            work.cond_text.clear();
+            work.cond_text.extend_from_slice(text);
+            work.cond_is_expr = false;
+            true
+        }
+        Ok(matched) => matched,
+        Err(_) => {
+            limit_hit(ex, pattern.source());
+            false
+        }
+    }
+}
+
 /// Before `!`.
 async fn holds(ex: &Exchange, cond: &Cond, test: &[u8], work: &mut Work) -> bool {
     let path = || std::path::Path::new(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(test));
     let is = |check: fn(&std::fs::Metadata) -> bool| std::fs::metadata(path()).is_ok_and(|meta| check(&meta));
     match &cond.kind {
-        Kind::Pattern(pattern) => match pattern.try_captures(test, &mut work.cond) {
-            Ok(true) if cond.not => {
-                work.cond.clear();
-                true
-            }
-            Ok(true) => {
-                work.cond_text.clear();
-                work.cond_text.extend_from_slice(test);
-                work.cond_is_expr = false;
-                true
-            }
-            Ok(false) => false,
-            Err(_) => {
-                limit_hit(ex, pattern.source());
-                false
-            }
-        },
+        Kind::Pattern(pattern) => matches(ex, cond, pattern, test, work),
         Kind::Expr(condition) => match condition.eval(ex, &mut work.expr) {
             Ok(holds) => {
                 if holds && !cond.not {
@@ -405,7 +469,7 @@ async fn expand(ex: &Exchange, parts: &[Part], rule: Option<&Rule>, work: &mut W
         match part {
             Part::Text(text) => out.extend_from_slice(text),
             Part::Rule(group) => {
-                let text = work.rule.text(usize::from(*group), &work.rule_text);
+                let text = work.rule.text(usize::from(*group), &work.uri);
                 work.question_mark |= group_into(text, rule, out);
             }
             Part::Cond(group) => {

@@ -1,12 +1,13 @@
 //! `mod_rewrite.c`: rules that change URLs.
 //!
-//! [`rule`] is what was read, [`text`] its texts, [`map`] the maps; [`engine`] carries a list of rules out, [`effects`]
-//! is what each does besides; [`context`] is what becomes of the result in a server and in a directory. Here are the
+//! [`rule`] is what was read, [`text`] its texts, [`map`] the maps; [`engine`] carries a list of rules out, [`gate`]
+//! leaves most of them out, [`effects`] is what each does besides; [`context`] is what becomes of the result in a server and in a directory. Here are the
 //! directives and hooks.
 
 mod context;
 mod effects;
 mod engine;
+mod gate;
 mod map;
 mod program;
 mod rule;
@@ -23,6 +24,7 @@ use crate::pipe::{Hook, Module, Outcome, Phase, Run, Waiting};
 use crate::web::{Exchange, Wire};
 
 use context::{in_dir, in_server};
+use gate::Gate;
 use rule::{Cond, Rule};
 
 /// The module.
@@ -60,7 +62,7 @@ pub struct RewriteServer {
     options: Option<u16>,
     /// RewriteMap.
     maps: Vec<Arc<map::Map>>,
-    rules: Vec<Arc<Rule>>,
+    rules: Vec<Listed>,
     /// Conditions that wait for their rule.
     conds: Vec<Cond>,
     /// The server these were written in: one without any takes no part, whatever the main server says.
@@ -95,7 +97,7 @@ pub struct RewriteDir {
     base: Option<Vec<u8>>,
     /// The section's path, with a slash at the end.
     directory: Vec<u8>,
-    rules: Vec<Arc<Rule>>,
+    rules: Vec<Listed>,
     /// Conditions that wait for their rule.
     conds: Vec<Cond>,
 }
@@ -116,11 +118,18 @@ impl Conf for RewriteDir {
     }
 }
 
+/// A rule in its list.
+#[derive(Clone)]
+struct Listed {
+    gate: Gate,
+    rule: Arc<Rule>,
+}
+
 /// The rules of an inner scope, with those of the outer one where RewriteOptions of either says so.
-fn inherited(outer: Option<u16>, base: &[Arc<Rule>], inner: Option<u16>, add: &[Arc<Rule>]) -> Vec<Arc<Rule>> {
+fn inherited(outer: Option<u16>, base: &[Listed], inner: Option<u16>, add: &[Listed]) -> Vec<Listed> {
     let own = inner.unwrap_or(0);
     let down = if own & option::IGNORE_INHERIT != 0 { 0 } else { outer.unwrap_or(0) };
-    let join = |first: &[Arc<Rule>], second: &[Arc<Rule>]| first.iter().chain(second).cloned().collect();
+    let join = |first: &[Listed], second: &[Listed]| first.iter().chain(second).cloned().collect();
     if own & option::INHERIT != 0 || down & option::INHERIT_DOWN != 0 {
         join(add, base)
     } else if own & option::INHERIT_BEFORE != 0 || down & option::INHERIT_DOWN_BEFORE != 0 {
@@ -162,10 +171,10 @@ fn of_server(server: &Server) -> Option<&RewriteServer> {
     server.get::<RewriteServer>().filter(|conf| conf.of == server.index && conf.engine == Some(true))
 }
 
-fn waits(server: &Server, rules: &[Arc<Rule>]) -> bool {
+fn waits(server: &Server, rules: &[Listed]) -> bool {
     let maps = server.get::<RewriteServer>().map(|conf| conf.maps.as_slice()).unwrap_or_default();
     let program = |name: &[u8]| maps.iter().any(|map| map.name == name && matches!(map.kind, map::Kind::Program(_)));
-    rules.iter().any(|rule| rule.waits(&program))
+    rules.iter().any(|listed| listed.rule.waits(&program))
 }
 
 fn server_rules(server: &Server, _: &Slots) -> bool {
@@ -279,7 +288,7 @@ fn rewrite_rule(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     let conds = std::mem::take(conds);
     let rule = Arc::new(rule::rule(cmd, args.raw, conds)?);
     let rules = if at_server(cmd) { &mut server_conf(cmd).rules } else { &mut dir_conf(cmd).rules };
-    rules.push(rule);
+    rules.push(Listed { gate: Gate::of(&rule), rule });
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::gate::Subject;
 use super::text::{Part, compile, waits};
 use crate::base::pattern::{Flags, Pattern};
 use crate::config::{Cmd, latin1};
@@ -112,6 +113,8 @@ impl Rule {
 pub(super) struct Cond {
     /// What is tested.
     pub test: Vec<Part>,
+    /// The same, if it is a text that many rules look at.
+    pub subject: Option<Subject>,
     /// How.
     pub kind: Kind,
     /// The result is turned round.
@@ -275,7 +278,8 @@ pub(super) fn cond(cmd: &mut Cmd<'_>, line: &[u8]) -> Result<Cond, String> {
         cmd.warn("rewrite", "warn", text);
     }
     let test = if matches!(kind, Kind::Expr(_)) { Vec::new() } else { compile(&test) };
-    Ok(Cond { test, kind, not, or, no_vary, no_case })
+    let subject = Subject::of(&test);
+    Ok(Cond { test, subject, kind, not, or, no_vary, no_case })
 }
 
 /// A test that is not a pattern.

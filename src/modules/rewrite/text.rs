@@ -94,19 +94,40 @@ impl Var {
         }
     }
 
+    /// The value of one that is kept as it stands, if it is there; the others are made when they are asked for.
+    pub(super) fn kept<'a>(&self, ex: &'a Exchange) -> Option<&'a [u8]> {
+        match self {
+            Self::Common(crate::expr::Var::RequestUri) => Some(&ex.uri),
+            Self::Common(crate::expr::Var::RequestMethod) => Some(&ex.method),
+            Self::Common(crate::expr::Var::QueryString) => Some(ex.args.as_deref().unwrap_or_default()),
+            Self::Common(crate::expr::Var::TheRequest) => Some(&ex.the_request),
+            Self::Common(crate::expr::Var::RemoteAddr) => Some(&ex.client_ip),
+            Self::Field(name) => Some(ex.headers_in.get(name).unwrap_or_default()),
+            Self::Filename => Some(if ex.filename.is_empty() { &ex.uri } else { &ex.filename }),
+            _ => None,
+        }
+    }
+
+    /// Adds the name of a request field that is there.
+    pub(super) fn note_vary(&self, ex: &Exchange, vary: &mut Vec<u8>) {
+        if let Self::Field(name) = self
+            && !name.eq_ignore_ascii_case(b"Host")
+            && ex.headers_in.contains(name)
+        {
+            if !vary.is_empty() {
+                vary.extend_from_slice(b", ");
+            }
+            vary.extend_from_slice(name);
+        }
+    }
+
     /// Appends the value; `vary` gets the name of a request field that was there.
     pub(super) fn push(&self, ex: &Exchange, vary: &mut Vec<u8>, out: &mut Vec<u8>) {
         match self {
             Self::Common(var) => ex.var(*var, out),
             Self::Field(name) => {
-                let Some(value) = ex.headers_in.get(name) else { return };
-                out.extend_from_slice(value);
-                if !name.eq_ignore_ascii_case(b"Host") {
-                    if !vary.is_empty() {
-                        vary.extend_from_slice(b", ");
-                    }
-                    vary.extend_from_slice(name);
-                }
+                out.extend_from_slice(ex.headers_in.get(name).unwrap_or_default());
+                self.note_vary(ex, vary);
             }
             Self::Env(name) => out.extend_from_slice(ex.env.get(name).or_else(|| ex.notes.get(name)).unwrap_or(b"")),
             Self::Ssl(name) => {
