@@ -13,7 +13,7 @@ use crate::logs::{self, Level};
 use crate::modules::rows::nothing;
 use crate::modules::slot;
 use crate::pipe::{self, Hook, Module, Outcome, Phase, Run};
-use crate::web::{Exchange, Origin, Table};
+use crate::web::{Exchange, Line, Origin, Table};
 
 /// The module.
 pub const MODULE: Module = Module {
@@ -30,6 +30,15 @@ pub const MODULE: Module = Module {
 /// Values per directory: outer changes first.
 #[derive(Clone, Default)]
 pub struct HeadersDir {
+    /// Those of a request whose directory is known.
+    known: Changes,
+    /// Those that say `early`.
+    early: Changes,
+}
+
+/// Changes by the fields that are changed.
+#[derive(Clone, Default)]
+struct Changes {
     /// RequestHeader.
     request: Vec<Arc<Change>>,
     /// Header, `onsuccess`.
@@ -38,16 +47,38 @@ pub struct HeadersDir {
     always: Vec<Arc<Change>>,
 }
 
-impl Conf for HeadersDir {
-    const SLOT: usize = slot::HEADERS + 1;
+impl Changes {
+    fn list(&self, which: Which) -> &Vec<Arc<Change>> {
+        match which {
+            Which::Request => &self.request,
+            Which::Success => &self.success,
+            Which::Always => &self.always,
+        }
+    }
 
-    fn merge(base: &Self, add: &Self) -> Self {
+    fn push(&mut self, which: Which, change: Arc<Change>) {
+        match which {
+            Which::Request => self.request.push(change),
+            Which::Success => self.success.push(change),
+            Which::Always => self.always.push(change),
+        }
+    }
+
+    fn join(base: &Self, add: &Self) -> Self {
         let join = |base: &[Arc<Change>], add: &[Arc<Change>]| base.iter().chain(add).cloned().collect();
         Self {
             request: join(&base.request, &add.request),
             success: join(&base.success, &add.success),
             always: join(&base.always, &add.always),
         }
+    }
+}
+
+impl Conf for HeadersDir {
+    const SLOT: usize = slot::HEADERS + 1;
+
+    fn merge(base: &Self, add: &Self) -> Self {
+        Self { known: Changes::join(&base.known, &add.known), early: Changes::join(&base.early, &add.early) }
     }
 }
 
@@ -70,6 +101,10 @@ struct Change {
     action: Action,
     name: Vec<u8>,
     when: When,
+    /// It is about the content type.
+    typed: bool,
+    /// The field, if it is the same for all requests.
+    line: Option<Line>,
 }
 
 enum Action {
@@ -122,39 +157,31 @@ fn wants(dir: &Slots, of: impl Fn(&HeadersDir) -> bool) -> bool {
     dir.get::<HeadersDir>().is_some_and(of)
 }
 
-fn is_early(change: &Arc<Change>) -> bool {
-    matches!(change.when, When::Early)
-}
-
 fn any_early(_: &Server, dir: &Slots) -> bool {
-    wants(dir, |conf| conf.request.iter().chain(&conf.success).chain(&conf.always).any(is_early))
+    wants(dir, |conf| {
+        [Which::Request, Which::Success, Which::Always].iter().any(|which| !conf.early.list(*which).is_empty())
+    })
 }
 
 fn any_request(_: &Server, dir: &Slots) -> bool {
-    wants(dir, |conf| !conf.request.iter().all(is_early))
+    wants(dir, |conf| !conf.known.request.is_empty())
 }
 
 fn any_response(_: &Server, dir: &Slots) -> bool {
-    wants(dir, |conf| !conf.success.iter().chain(&conf.always).all(is_early))
+    wants(dir, |conf| !(conf.known.success.is_empty() && conf.known.always.is_empty()))
 }
 
 fn header(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     let (word, rest) = get_word(args.raw);
     if word.eq_ignore_ascii_case(b"always") {
-        let change = change(cmd, rest, true)?;
-        cmd.dir_conf::<HeadersDir>().always.push(change);
-        return Ok(());
+        return change(cmd, rest, Which::Always);
     }
     let text = if word.eq_ignore_ascii_case(b"onsuccess") { rest } else { args.raw };
-    let change = change(cmd, text, true)?;
-    cmd.dir_conf::<HeadersDir>().success.push(change);
-    Ok(())
+    change(cmd, text, Which::Success)
 }
 
 fn request_header(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
-    let change = change(cmd, args.raw, false)?;
-    cmd.dir_conf::<HeadersDir>().request.push(change);
-    Ok(())
+    change(cmd, args.raw, Which::Request)
 }
 
 fn optional(text: &[u8]) -> (Option<Vec<u8>>, &[u8]) {
@@ -165,7 +192,8 @@ fn optional(text: &[u8]) -> (Option<Vec<u8>>, &[u8]) {
     (Some(word), rest)
 }
 
-fn change(cmd: &mut Cmd<'_>, text: &[u8], response: bool) -> Result<Arc<Change>, String> {
+fn change(cmd: &mut Cmd<'_>, text: &[u8], which: Which) -> Result<(), String> {
+    let response = which != Which::Request;
     // Action, name, value, replacement and condition.
     const MOST_WORDS: usize = 5;
     const ACTIONS: &str = "first argument must be 'add', 'set', 'setifempty', 'append', 'merge', 'unset', 'echo', \
@@ -232,7 +260,16 @@ fn change(cmd: &mut Cmd<'_>, text: &[u8], response: bool) -> Result<Arc<Change>,
     if name.last() == Some(&b':') {
         name.pop();
     }
-    Ok(Arc::new(Change { action, name, when }))
+    let typed = response && name.eq_ignore_ascii_case(b"Content-Type");
+    let line = match &action {
+        Action::Set(value) | Action::SetIfEmpty(value) | Action::Add(value) if !typed => value.constant(),
+        _ => None,
+    };
+    let line = line.map(|value| Line::new(&name, &value));
+    let conf = cmd.dir_conf::<HeadersDir>();
+    let changes = if matches!(when, When::Early) { &mut conf.early } else { &mut conf.known };
+    changes.push(which, Arc::new(Change { action, name, when, typed, line }));
+    Ok(())
 }
 
 fn read_clause(cmd: &Cmd<'_>, word: &[u8]) -> Result<When, String> {
@@ -297,6 +334,17 @@ fn read_value(cmd: &Cmd<'_>, text: &[u8]) -> Result<Value, String> {
 }
 
 impl Value {
+    /// The value, if it is the same for all requests.
+    fn constant(&self) -> Option<Vec<u8>> {
+        let Self::Items(items) = self else { return None };
+        let mut out = Vec::new();
+        for item in items {
+            let Item::Text(text) = item else { return None };
+            out.extend_from_slice(text);
+        }
+        Some(out)
+    }
+
     /// The value for this request into `scratch.value`; empty when its expression cannot be evaluated.
     fn push(&self, ex: &Exchange, scratch: &mut Work) {
         scratch.value.clear();
@@ -372,11 +420,6 @@ impl Which {
             Self::Always => &mut ex.err_headers_out,
         }
     }
-
-    /// The response's content type is kept beside its fields.
-    fn is_type(self, name: &[u8]) -> bool {
-        self != Self::Request && name.eq_ignore_ascii_case(b"Content-Type")
-    }
 }
 
 fn apply(ex: &mut Exchange, which: Which, early: bool) {
@@ -385,25 +428,32 @@ fn apply(ex: &mut Exchange, which: Which, early: bool) {
     }
     let chain = ex.chain.clone();
     let Some(conf) = chain.dir.get::<HeadersDir>() else { return };
-    let changes = match which {
-        Which::Request => &conf.request,
-        Which::Success => &conf.success,
-        Which::Always => &conf.always,
-    };
+    let changes = if early { conf.early.list(which) } else { conf.known.list(which) };
     if changes.is_empty() {
         return;
     }
     let mut work = WORK.take().unwrap_or_default();
     for change in changes {
-        let carried_out = is_early(change) == early && holds(ex, change, &mut work.expr);
+        let carried_out = holds(ex, change, &mut work.expr);
         if matches!(change.when, When::Expr(_)) {
             pipe::vary(ex, &mut work.expr);
         }
-        if carried_out {
-            carry_out(ex, which, change, &mut work);
-            // What a value asks for does not count.
-            work.expr.take_vary();
+        if !carried_out {
+            continue;
         }
+        if let Some(line) = &change.line {
+            let table = which.table(ex);
+            match change.action {
+                Action::Set(_) => table.set_line(line),
+                Action::Add(_) => table.add_line(line),
+                _ if table.contains(line.name()) => {}
+                _ => table.add_line(line),
+            }
+            continue;
+        }
+        carry_out(ex, which, change, &mut work);
+        // What a value asks for does not count.
+        work.expr.take_vary();
     }
     WORK.set(Some(work));
 }
@@ -436,7 +486,7 @@ fn carry_out(ex: &mut Exchange, which: Which, change: &Change, work: &mut Work) 
         value.push(ex, work);
     }
     let Work { value, other, captures, .. } = work;
-    let typed = which.is_type(name);
+    let typed = change.typed;
     match &change.action {
         Action::Set(_) if typed => value.clone_into(&mut ex.content_type),
         Action::Set(_) => which.table(ex).set(name, value),

@@ -1,16 +1,16 @@
 //! `mod_setenvif.c`: variables of the request's environment by what the request looks like.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::sync::Arc;
 
-use crate::base::pattern::{Captures, Pattern, has_reference, substitute, substitute_with};
+use crate::base::pattern::{Captures, Pairs, Pattern, has_reference, substitute, substitute_with};
 use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Place, Places, SectionKind, Shape, get_word, latin1, row};
 use crate::expr::{Expr, Scratch};
 use crate::logs::{self, Bytes, Level};
 use crate::modules::rows::nothing;
 use crate::modules::slot;
 use crate::pipe::{self, Hook, Module, Outcome, Phase, Run};
-use crate::web::Exchange;
+use crate::web::{Exchange, Line};
 
 /// The module.
 pub const MODULE: Module = Module {
@@ -90,8 +90,8 @@ enum Test {
 enum Change {
     Unset(Vec<u8>),
     Set {
-        name: Vec<u8>,
-        value: Vec<u8>,
+        /// Name and value.
+        line: Line,
         /// There are `$1` or backslashes in the value.
         live: bool,
     },
@@ -238,12 +238,12 @@ fn changes(cmd: &Cmd<'_>, mut args: &[u8]) -> Result<Vec<Change>, String> {
         let value = value.iter().position(|byte| *byte != b'=').map_or(&b""[..], |at| &value[at..]);
         out.push(match (name, value) {
             ([b'!', name @ ..], b"") => Change::Unset(name.to_vec()),
-            (name, b"") => Change::Set { name: name.to_vec(), value: b"1".to_vec(), live: false },
+            (name, b"") => Change::Set { line: Line::new(name, b"1"), live: false },
             // Taken for the mark that httpd itself keeps of `!NAME`.
             (name, [b'!', ..]) => Change::Unset(name.to_vec()),
             (name, value) => {
                 let live = has_reference(value) || value.contains(&b'\\');
-                Change::Set { name: name.to_vec(), value: value.to_vec(), live }
+                Change::Set { line: Line::new(name, value), live }
             }
         });
     }
@@ -258,23 +258,42 @@ fn changes(cmd: &Cmd<'_>, mut args: &[u8]) -> Result<Vec<Change>, String> {
 struct Memory {
     /// The subject, as it was when the first of a row of rules with the same name asked for it.
     value: Vec<u8>,
+    /// So many of the row have asked for it.
+    asked: usize,
+    /// Its pairs, once many have.
+    pairs: Pairs,
     captures: Captures,
     scratch: Scratch,
     text: Vec<u8>,
 }
 
+/// From so many patterns on it is worth it to know what a text has.
+const MANY: usize = 4;
+
+impl Memory {
+    /// Whether a pattern may match, by what it needs: most of many patterns for one text do not.
+    fn may_match(&mut self, pattern: &Pattern) -> bool {
+        self.asked += 1;
+        if self.asked == MANY {
+            self.pairs.note(&self.value);
+        }
+        self.asked < MANY || pattern.needed().may_match(&self.pairs)
+    }
+}
+
 thread_local! {
-    static MEMORY: RefCell<Memory> = RefCell::default();
+    static MEMORY: Cell<Option<Box<Memory>>> = const { Cell::new(None) };
 }
 
 /// Applies rules in order; each sees what those before it set.
 fn apply(ex: &mut Exchange, rules: &[Arc<Rule>]) -> Outcome {
-    let mut memory = MEMORY.take();
+    let mut memory = MEMORY.take().unwrap_or_default();
     let mut last: &[u8] = b"";
     for rule in rules {
         if !rule.name.is_empty() && !rule.name.eq_ignore_ascii_case(last) {
             last = &rule.name;
             memory.value.clear();
+            memory.asked = 0;
             rule.push_subject(ex, &mut memory.value);
         }
         if rule.matches(ex, &mut memory) {
@@ -284,7 +303,7 @@ fn apply(ex: &mut Exchange, rules: &[Arc<Rule>]) -> Outcome {
         }
     }
     pipe::vary(ex, &mut memory.scratch);
-    MEMORY.replace(memory);
+    MEMORY.set(Some(memory));
     Outcome::Ok
 }
 
@@ -316,7 +335,9 @@ impl Rule {
             Test::Contains { text, icase: true } => {
                 text.is_empty() || memory.value.windows(text.len()).any(|part| part.eq_ignore_ascii_case(text))
             }
-            Test::Matches(pattern) => pattern.captures(&memory.value, &mut memory.captures),
+            Test::Matches(pattern) => {
+                memory.may_match(pattern) && pattern.captures(&memory.value, &mut memory.captures)
+            }
             // An expression that cannot be evaluated does not hold.
             Test::Holds(condition) => condition.eval(ex, &mut memory.scratch).unwrap_or(false),
         }
@@ -329,26 +350,22 @@ impl Change {
             Self::Unset(name) => {
                 ex.env.unset(name);
             }
-            Self::Set { name, value, live } => {
-                memory.text.clear();
-                let text = match &rule.test {
+            Self::Set { line, live } => {
+                let Memory { value, captures, scratch, text, .. } = memory;
+                text.clear();
+                match &rule.test {
                     Test::Matches(_) if *live => {
-                        substitute(value, &memory.value, &memory.captures, &mut memory.text);
-                        &memory.text
+                        substitute(line.value(), value, captures, text);
+                        ex.env.set(line.name(), text);
                     }
                     Test::Holds(_) if *live => {
-                        let scratch = &memory.scratch;
-                        substitute_with(
-                            value,
-                            |group, out| out.extend_from_slice(scratch.group(group)),
-                            &mut memory.text,
-                        );
-                        &memory.text
+                        let group = |group, out: &mut Vec<u8>| out.extend_from_slice(scratch.group(group));
+                        substitute_with(line.value(), group, text);
+                        ex.env.set(line.name(), text);
                     }
-                    _ => value,
-                };
-                ex.env.set(name, text);
-                logs::error!(ex, Level::Trace2, "setenvif", "Setting {}", Bytes(name));
+                    _ => ex.env.set_line(line),
+                }
+                logs::error!(ex, Level::Trace2, "setenvif", "Setting {}", Bytes(line.name()));
             }
         }
     }

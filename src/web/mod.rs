@@ -26,5 +26,5 @@ pub use keep::{Keeper, Keeping, Origin, Piece, Stored, Verdict};
 pub use live::{Conn, LineSink, Live, LogId, Secure};
 pub use peer::{Peer, PeerFault};
 pub use response::{Pace, Prior, Range, Response};
-pub use table::{Laid, Table};
+pub use table::{Laid, Line, Table};
 pub use wire::{BodyFault, BodyKind, Framing, HeadOut, Tunnel, Wire};

@@ -24,6 +24,31 @@ struct Item {
     value: (u32, u32),
 }
 
+/// A field that is known before any request, as the line that it is in a head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    text: Vec<u8>,
+    key: u32,
+    name: u32,
+}
+
+impl Line {
+    /// Of a name and its value.
+    pub fn new(name: &[u8], value: &[u8]) -> Self {
+        Self { text: [name, b": ", value, b"\r\n"].concat(), key: key(name), name: name.len() as u32 }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &[u8] {
+        self.text.get(..self.name as usize).unwrap_or_default()
+    }
+
+    /// Its value.
+    pub fn value(&self) -> &[u8] {
+        self.text.get(self.name as usize + 2..self.text.len() - 2).unwrap_or_default()
+    }
+}
+
 /// Length and three letters, case folded: tells nearly all different names apart without comparing them.
 #[inline]
 fn key(name: &[u8]) -> u32 {
@@ -72,7 +97,11 @@ impl Table {
 
     #[inline]
     fn position(&self, name: &[u8]) -> Option<usize> {
-        let key = key(name);
+        self.position_of(key(name), name)
+    }
+
+    #[inline]
+    fn position_of(&self, key: u32, name: &[u8]) -> Option<usize> {
         if self.seen & bit(key) == 0 {
             return None;
         }
@@ -130,6 +159,18 @@ impl Table {
         self.arena.extend_from_slice(b"\r\n");
         self.items.push(Item { key, name, value });
         self.seen |= bit(key);
+    }
+
+    /// As [`Table::add`], in one piece.
+    pub fn add_line(&mut self, line: &Line) {
+        let (start, len) = self.put(&line.text);
+        let value = start + line.name + 2;
+        self.items.push(Item {
+            key: line.key,
+            name: (start, line.name),
+            value: (value, (start + len).saturating_sub(value + 2)),
+        });
+        self.seen |= bit(line.key);
     }
 
     /// Copies a block of text in which fields lie, for [`Table::add_laid`].
@@ -192,6 +233,14 @@ impl Table {
         let value = self.put(value);
         self.items[first].value = value;
         self.remove_from(first + 1, name);
+    }
+
+    /// As [`Table::set`], in one piece.
+    pub fn set_line(&mut self, line: &Line) {
+        match self.position_of(line.key, line.name()) {
+            None => self.add_line(line),
+            Some(_) => self.set(line.name(), line.value()),
+        }
     }
 
     /// Like [`Table::set`] when there is no such field yet.
@@ -310,6 +359,19 @@ mod tests {
         assert_eq!(dump(&t), "Accept=3;X=y, z;");
         t.clear();
         assert!(t.is_empty());
+    }
+
+    #[test]
+    fn lines_are_fields_as_any_other() {
+        let mut t = Table::default();
+        t.add_line(&Line::new(b"Host", b"a"));
+        t.set_line(&Line::new(b"X", b""));
+        t.set_line(&Line::new(b"host", b"bc"));
+        t.add_line(&Line::new(b"X", b"2"));
+        assert_eq!(dump(&t), "Host=bc;X=;X=2;");
+        assert_eq!(t.line(2), Some(&b"X: 2\r\n"[..]));
+        assert_eq!((t.get(b"x"), t.get_all(b"x").count()), (Some(&b""[..]), 2));
+        assert_eq!((Line::new(b"A", b"bc").name(), Line::new(b"A", b"bc").value()), (&b"A"[..], &b"bc"[..]));
     }
 
     #[test]
