@@ -50,7 +50,7 @@ fn translate(ex: &mut Exchange) -> Outcome {
     }
     if ex.uri.first() != Some(&b'/') && ex.uri != b"*" {
         let (uri, line) = (Bytes(&ex.uri), Bytes(&ex.the_request));
-        logs::error!(ex, Level::Error, "core", "AH00126: Invalid URI in request '{}' {}", uri, line);
+        logs::error!(ex, Level::Error, "core", "AH00126: Invalid URI in request '{}' '{}'", uri, line);
         return Outcome::Status(400);
     }
     // What mod_rewrite looked at stays for the log when this fails.
