@@ -12,17 +12,16 @@ fn gone(lab: &Lab, number: usize, survivors: &[usize]) {
     survivors.iter().for_each(|survivor| lab.misses(*survivor, number));
 }
 
-/// Every node shows all of it, the object of an unknown class as its owner wrote it.
+/// Every node shows all of it, and a Tomcat the object that ours cannot read as its owner wrote it.
 fn on_all(lab: &Lab, nodes: &[usize], id: &str, expected: &Attributes) -> String {
     let mut id = id.to_owned();
     for node in nodes {
         id = lab.shows(*node, &id, expected);
-    }
-    let tomcat = nodes.iter().find(|node| lab.nodes[**node - 1].kind == Kind::Tomcat);
-    if let Some(tomcat) = tomcat {
-        let shown = lab.ask(*tomcat, "", Some(&id)).unwrap();
-        assert_eq!(shown.attributes["of-pojo"].1, "p/42/WILD/true");
-        id = shown.id;
+        if lab.nodes[*node - 1].kind == Kind::Tomcat {
+            // Where it is now: the others may not know its new id yet.
+            let shown = lab.ask(*node, "", Some(&id)).unwrap();
+            assert_eq!(shown.attributes["of-pojo"].1, "p/42/WILD/true");
+        }
     }
     id
 }
@@ -88,15 +87,13 @@ fn a_rolling_restart() {
         lab.start(number);
         assert!(lab.log(number).contains("session state sent at"), "node {number} was not given the sessions");
         lab.acquainted(&[1, 2, 3]);
-        for at in [number, 3] {
-            first = on_all(&lab, &[at], &first, &of_first);
-            second = on_all(&lab, &[at], &second, &of_second);
-            let others: Vec<usize> = (1..=3).filter(|other| *other != at).collect();
-            settle(&lab, at, &others);
+        // The last time also where it was not restarted.
+        for at in if number == 1 { &[1, 3][..] } else { &[2, 3, 1, 2] } {
+            first = on_all(&lab, &[*at], &first, &of_first);
+            second = on_all(&lab, &[*at], &second, &of_second);
+            settle(&lab, *at, &lab.others(*at));
         }
     }
-    on_all(&lab, &[1, 2, 3], &first, &of_first);
-    on_all(&lab, &[1, 2, 3], &second, &of_second);
 }
 
 /// What a Tomcat's request sets in the session it makes is here, in whatever order it came.
