@@ -263,8 +263,11 @@ impl EtagSet {
 
     /// The components in force.
     pub fn effective(self) -> u8 {
-        let base = if self.bits == 0 { etag::DEFAULT } else { self.bits };
-        (base & !self.remove) | self.add
+        match (self.bits & !self.remove) | self.add {
+            // The usual ones cannot be taken away without being named.
+            0 => etag::DEFAULT,
+            bits => bits,
+        }
     }
 }
 
@@ -489,7 +492,9 @@ mod tests {
     fn etag_components_follow_the_same_rule() {
         assert_eq!(EtagSet::default().effective(), etag::DEFAULT);
         let inner = EtagSet { add: etag::INODE, remove: etag::SIZE, bits: 0 };
-        assert_eq!(inner.over(EtagSet::default()).effective(), etag::MTIME | etag::INODE);
+        assert_eq!(inner.over(EtagSet::default()).effective(), etag::INODE);
+        let less = EtagSet { remove: etag::SIZE, ..EtagSet::default() };
+        assert_eq!(less.over(EtagSet::default()).effective(), etag::DEFAULT);
         let all = EtagSet { bits: etag::ALL, ..EtagSet::default() };
         assert_eq!(inner.over(all).effective(), etag::MTIME | etag::INODE);
     }

@@ -160,7 +160,7 @@ async fn directory(ex: &mut Exchange) -> Outcome {
     if let Some(status) = fault {
         return Outcome::Status(status);
     }
-    ex.notes.set(b"dir-index-names", &names.join(&b", "[..]));
+    ex.notes.set(b"dir-index-names", &names.join(&b","[..]));
     Outcome::Declined
 }
 

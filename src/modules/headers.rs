@@ -318,6 +318,12 @@ fn read_value(cmd: &Cmd<'_>, text: &[u8]) -> Result<Value, String> {
                 match kind {
                     Some(b'e') => (Item::Env(name), used),
                     Some(b's') => (Item::Ssl(name), used),
+                    // Which have no use for a name.
+                    Some(b't') => (Item::Received, used),
+                    Some(b'D') => (Item::Duration, used),
+                    Some(b'l') => (Item::Load, used),
+                    Some(b'i') => (Item::Idle, used),
+                    Some(b'b') => (Item::Busy, used),
                     Some(other) => return Err(format!("Unrecognized header format %{}", char::from(other))),
                     None => return Err("Unrecognized header format %".to_owned()),
                 }

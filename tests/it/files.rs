@@ -155,6 +155,7 @@ scenarios! {
     in "tests/files":
     access
     access_htaccess
+    access_more
     access_overrides
     actions
     alias

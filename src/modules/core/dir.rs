@@ -390,11 +390,16 @@ pub(super) fn input_filter(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
 /// `FileETag`.
 pub(super) fn file_etag(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     let mut set = dir(cmd).etag;
+    let mut first = true;
     for word in words(args.raw) {
         let (sign, name) = match word.split_first() {
             Some((sign @ (b'+' | b'-'), name)) => (Some(*sign), name),
             _ => (None, word.as_slice()),
         };
+        if sign.is_none() && std::mem::take(&mut first) {
+            // The first word without a sign makes all forgotten that other lines said.
+            set = EtagSet::default();
+        }
         let bits = match name.to_ascii_lowercase().as_slice() {
             b"none" => {
                 if sign.is_some() {

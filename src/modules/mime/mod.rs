@@ -284,6 +284,10 @@ fn read_types(pc: &mut PostConfig<'_>) -> Result<(), Fatal> {
     if pc.check_only || !pc.globals.modules.contains(&"mime_module") {
         return Ok(());
     }
+    for server in pc.servers.iter_mut() {
+        // What a section takes away is taken away where it is laid over this.
+        server.dir.get_mut::<MimeDir>();
+    }
     let root = pc.globals.server_root.clone();
     let conf = pc.globals.conf.get_mut::<MimeProcess>();
     let path = merge_path(&root, conf.file.as_deref().unwrap_or(DEFAULT_TYPES));

@@ -168,7 +168,7 @@ pub(super) async fn in_dir(ex: &mut Exchange) -> Outcome {
     if directory.strip_suffix(b"/") == Some(ex.filename.as_slice()) {
         return Outcome::Declined;
     }
-    if !text::follows_links(ex) {
+    if !text::follows_links(&ex.chain.dir) {
         logs::error!(
             ex,
             Level::Error,

@@ -186,7 +186,9 @@ fn server_rules_wait(server: &Server, _: &Slots) -> bool {
 }
 
 fn of_dir(dir: &Slots) -> Option<&RewriteDir> {
-    dir.get::<RewriteDir>().filter(|conf| conf.engine == Some(true) && !conf.rules.is_empty())
+    // Without rules there is only to be said that they would not be allowed.
+    let says = |conf: &RewriteDir| !conf.rules.is_empty() || !text::follows_links(dir);
+    dir.get::<RewriteDir>().filter(|conf| conf.engine == Some(true) && says(conf))
 }
 
 fn dir_rules(server: &Server, dir: &Slots) -> bool {

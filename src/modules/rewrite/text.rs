@@ -1,5 +1,6 @@
 //! Texts with `$1`, `%1`, `%{NAME}` and `${map:key|default}` in them, taken apart when the configuration is read.
 
+use crate::config::Slots;
 use crate::config::core::CoreDir;
 use crate::expr::{Source, Vars as _, variable};
 use crate::web::Exchange;
@@ -254,9 +255,9 @@ pub(super) fn begins_variable(parts: &[Part]) -> bool {
 }
 
 /// Whether DocumentRoot and the like may follow links here.
-pub(super) fn follows_links(ex: &Exchange) -> bool {
+pub(super) fn follows_links(dir: &Slots) -> bool {
     use crate::config::core::options::{FOLLOW_SYM_LINKS, SYM_LINKS_IF_OWNER};
-    let options = ex.dir::<CoreDir>().map(|core| core.options).unwrap_or_default();
+    let options = dir.get::<CoreDir>().map(|core| core.options).unwrap_or_default();
     options.bits & (FOLLOW_SYM_LINKS | SYM_LINKS_IF_OWNER) != 0
 }
 
