@@ -80,8 +80,8 @@ pub(super) struct State {
     pub(super) heartbeats: (Option<Listening>, Option<Sending>),
     /// Those who ask what is stapled to certificates.
     pub(super) staplers: Option<StaplingWatch>,
-    /// Keeps the thread that has read what is served; none has read the first configuration.
-    pub(super) reader: Option<mpsc::Sender<()>>,
+    /// Keeps the thread that has read what is served; the first configuration of `-X` was read by none.
+    pub(super) reader: Option<Reader>,
 }
 
 /// How long threads may take to close a socket.
@@ -224,6 +224,27 @@ async fn bury(before: Arc<Serving>) {
     }
 }
 
+/// Keeps the thread that has read a configuration.
+pub(super) type Reader = mpsc::Sender<()>;
+
+/// Reads a configuration on a thread of its own, which lasts until another one has read another. The allocator has a
+/// part of its memory for each thread: so a generation is not put into gaps between the one before and what lasts, and
+/// when it goes its pages go whole.
+pub(super) fn apart(
+    read: impl FnOnce() -> Option<Arc<Generation>> + Send + 'static,
+) -> Option<(Arc<Generation>, Reader)> {
+    let (done, got) = mpsc::channel();
+    let (stay, stays) = mpsc::channel::<()>();
+    let reader = move || {
+        if done.send(read()).is_ok() {
+            // Over when nobody holds the other end.
+            let _ = stays.recv();
+        }
+    };
+    std::thread::Builder::new().name("configuration".to_owned()).spawn(reader).ok()?;
+    Some((got.recv().ok()??, stay))
+}
+
 /// Says that the pid file is gone.
 fn note_removed(path: Option<&Path>) {
     if let Some(path) = path {
@@ -287,24 +308,10 @@ impl State {
         }
     }
 
-    /// Reads the configuration on a thread of its own, which lasts until another one has read another. The allocator
-    /// has a part of its memory for each thread: so a generation is not put into gaps between the one before and what
-    /// lasts, and when it goes its pages go whole.
     fn read(&mut self, before: &Arc<Generation>) -> Option<Arc<Generation>> {
         let (reload, before) = (self.options.reload.clone(), before.clone());
-        let (done, read) = mpsc::channel();
-        let (stay, stays) = mpsc::channel::<()>();
-        let reader = move || {
-            let generation = reload(&before);
-            drop(before);
-            if done.send(generation).is_ok() {
-                // Over when nobody holds the other end.
-                let _ = stays.recv();
-            }
-        };
-        std::thread::Builder::new().name("configuration".to_owned()).spawn(reader).ok()?;
-        let generation = read.recv().ok()??;
-        self.reader = Some(stay);
+        let (generation, reader) = apart(move || reload(&before))?;
+        self.reader = Some(reader);
         Some(generation)
     }
 

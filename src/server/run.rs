@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use nix::sys::signal::Signal as Kill;
 
-use super::reload::{Driver, State, obey};
+use super::reload::{Driver, Reader, State, apart, obey};
 use super::steward::child::{Lowered, Steward};
 use super::threads::{Serving, Shared, Threads};
 use crate::base::clock::{self, Clock, SystemClock};
@@ -242,7 +242,7 @@ fn start(options: Options, generation: Arc<Generation>, pid_file: &Path) -> Resu
         return Err(cannot_confine(folder));
     }
     let driver = Driver::Signals(pid_file.to_owned());
-    let ended = serve(options, generation, opened, listeners, opener, threads(true), driver);
+    let ended = serve(options, (generation, None), opened, listeners, opener, threads(true), driver);
     // Where the account may not, the steward of an installation does.
     let _ = std::fs::remove_file(pid_file);
     ended
@@ -293,7 +293,7 @@ pub(super) fn serve_for(
     parent: i32,
     background: bool,
     options: Options,
-    read: impl FnOnce() -> Option<Arc<Generation>>,
+    read: impl FnOnce() -> Option<Arc<Generation>> + Send + 'static,
 ) -> Result<(), Failed> {
     let alert = |error: std::io::Error| fail(&error, "the server process cannot start");
     let (steward, account) = Steward::meet().map_err(alert)?;
@@ -301,7 +301,7 @@ pub(super) fn serve_for(
         give_up(&lowered)?;
     }
     daemon::end_with(parent).map_err(alert)?;
-    let generation = read().ok_or(Failed)?;
+    let (generation, reader) = apart(read).ok_or(Failed)?;
     files::forget();
     let opener = steward.granted.clone();
     let count = threads(false);
@@ -322,7 +322,7 @@ pub(super) fn serve_for(
         nothing.map_err(alert)?;
     }
     persist::open(&generation, None, &pid_file(&generation), &*opener);
-    serve(options, generation, opened, listeners, opener, count, Driver::Steward(steward))
+    serve(options, (generation, Some(reader)), opened, listeners, opener, count, Driver::Steward(steward))
 }
 
 pub(super) fn none_listen() -> Failed {
@@ -334,7 +334,7 @@ pub(super) fn none_listen() -> Failed {
 /// Serves until the driver says that it is over.
 fn serve(
     options: Options,
-    generation: Arc<Generation>,
+    (generation, reader): (Arc<Generation>, Option<Reader>),
     opened: Opened,
     listeners: Vec<Arc<listen::Listener>>,
     opener: Arc<dyn Opener>,
@@ -363,7 +363,7 @@ fn serve(
         health: None,
         heartbeats: (None, None),
         staplers: None,
-        reader: None,
+        reader,
     };
     let ended = runtime.block_on(obey(state)).map_err(alert);
     shared.current.load().opened.flush();
