@@ -6,9 +6,9 @@
 use std::io::{self, IoSlice, Read as _, Write as _};
 use std::net::TcpStream as StdStream;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use tokio::io::{AsyncRead as _, AsyncWrite as _, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 /// After so many reads it is watched: the runtime sees to it that one connection does not keep its thread to itself.
@@ -94,11 +94,17 @@ impl Socket {
                 return Poll::Ready(written);
             }
         }
-        let stream = Pin::new(self.watch()?);
-        match parts {
-            [one] => stream.poll_write(cx, one),
-            parts => stream.poll_write_vectored(cx, parts),
+        let stream = self.watch()?;
+        if let [one] = parts {
+            return Pin::new(stream).poll_write(cx, one);
         }
+        let written = ready!(Pin::new(&mut *stream).poll_write_vectored(cx, parts))?;
+        if written < parts.iter().map(|part| part.len()).sum() {
+            // There is no room for the rest, as the runtime itself concludes from a single part: it says when there is, and
+            // until then no write is worth a try.
+            let _ = stream.try_io(Interest::WRITABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+        }
+        Poll::Ready(Ok(written))
     }
 
     pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -169,6 +175,29 @@ mod tests {
             drop(client);
             poll_fn(|cx| socket.poll_readable(cx)).await;
             assert_eq!(poll_fn(|cx| socket.poll_read(cx, &mut buf)).await.unwrap(), 0);
+        });
+    }
+
+    #[test]
+    fn what_did_not_fit_is_written_when_there_is_room() {
+        block_on(async {
+            let (mut socket, mut client) = pair();
+            socket.watch().unwrap();
+            let (one, two) = (vec![b'1'; 1 << 20], vec![b'2'; 16 << 20]);
+            let parts = [IoSlice::new(&one), IoSlice::new(&two)];
+            let first = poll_fn(|cx| socket.poll_write(cx, &parts)).await.unwrap();
+            assert!(first > 0 && first < one.len() + two.len());
+            // Nobody reads: another write is not even tried.
+            let again = poll_fn(|cx| Poll::Ready(socket.poll_write(cx, &parts))).await;
+            let Socket::Watched(stream) = &socket else { panic!("it is watched") };
+            assert!(again.is_pending() && stream.try_write(b"x").is_err());
+            let reader = std::thread::spawn(move || {
+                let mut all = Vec::new();
+                client.read_to_end(&mut all).map(|_| all.len())
+            });
+            let second = poll_fn(|cx| socket.poll_write(cx, &parts)).await.unwrap();
+            drop(socket);
+            assert_eq!(reader.join().unwrap().unwrap(), first + second);
         });
     }
 
