@@ -146,8 +146,10 @@ impl Http1<'_> {
             if self.has_output() {
                 ready!(self.poll_out(cx)).map_err(|_| BodyFault::Gone)?;
             }
+            // Who fills the buffer at once may have a larger one; who sends slowly does not hold memory for it.
             if let Incoming::Length(left) = self.incoming
                 && self.input.is_empty()
+                && self.input.end == self.input.buf.len()
                 && left > IN_SIZE as u64
                 && self.input.buf.len() < IN_LARGE
             {
