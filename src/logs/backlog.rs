@@ -51,12 +51,17 @@ pub(super) enum Reader {
     Program(Vec<u8>),
     /// Whoever has opened this file.
     Of(PathBuf),
+    /// The disk on which this file is.
+    Disk(PathBuf),
 }
 
+/// The lines that wait.
 #[derive(Default)]
-struct Waiting {
+pub(super) struct Waiting {
     lines: VecDeque<Box<[u8]>>,
     bytes: usize,
+    /// When the first of those came that wait for [`Backlog::take`].
+    since: Option<Instant>,
     /// A thread writes them.
     writes: bool,
     /// It was said that there are too many, and there still are some.
@@ -65,14 +70,18 @@ struct Waiting {
 
 impl Backlog {
     pub(super) fn new(reader: Reader, pipe: File) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self::of(reader, pipe))
+    }
+
+    pub(super) fn of(reader: Reader, pipe: File) -> Self {
+        Self {
             reader,
             pipe,
             long: RwLock::new(()),
             behind: AtomicBool::new(false),
             waiting: Mutex::default(),
             moved: Condvar::new(),
-        })
+        }
     }
 
     pub(super) fn pipe(&self) -> &File {
@@ -107,7 +116,8 @@ impl Backlog {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn keep(self: &Arc<Self>, line: &[u8]) {
+    /// Has a line wait; waits itself when there are too many.
+    pub(super) fn add(&self, line: &[u8]) -> MutexGuard<'_, Waiting> {
         let mut waiting = self.lock();
         if waiting.bytes + line.len() > MOST && !waiting.lines.is_empty() {
             let first = !std::mem::replace(&mut waiting.said, true);
@@ -121,7 +131,16 @@ impl Backlog {
             }
         }
         waiting.bytes += line.len();
+        if waiting.lines.is_empty() {
+            waiting.since = Some(Instant::now());
+            self.moved.notify_all();
+        }
         waiting.lines.push_back(line.into());
+        waiting
+    }
+
+    fn keep(self: &Arc<Self>, line: &[u8]) {
+        let mut waiting = self.add(line);
         self.behind.store(true, Ordering::Release);
         if !std::mem::replace(&mut waiting.writes, true) {
             let writer = self.clone();
@@ -149,14 +168,50 @@ impl Backlog {
         self.behind.store(false, Ordering::Release);
     }
 
+    /// All lines that wait; they count until [`Backlog::wrote`] says that they are written.
+    pub(super) fn take(&self) -> Vec<u8> {
+        let lines = {
+            let mut waiting = self.lock();
+            waiting.since = None;
+            std::mem::take(&mut waiting.lines)
+        };
+        Vec::from(lines).concat()
+    }
+
+    /// How long the first of them has waited.
+    pub(super) fn waited(&self) -> Duration {
+        self.lock().since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    /// So many bytes that were taken are written.
+    pub(super) fn wrote(&self, bytes: usize) {
+        let mut waiting = self.lock();
+        waiting.bytes -= bytes;
+        waiting.said &= waiting.bytes > 0;
+        self.moved.notify_all();
+    }
+
+    /// Waits for a line, for a while.
+    pub(super) fn wait_for_line(&self, most: Duration) {
+        let waiting = self.lock();
+        if waiting.lines.is_empty() {
+            drop(self.moved.wait_timeout(waiting, most));
+        }
+    }
+
     /// Waits for the lines that wait, for a while.
     pub(super) fn wait(&self) {
         let until = Instant::now() + LAST;
         let mut waiting = self.lock();
-        while waiting.writes {
+        while waiting.writes || waiting.bytes > 0 {
             let Some(rest) = until.checked_duration_since(Instant::now()) else { return };
             waiting = self.moved.wait_timeout(waiting, rest.min(LAST)).unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_full(&self) -> bool {
+        self.lock().said
     }
 
     fn say(&self) {
@@ -168,15 +223,17 @@ impl Backlog {
             // It is the error log itself that does not move.
             return;
         }
+        let takes = if let Reader::Disk(_) = &self.reader { "takes them" } else { "reads" };
         let (what, name) = match &self.reader {
             Reader::Program(command) => ("log program", command.as_slice()),
             Reader::Of(path) => ("the reader of log file", path.as_os_str().as_bytes()),
+            Reader::Disk(path) => ("the disk of log file", path.as_os_str().as_bytes()),
         };
         super::error!(
             Process,
             Level::Warn,
             "core",
-            "{what} '{}' reads more slowly than lines come: requests wait for it",
+            "{what} '{}' {takes} more slowly than lines come: requests wait for it",
             Bytes(name)
         );
     }

@@ -9,6 +9,7 @@
 //! `post_config`, and [`open`] makes the `sinks` of [`crate::web::Live`] from them, before privileges are given up.
 
 mod backlog;
+mod disk;
 mod dump;
 mod entry;
 mod errno;

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::backlog::{Backlog, Reader};
+use super::disk::Disk;
 use super::level::Level;
 use super::text::push_u64;
 use crate::base::clock::{Clock, SystemClock, push_strftime};
@@ -52,7 +53,7 @@ pub(super) struct FileSink {
 }
 
 enum Kind {
-    Plain(File),
+    Plain(Arc<Disk>),
     /// Somebody reads it, or does not.
     Pipe(Arc<Backlog>),
 }
@@ -62,7 +63,7 @@ impl FileSink {
         let is_pipe = file.metadata().is_ok_and(|data| data.file_type().is_fifo());
         let kind = match is_pipe {
             true => Kind::Pipe(Backlog::new(Reader::Of(path.to_owned()), file)),
-            false => Kind::Plain(file),
+            false => Kind::Plain(Disk::new(path, file)),
         };
         Self { kind, held: Held::default() }
     }
@@ -71,8 +72,7 @@ impl FileSink {
 impl LineSink for FileSink {
     fn line(&self, line: &[u8]) {
         match &self.kind {
-            // A full disk must not stop the service.
-            Kind::Plain(file) => drop((&*file).write_all(line)),
+            Kind::Plain(disk) => disk.line(line),
             Kind::Pipe(pipe) => pipe.line(line),
         }
     }
@@ -83,14 +83,15 @@ impl LineSink for FileSink {
 
     fn flush(&self) {
         self.held.flush(|text| self.line(text));
-        if let Kind::Pipe(pipe) = &self.kind {
-            pipe.wait();
+        match &self.kind {
+            Kind::Plain(disk) => disk.wait(),
+            Kind::Pipe(pipe) => pipe.wait(),
         }
     }
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {
         match &self.kind {
-            Kind::Plain(file) => super::target::lend(file),
+            Kind::Plain(disk) => super::target::lend(disk.file()),
             Kind::Pipe(pipe) => super::target::lend(pipe.pipe()),
         }
     }
