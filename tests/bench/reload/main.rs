@@ -16,8 +16,9 @@
 //! - *lines*: access log lines lost / torn / double
 //! - *p99*: of requests begun while left alone, and during the reloads
 //!
-//! That is `load`. The other parts measure ours alone: `crash` kills the server process and the steward, `hosts` reloads
-//! a configuration of many virtual hosts `again` times, `slow` lets slow readers and writers stand beside other clients.
+//! That is `load`. Two other parts measure ours alone: `crash` kills the server process and the steward, `hosts` reloads
+//! a configuration of many virtual hosts `again` times. `slow` lets slow readers and writers stand beside other clients,
+//! of ours and of other servers.
 //!
 //! The exit status is 1 when ours is not perfect: anything failed, cut or lost, p99 more than doubled (by slow clients:
 //! half as much again); served again later than 200 ms after a crash; a reload of more than a second of processor time,
@@ -30,9 +31,10 @@ mod clients;
 mod ours;
 mod process;
 mod servers;
+mod slow;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -52,6 +54,18 @@ struct Plan {
     hosts: usize,
     again: usize,
     slow: usize,
+}
+
+impl Plan {
+    /// Whether this kind of server takes part.
+    fn wants(&self, kind: &Kind) -> bool {
+        self.only.as_ref().is_none_or(|only| only.iter().any(|name| name == kind.name))
+    }
+
+    /// What to start for it, where that is not its own program.
+    fn program(&self, kind: &Kind) -> Option<&Path> {
+        (kind.name == "tandem").then_some(self.tandem.as_path())
+    }
 }
 
 fn plan() -> Plan {
@@ -95,9 +109,8 @@ fn lines(log: &str, seen: &Outcome) -> [usize; 3] {
 }
 
 /// One server's run; whether it was perfect.
-fn run(kind: Kind, plan: &Plan, root: &std::path::Path, members: Members) -> Result<bool, String> {
-    let program = (kind.name == "tandem").then_some(plan.tandem.as_path());
-    let server = Server::start(kind, root, program, members)?;
+fn run(kind: Kind, plan: &Plan, root: &Path, members: Members) -> Result<bool, String> {
+    let server = Server::start(kind, root, plan.program(&kind), members)?;
     let over = Arc::new(AtomicBool::new(false));
     let clients = clients::run(plan.load, server.target, &over);
     let begun = Instant::now();
@@ -139,17 +152,14 @@ fn run(kind: Kind, plan: &Plan, root: &std::path::Path, members: Members) -> Res
 }
 
 /// All servers under the same load, one after the other; whether ours was perfect.
-fn load(plan: &Plan, root: &std::path::Path) -> bool {
+fn load(plan: &Plan, root: &Path) -> bool {
     let origins = [(); 4].map(|()| Origin::start());
     let [kept, odd, even, sockets] = origins.each_ref().map(|origin| origin.port);
     let members = Members { kept, odd, even, sockets };
     println!("{:?}, {} reloads in {:?}", plan.load, plan.reloads, plan.during);
     println!("server   answered  failed    cut   told  lost        lines  p99 rest p99 reload  ratio");
     let mut perfect = true;
-    for kind in KINDS {
-        if plan.only.as_ref().is_some_and(|only| !only.iter().any(|name| name == kind.name)) {
-            continue;
-        }
+    for kind in KINDS.into_iter().filter(|kind| plan.wants(kind)) {
         match run(kind, plan, root, members) {
             Ok(done) => perfect &= done || kind.name != "tandem",
             Err(why) => {
@@ -175,7 +185,7 @@ fn main() -> ExitCode {
                 ours::crash(&plan.tandem, &place("few"), 1) & ours::crash(&plan.tandem, &place("many"), plan.hosts)
             }
             "hosts" => ours::hosts(&plan.tandem, &place("hosts"), plan.hosts, plan.again),
-            "slow" => ours::slow(&plan.tandem, &place("slow"), plan.slow),
+            "slow" => slow::run(&plan, &place("slow")),
             other => panic!("no part {other}"),
         };
     }

@@ -1,4 +1,4 @@
-//! Our server alone: what a crash and a reload of many virtual hosts cost, and what slow clients cost the others.
+//! Our server alone: what a crash and a reload of many virtual hosts cost.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -42,7 +42,6 @@ impl Ours {
             fs::create_dir_all(root.join(dir)).unwrap();
         }
         fs::write(root.join("htdocs/index.html"), "it works\n").unwrap();
-        fs::write(root.join("htdocs/large"), vec![b'x'; 256 << 10]).unwrap();
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
         let mut server = Self { root: root.to_path_buf(), port, child: idle() };
         server.configure(body);
@@ -241,7 +240,7 @@ fn visits(port: u16, hosts: usize, most: usize, over: &AtomicBool) -> usize {
 }
 
 /// One request on a kept-alive connection.
-fn ask(stream: &mut TcpStream, host: usize) {
+pub fn ask(stream: &mut TcpStream, host: usize) {
     stream.write_all(format!("GET /index.html HTTP/1.1\r\nHost: v{host}.test\r\n\r\n").as_bytes()).unwrap();
     let mut text = Vec::new();
     let mut part = [0; 4096];
@@ -251,85 +250,4 @@ fn ask(stream: &mut TcpStream, host: usize) {
         text.extend_from_slice(&part[..n]);
     }
     assert!(text.starts_with(b"HTTP/1.1 200"));
-}
-
-/// How often it is measured without slow clients, and with them.
-const ROUNDS: usize = 9;
-
-/// What clients that take their time cost the others: `slow` readers and as many writers. They come and go between
-/// measurements, so that what else the machine does hits both kinds alike; the middle ones count.
-pub fn slow(program: &Path, root: &Path, slow: usize) -> bool {
-    let server =
-        Ours::start(program, root, "MaxRequestWorkers 10000\nServerLimit 400\nThreadsPerChild 25\nTimeout 300\n");
-    let mut times = [Vec::new(), Vec::new(), Vec::new(), Vec::new()];
-    for _ in 0..ROUNDS {
-        let without = latencies(server.port);
-        let clients: Vec<TcpStream> = (0..2 * slow).map(|at| slow_client(server.port, at)).collect();
-        let over = AtomicBool::new(false);
-        let beside = std::thread::scope(|scope| {
-            scope.spawn(|| dawdle(clients, &over));
-            std::thread::sleep(Duration::from_millis(300));
-            let beside = latencies(server.port);
-            over.store(true, Ordering::Relaxed);
-            beside
-        });
-        for (times, time) in times.iter_mut().zip([without.0, beside.0, without.1, beside.1]) {
-            times.push(time);
-        }
-        std::thread::sleep(Duration::from_millis(300));
-    }
-    let [median, median_beside, p99, p99_beside] = times.map(|times| spread(times).0);
-    let ratio = p99_beside.as_secs_f64() / p99.as_secs_f64();
-    println!(
-        "slow: {slow} readers and {slow} writers, {ROUNDS} times with and without: median {median:.0?} → \
-         {median_beside:.0?}, p99 {p99:.0?} → {p99_beside:.0?} ({ratio:.2} times)"
-    );
-    ratio <= 1.5
-}
-
-/// The middle time of an answer on a kept-alive connection, and the 99th percentile.
-fn latencies(port: u16) -> (Duration, Duration) {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-    let mut times: Vec<Duration> = (0..2000)
-        .map(|_| {
-            std::thread::sleep(Duration::from_micros(500));
-            let begun = Instant::now();
-            ask(&mut stream, 0);
-            begun.elapsed()
-        })
-        .collect();
-    times.sort_unstable();
-    (times[times.len() / 2], times[times.len() * 99 / 100])
-}
-
-/// Every second one has asked for something large, the others have begun to send something.
-fn slow_client(port: u16, at: usize) -> TcpStream {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-    let request: &[u8] = match at % 2 {
-        0 => b"GET /large HTTP/1.1\r\nHost: h\r\n\r\n",
-        _ => b"POST /index.html HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n",
-    };
-    stream.write_all(request).unwrap();
-    stream.set_nonblocking(true).unwrap();
-    stream
-}
-
-/// Each reads or writes a little every second.
-fn dawdle(mut clients: Vec<TcpStream>, over: &AtomicBool) {
-    let mut part = [0; 5 << 10];
-    while !over.load(Ordering::Relaxed) {
-        for (at, stream) in clients.iter_mut().enumerate() {
-            if at % 2 == 0 {
-                let _ = stream.read(&mut part);
-            } else {
-                let _ = stream.write(&part[..50]);
-            }
-            if at % 40 == 0 {
-                std::thread::sleep(Duration::from_millis(10));
-                if over.load(Ordering::Relaxed) {
-                    return;
-                }
-            }
-        }
-    }
 }

@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use super::clients::Target;
 
 /// Members of the balancer: the first is there in both ways, the second in one, the third in the other.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct Members {
     pub kept: u16,
     pub odd: u16,
@@ -27,7 +27,7 @@ pub struct Kind {
     pub name: &'static str,
     program: &'static str,
     args: &'static [&'static str],
-    configure: fn(&Server, bool) -> String,
+    pub configure: fn(&Server, bool) -> String,
     reload: Signal,
     /// HTTP/2 by prior knowledge has a port of its own.
     two_ports: bool,
@@ -71,7 +71,7 @@ pub const KINDS: [Kind; 4] = [
 /// A server that runs.
 pub struct Server {
     kind: Kind,
-    root: PathBuf,
+    pub root: PathBuf,
     members: Members,
     pub target: Target,
     child: Option<Child>,
@@ -163,7 +163,7 @@ impl Drop for Server {
 }
 
 /// Whether root starts the servers, which then become somebody else.
-fn is_root() -> bool {
+pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
