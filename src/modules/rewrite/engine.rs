@@ -95,10 +95,6 @@ async fn list(ex: &mut Exchange, rules: &[Listed], dir: Option<&[u8]>, work: &mu
         }
         // The log is told of every step.
         let shut = !work.traced && gate.is_shut(work.head, rule, ex, &mut work.known);
-        if shut && !gate.has(flag::CHAIN) {
-            at = work.next_open(ex, rules, at);
-            continue;
-        }
         match if shut { Step::NoMatch } else { one(ex, rule, dir, work).await } {
             Step::NoMatch => {
                 let mut chained = gate;
@@ -194,15 +190,6 @@ impl Work {
             }
         }
         self.head = Head::of(&self.uri);
-    }
-
-    /// Number of the first rule from `at` on that is not left out at once.
-    fn next_open(&mut self, ex: &Exchange, rules: &[Listed], at: usize) -> usize {
-        let shut = |listed: &&Listed| {
-            let Listed { gate, rule } = listed;
-            !gate.has(flag::CHAIN | flag::NO_SUBREQUEST) && gate.is_shut(self.head, rule, ex, &mut self.known)
-        };
-        at + rules.iter().skip(at).take_while(shut).count()
     }
 }
 
