@@ -46,6 +46,9 @@ fn full_session(lab: &Lab, tomcat: usize) -> (String, Attributes) {
     // dispatcher's threads send the news of the session and its change at the same moment over two connections (394 of
     // 400 pairs), 18 times in the wrong order, and the receiver gives each connection a thread of its own; a change of
     // a session that is not there yet is dropped. Ours waits for its session: see `changes_wait_for_their_session`.
+    // The same may happen to the changes of later requests, so the other Tomcats are at rest before each.
+    let tomcats: Vec<usize> =
+        lab.others(tomcat).into_iter().filter(|other| lab.nodes[other - 1].kind == Kind::Tomcat).collect();
     let mut id = Some(lab.ask(tomcat, "op=set&name=first&type=int&value=1", None).unwrap().id);
     let mut expected = Attributes::new();
     for (kind, value, class, shown) in [
@@ -60,6 +63,7 @@ fn full_session(lab: &Lab, tomcat: usize) -> (String, Attributes) {
         ("map", "q", "java.util.HashMap", "{k=q,n=7}"),
         ("pojo", "p", "trial.Thing", ""),
     ] {
+        settle(lab, tomcat, &tomcats);
         let query = format!("op=set&name=of-{kind}&type={kind}&value={value}");
         let page = lab.ask(tomcat, &query, id.as_deref()).unwrap();
         id = Some(page.id);
