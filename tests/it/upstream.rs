@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
-use crate::support::{Message, Origin, Peer, Server, Site, free_port, real_httpd};
+use crate::support::{Message, Origin, PATIENCE, Peer, Server, Site, free_port, real_httpd, wait_for};
 
 const MODULES: &[&str] = &[
     "env",
@@ -416,7 +416,7 @@ fn max_bounds_the_connections_of_all_threads() {
     let origin = Origin::serving(move |peer, _| {
         while let Some(request) = peer.request() {
             seen.1.fetch_max(seen.0.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-            std::thread::sleep(Duration::from_millis(if request.line().contains("/slow") { 400 } else { 2 }));
+            std::thread::sleep(Duration::from_millis(if request.line().contains("/slow") { 2000 } else { 2 }));
             seen.0.fetch_sub(1, Ordering::SeqCst);
             if !peer.try_send(ok("x")) {
                 break;
@@ -446,9 +446,9 @@ fn max_bounds_the_connections_of_all_threads() {
     assert!((1..=2).contains(&most.load(Ordering::SeqCst)) || real_httpd(), "{}", most.load(Ordering::SeqCst));
     let mut slow = server.connect();
     slow.send("GET /b/slow HTTP/1.1\r\nHost: a\r\n\r\n");
-    std::thread::sleep(Duration::from_millis(100));
+    wait_for("the slow request", PATIENCE, || (now.load(Ordering::SeqCst) > 0).then_some(()));
     let started = Instant::now();
     assert_eq!(server.get("/b", "").status, 503);
-    assert!(started.elapsed() < Duration::from_millis(280), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_millis(1500), "{:?}", started.elapsed());
     assert_eq!(slow.response().status, 200);
 }
