@@ -292,6 +292,25 @@ fn a_modem_takes_its_time() {
     assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
 }
 
+/// A pattern that tries too much is taken for one that does not match, and the log is told.
+#[test]
+fn a_runaway_pattern_ends_at_its_limit() {
+    let site = Site::new("files-runaway");
+    let conf = "RewriteEngine On\nRewriteRule ^/(x+x+)+(?!z)y /index.html\n\
+                RewriteCond %{QUERY_STRING} ^(x+x+)+(?!z)y\nRewriteRule ^/cond /index.html\n";
+    site.httpd_conf(&["rewrite"], conf);
+    let server = site.start();
+    let many = "x".repeat(3000);
+    for target in [format!("/{many}"), format!("/cond?{many}")] {
+        assert_eq!(server.get(&target, "").status, 404);
+        assert_eq!(server.get("/xxy", "").status, 200);
+    }
+    if !real_httpd() {
+        let gave_up = |log: &str| log.matches("pattern '").count() == 2 && log.contains("^(x+x+)+(?!z)y");
+        server.log("logs/error_log", gave_up);
+    }
+}
+
 /// A script that hangs in the middle of its body: the client is told by the connection's end, its group is killed, and
 /// other requests are served meanwhile.
 #[test]

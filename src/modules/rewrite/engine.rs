@@ -300,7 +300,7 @@ fn limit_hit(ex: &Exchange, pattern: &[u8]) {
         ex,
         Level::Error,
         "rewrite",
-        "AH10505: the pattern '{}' took too many steps and counts as not matching",
+        "the pattern '{}' took too many steps and counts as not matching",
         Bytes(pattern)
     );
 }
