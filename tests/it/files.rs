@@ -300,7 +300,7 @@ fn a_runaway_pattern_ends_at_its_limit() {
                 RewriteCond %{QUERY_STRING} ^(x+x+)+(?!z)y\nRewriteRule ^/cond /index.html\n";
     site.httpd_conf(&["rewrite"], conf);
     let server = site.start();
-    let many = "x".repeat(3000);
+    let many = "x".repeat(200);
     for target in [format!("/{many}"), format!("/cond?{many}")] {
         assert_eq!(server.get(&target, "").status, 404);
         assert_eq!(server.get("/xxy", "").status, 200);
