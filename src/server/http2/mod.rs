@@ -11,6 +11,7 @@
 
 mod budget;
 mod ends;
+mod frames;
 mod head;
 mod push;
 mod stream;
