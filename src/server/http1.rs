@@ -268,7 +268,9 @@ async fn request(
     }
     if !wire.keep_alive || ex.close || thread.draining() || !drained(wire).await {
         let _ = poll_fn(|cx| wire.poll_out(cx)).await;
-        let over = wire.body_done() && wire.input.is_empty() && client_closes(ex);
+        // The end of a session has to be said, whoever else ends the connection.
+        let plain = conn.tls.get().is_none();
+        let over = plain && wire.body_done() && wire.input.is_empty() && client_closes(ex);
         return Some(if over { After::Close } else { After::Linger });
     }
     conn.keepalives.set(conn.keepalives.get().saturating_add(1));
