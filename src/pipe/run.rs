@@ -20,15 +20,18 @@ pub async fn run(ex: &mut Exchange, wire: &mut dyn Wire) {
 
 /// As [`run`], with a handler that is part of this future.
 pub async fn run_with<H: Inline>(ex: &mut Exchange, wire: &mut dyn Wire) {
-    let begun = begin(ex, wire);
-    let outcome = match begun {
-        Ok(()) => process::<H>(ex, wire).await,
+    let begun = match begin(ex, wire) {
+        Ok(()) => all(ex, Phase::PostRead).await,
         Err(status) => Outcome::Status(status),
+    };
+    let outcome = match begun {
+        Outcome::Ok | Outcome::Declined => process::<H>(ex, wire).await,
+        outcome => outcome,
     };
     answer(ex, wire, outcome).await;
     end(ex, wire).await;
-    if begun.is_err() {
-        // httpd says nothing of it in the response (417), and closes.
+    if matches!(begun, Outcome::Status(_)) {
+        // For httpd it has not been read: it says nothing of that in the response (417, 421), and closes.
         wire.close();
     }
 }
@@ -104,12 +107,8 @@ fn fields_fit(ex: &mut Exchange) -> bool {
     false
 }
 
-/// All phases up to the handler.
+/// All phases from a request that has been read to the handler.
 async fn process<H: Inline>(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
-    match all(ex, Phase::PostRead).await {
-        Outcome::Ok | Outcome::Declined => {}
-        outcome => return outcome,
-    }
     // Nobody who reads the request first took it for a forward proxy.
     if ex.proxyreq == ProxyKind::None && host::foreign_scheme(ex) {
         return Outcome::Status(400);
