@@ -24,6 +24,8 @@ pub struct Loaded {
     pub generation: Generation,
     /// Messages to print or log, in order.
     pub warnings: Vec<Warning>,
+    /// How many of them came before anything was made ready to run.
+    pub early: usize,
     /// Uses of directives that are not obeyed.
     pub uses: Vec<Use>,
     /// `DUMP_INCLUDES`.
@@ -103,6 +105,7 @@ pub fn load(options: &Invocation, previous: Option<&Generation>) -> Result<Loade
 
     let mut servers = compile(servers);
     names::fix(&mut servers, &options.program, &mut warnings);
+    let early = warnings.len();
     for module in modules.loaded() {
         let mut checks = PostConfig {
             servers: &mut servers,
@@ -127,7 +130,13 @@ pub fn load(options: &Invocation, previous: Option<&Generation>) -> Result<Loade
                 // httpd has said so before it checks.
                 failure.stdout.push_str(&super::vhosts::dump(&servers));
             }
-            failure.log = servers.first().filter(|_| late).and_then(|main| error_log_file(main, &globals.server_root));
+            let main = servers.first().filter(|_| late);
+            failure.log = main.and_then(|main| error_log_file(main, &globals.server_root));
+            if failure.log.is_some() {
+                let levels = main.and_then(|main| main.get::<LogLevels>());
+                let notable = |warning: &Warning| Level::parse(warning.level.as_bytes()) <= Some(Level::Notice);
+                failure.warnings.retain(|warning| warning.bare || notable(warning) || is_for_log(warning, levels));
+            }
             return Err(failure);
         }
     }
@@ -141,7 +150,8 @@ pub fn load(options: &Invocation, previous: Option<&Generation>) -> Result<Loade
         globals.tree = tree.clone().into();
     }
     let generation = Generation::new(servers, globals, serial);
-    Ok(Loaded { generation, warnings, uses, includes: read.includes, tree, defines: read.defines })
+    let early = if check_only { warnings.len() } else { early };
+    Ok(Loaded { generation, warnings, early, uses, includes: read.includes, tree, defines: read.defines })
 }
 
 /// The name of the MPM that the configuration loads, which is read for it, not walked; what reading said, and why it
@@ -264,13 +274,14 @@ fn working_directory() -> Vec<u8> {
 /// Whether LogLevel lets a message of the configuration through.
 pub fn is_for_log(warning: &Warning, levels: Option<&LogLevels>) -> bool {
     let level = Level::parse(warning.level.as_bytes()).unwrap_or(Level::Warn);
-    !warning.bare && level <= level_of(levels, None, warning.module)
+    !warning.bare && (level == Level::Notice || level <= level_of(levels, None, warning.module))
 }
 
 /// A warning as a line of standard error; empty if it is below the level asked for with `-e`.
 pub fn warning_line(warning: &Warning, threshold: Level) -> String {
     let level = Level::parse(warning.level.as_bytes()).unwrap_or(Level::Warn);
-    if level > threshold {
+    // Notices are for everybody.
+    if level > threshold && level != Level::Notice {
         return String::new();
     }
     let text = escape_message(&warning.text);

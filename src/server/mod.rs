@@ -263,14 +263,16 @@ impl Messages {
         if !self.remarks {
             self.warnings(&early);
         }
-        let lines = late.iter().map(|warning| warning_line(warning, Level::Notice));
+        let lines = late.iter().map(|warning| warning_line(warning, Level::Trace8));
         put(&mut log, &(lines.collect::<String>() + &failure.text));
         true
     }
 
     fn loaded(&mut self, loaded: &Loaded) {
         let levels = loaded.generation.servers.first().and_then(|main| main.get::<LogLevels>());
-        for warning in &loaded.warnings {
+        // What is found while everything is made ready is for the log, which is open by then in httpd.
+        let shown = if self.remarks { loaded.warnings.len() } else { loaded.early };
+        for warning in loaded.warnings.iter().take(shown) {
             // LogLevel holds from where it stands; modules are loaded before, and without it `-e` decides.
             let asked = levels.is_some() && warning.module != "so" && is_for_log(warning, levels);
             let line = warning_line(warning, if asked { Level::Trace8 } else { self.threshold });
