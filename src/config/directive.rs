@@ -110,7 +110,8 @@ pub struct Directive {
     pub usage: &'static str,
     /// Whether it is obeyed.
     pub support: Support,
-    /// Why it cannot be obeyed, where that is known; empty: it is only not built in yet.
+    /// Why it cannot be obeyed, where that is known, or what of it cannot; empty: it is only not built in yet, or obeyed
+    /// in all.
     pub why: &'static str,
     /// What it does. For sections see [`Cmd::open`].
     pub apply: Apply,
@@ -143,7 +144,7 @@ impl Directive {
         Self { support: Support::Refused, ..self }
     }
 
-    /// With the reason why it is not obeyed.
+    /// With the reason why it is not obeyed, or not in all.
     pub const fn because(self, why: &'static str) -> Self {
         Self { why, ..self }
     }

@@ -132,7 +132,7 @@ fn places(row: &Directive, per_dir: bool) -> String {
 /// The answer to `-D DUMP_SUPPORT`: what becomes of every directive. `grammar/directives.txt` is this text.
 pub fn support() -> String {
     let mut out = "# tandem -D DUMP_SUPPORT: what becomes of every directive of httpd's modules.\n\
-                   # obeyed: it works. no effect: accepted, there is nothing here for it to set.\n\
+                   # obeyed: it works, but for what is said behind it. no effect: accepted, there is nothing here for it to set.\n\
                    # warned: checked, without effect yet. refused: checked by -t, the server does not start with it.\n"
         .to_owned();
     for module in modules::ALL {
@@ -150,7 +150,10 @@ pub fn support() -> String {
                 Support::Missing => "warned",
                 Support::Refused => "refused",
             };
-            let _ = writeln!(out, "  {name:<32} {status}");
+            let _ = match row.why {
+                "" => writeln!(out, "  {name:<32} {status}"),
+                why => writeln!(out, "  {name:<32} {status}: {why}"),
+            };
         }
         for (name, obeyed) in modules::words(module.row.id) {
             let _ = writeln!(out, "  {name:<32} {}", if obeyed { "obeyed" } else { "refused" });

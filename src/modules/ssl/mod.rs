@@ -38,17 +38,25 @@ pub const MODULE: Module = Module {
 /// Why passwords cannot stand in place of certificates.
 const NO_SRP: &str = "the TLS library, rustls, has no SRP";
 
+const SUITES: &str = "suites that rustls lacks are named in a warning, a list that leaves none is refused";
+const SECTION_SUITES: &str = "suites that rustls lacks are named in a warning, a list that leaves none is refused; a \
+                              section forbids other suites in TLS 1.2, where httpd would change them";
+const VERSIONS: &str = "TLSv1 and TLSv1.1 are named in a warning and not spoken; those alone are refused";
+const ONE_HANDSHAKE: &str = "what sections ask for is asked in the one handshake and judged there, with a warning; httpd \
+                             asks again, and breaks off where 403 is answered here";
+const LISTS: &str = "lists of the first version are refused";
+
 /// The directives.
 #[rustfmt::skip]
 pub const DIRECTIVES: &[Directive] = &[
     row("SSLPassPhraseDialog", Places::SERVER, Shape::Take1, conf::pass_phrase, "SSL dialog mechanism for the pass phrase query ('builtin', '|/path/to/pipe_program', or 'exec:/path/to/cgi_program')"),
-    row("SSLSessionCache", Places::SERVER, Shape::Take1, conf::session_cache, "SSL Session Cache storage ('none', 'nonenotnull', 'dbm:/path/to/file')"),
+    row("SSLSessionCache", Places::SERVER, Shape::Take1, conf::session_cache, "SSL Session Cache storage ('none', 'nonenotnull', 'dbm:/path/to/file')").because("sessions stay in the memory of the process, whatever is named"),
     row("SSLCryptoDevice", Places::SERVER, Shape::Take1, |_, a| words::one_of(a, &["builtin", "dynamic"], "SSLCryptoDevice: Invalid argument; must be one of: 'builtin' (none), 'dynamic' (Dynamic engine loading support)"), "SSL external Crypto Device usage ('builtin', '...')").moot(),
     row("SSLRandomSeed", Places::SERVER, Shape::Take23, check::random_seed, "SSL Pseudo Random Number Generator (PRNG) seeding source ('startup|connect builtin|file:/path|exec:/path [bytes]')").moot(),
     row("SSLVHostSNIPolicy", Places::SERVER, Shape::Take1, conf::sni_policy, "SSL VirtualHost SNI compatibility policy setting"),
     row("SSLEngine", Places::SERVER, Shape::Take1, conf::engine, "SSL switch for the protocol engine ('on', 'off')"),
-    row("SSLFIPS", Places::SERVER, Shape::Flag, conf::fips, "Enable FIPS-140 mode (`on', `off')"),
-    row("SSLCipherSuite", Places::AUTHCFG.or(Places::SERVER), Shape::Take12, conf::ciphers, "Colon-delimited list of permitted SSL Ciphers, optional preceded by protocol identifier ('XXX:...:XXX' - see manual)"),
+    row("SSLFIPS", Places::SERVER, Shape::Flag, conf::fips, "Enable FIPS-140 mode (`on', `off')").because("on is refused: not built with a FIPS module"),
+    row("SSLCipherSuite", Places::AUTHCFG.or(Places::SERVER), Shape::Take12, conf::ciphers, "Colon-delimited list of permitted SSL Ciphers, optional preceded by protocol identifier ('XXX:...:XXX' - see manual)").because(SECTION_SUITES),
     row("SSLCertificateFile", Places::SERVER, Shape::Take1, conf::certificate, "SSL Server Certificate file ('/path/to/file' - PEM or DER encoded)"),
     row("SSLCertificateKeyFile", Places::SERVER, Shape::Take1, conf::key, "SSL Server Private Key file ('/path/to/file' - PEM or DER encoded)"),
     row("SSLCertificateChainFile", Places::SERVER, Shape::Take1, conf::chain, "SSL Server CA Certificate Chain file ('/path/to/file' - PEM encoded)"),
@@ -57,30 +65,30 @@ pub const DIRECTIVES: &[Directive] = &[
     row("SSLCACertificateFile", Places::AUTHCFG.or(Places::SERVER), Shape::Take1, conf::ca_file, "SSL CA Certificate file ('/path/to/file' - PEM encoded)"),
     row("SSLCADNRequestPath", Places::SERVER, Shape::Take1, conf::names_path, "SSL CA Distinguished Name path ('/path/to/dir' - symlink hashes to PEM of acceptable CA names to request)"),
     row("SSLCADNRequestFile", Places::SERVER, Shape::Take1, conf::names_file, "SSL CA Distinguished Name file ('/path/to/file' - PEM encoded to derive acceptable CA names to request)"),
-    row("SSLCARevocationPath", Places::SERVER, Shape::Take1, conf::crl_path, "SSL CA Certificate Revocation List (CRL) path ('/path/to/dir' - contains PEM encoded files)"),
-    row("SSLCARevocationFile", Places::SERVER, Shape::Take1, conf::crl_file, "SSL CA Certificate Revocation List (CRL) file ('/path/to/file' - PEM encoded)"),
+    row("SSLCARevocationPath", Places::SERVER, Shape::Take1, conf::crl_path, "SSL CA Certificate Revocation List (CRL) path ('/path/to/dir' - contains PEM encoded files)").because(LISTS),
+    row("SSLCARevocationFile", Places::SERVER, Shape::Take1, conf::crl_file, "SSL CA Certificate Revocation List (CRL) file ('/path/to/file' - PEM encoded)").because(LISTS),
     row("SSLCARevocationCheck", Places::SERVER, Shape::Raw, conf::revocation, "SSL CA Certificate Revocation List (CRL) checking mode"),
-    row("SSLVerifyClient", Places::AUTHCFG.or(Places::SERVER), Shape::Take1, dir::verify_client, "SSL Client verify type ('none', 'optional', 'require', 'optional_no_ca')"),
+    row("SSLVerifyClient", Places::AUTHCFG.or(Places::SERVER), Shape::Take1, dir::verify_client, "SSL Client verify type ('none', 'optional', 'require', 'optional_no_ca')").because(ONE_HANDSHAKE),
     row("SSLVerifyDepth", Places::AUTHCFG.or(Places::SERVER), Shape::Take1, dir::verify_depth, "SSL Client verify depth ('N' - number of intermediate certificates)"),
     row("SSLSessionCacheTimeout", Places::SERVER, Shape::Take1, conf::resume_for, "SSL Session Cache object lifetime ('N' - number of seconds)"),
-    row("SSLProtocol", Places::SERVER, Shape::Raw, conf::protocol, "Enable or disable various SSL protocols ('[+-][TLSv1|TLSv1.1|TLSv1.2] ...' - see manual)"),
+    row("SSLProtocol", Places::SERVER, Shape::Raw, conf::protocol, "Enable or disable various SSL protocols ('[+-][TLSv1|TLSv1.1|TLSv1.2] ...' - see manual)").because(VERSIONS),
     row("SSLHonorCipherOrder", Places::SERVER, Shape::Flag, conf::own_order, "Use the server's cipher ordering preference"),
     row("SSLCompression", Places::SERVER, Shape::Flag, check::compression, "Enable SSL level compression (`on', `off')"),
     row("SSLSessionTickets", Places::SERVER, Shape::Flag, conf::tickets, "Enable or disable TLS session tickets(`on', `off')"),
-    row("SSLInsecureRenegotiation", Places::SERVER, Shape::Flag, accept, "Enable support for insecure renegotiation").moot(),
+    row("SSLInsecureRenegotiation", Places::SERVER, Shape::Flag, accept, "Enable support for insecure renegotiation").moot().because("it is always off: nobody shakes hands again"),
     row("SSLUserName", Places::AUTHCFG.or(Places::SERVER), Shape::Take1, dir::user_name, "Set user name to SSL variable value"),
     row("SSLStrictSNIVHostCheck", Places::SERVER, Shape::Flag, conf::strict_sni, "Strict SNI virtual host checking"),
     row("SSLSRPVerifierFile", Places::SERVER, Shape::Take1, words::file, "SRP verifier file ('/path/to/file' - created by srptool)").refused().because(NO_SRP),
     row("SSLSRPUnknownUserSeed", Places::SERVER, Shape::Take1, accept, "SRP seed for unknown users (to avoid leaking a user's existence) ('some secret text')").refused().because(NO_SRP),
     row("SSLProxyEngine", Places::SERVER.or(Places::PROXY), Shape::Flag, proxy::engine, "SSL switch for the proxy protocol engine ('on', 'off')"),
-    row("SSLProxyProtocol", Places::SERVER.or(Places::PROXY), Shape::Raw, proxy::protocol, "SSL Proxy: enable or disable SSL protocol flavors ('[+-][TLSv1|TLSv1.1|TLSv1.2] ...' - see manual)"),
-    row("SSLProxyCipherSuite", Places::SERVER.or(Places::PROXY), Shape::Take12, proxy::ciphers, "SSL Proxy: colon-delimited list of permitted SSL ciphers , optionally preceded by protocol specifier ('XXX:...:XXX' - see manual)"),
+    row("SSLProxyProtocol", Places::SERVER.or(Places::PROXY), Shape::Raw, proxy::protocol, "SSL Proxy: enable or disable SSL protocol flavors ('[+-][TLSv1|TLSv1.1|TLSv1.2] ...' - see manual)").because(VERSIONS),
+    row("SSLProxyCipherSuite", Places::SERVER.or(Places::PROXY), Shape::Take12, proxy::ciphers, "SSL Proxy: colon-delimited list of permitted SSL ciphers , optionally preceded by protocol specifier ('XXX:...:XXX' - see manual)").because(SUITES),
     row("SSLProxyVerify", Places::SERVER.or(Places::PROXY), Shape::Take1, proxy::verify, "SSL Proxy: whether to verify the remote certificate ('on' or 'off')"),
     row("SSLProxyVerifyDepth", Places::SERVER.or(Places::PROXY), Shape::Take1, proxy::depth, "SSL Proxy: maximum certificate verification depth ('N' - number of intermediate certificates)"),
     row("SSLProxyCACertificateFile", Places::SERVER.or(Places::PROXY), Shape::Take1, proxy::ca_file, "SSL Proxy: file containing server certificates ('/path/to/file' - PEM encoded certificates)"),
     row("SSLProxyCACertificatePath", Places::SERVER.or(Places::PROXY), Shape::Take1, proxy::ca_path, "SSL Proxy: directory containing server certificates ('/path/to/dir' - contains PEM encoded certificates)"),
-    row("SSLProxyCARevocationPath", Places::SERVER.or(Places::PROXY), Shape::Take1, proxy::crl_path, "SSL Proxy: CA Certificate Revocation List (CRL) path ('/path/to/dir' - contains PEM encoded files)"),
-    row("SSLProxyCARevocationFile", Places::SERVER.or(Places::PROXY), Shape::Take1, proxy::crl_file, "SSL Proxy: CA Certificate Revocation List (CRL) file ('/path/to/file' - PEM encoded)"),
+    row("SSLProxyCARevocationPath", Places::SERVER.or(Places::PROXY), Shape::Take1, proxy::crl_path, "SSL Proxy: CA Certificate Revocation List (CRL) path ('/path/to/dir' - contains PEM encoded files)").because(LISTS),
+    row("SSLProxyCARevocationFile", Places::SERVER.or(Places::PROXY), Shape::Take1, proxy::crl_file, "SSL Proxy: CA Certificate Revocation List (CRL) file ('/path/to/file' - PEM encoded)").because(LISTS),
     row("SSLProxyCARevocationCheck", Places::SERVER.or(Places::PROXY), Shape::Raw, proxy::revocation, "SSL Proxy: CA Certificate Revocation List (CRL) checking mode"),
     row("SSLProxyMachineCertificateFile", Places::SERVER.or(Places::PROXY), Shape::Take1, proxy::machine_file, "SSL Proxy: file containing client certificates ('/path/to/file' - PEM encoded certificates)"),
     row("SSLProxyMachineCertificatePath", Places::SERVER.or(Places::PROXY), Shape::Take1, proxy::machine_path, "SSL Proxy: directory containing client certificates ('/path/to/dir' - contains PEM encoded certificates)"),
@@ -90,7 +98,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("SSLProxyCheckPeerName", Places::SERVER.or(Places::PROXY), Shape::Flag, proxy::check_name, "SSL Proxy: check the peer certificate's name (must be present in subjectAltName extension or CN"),
     row("SSLOptions", Places::OPTIONS, Shape::Raw, dir::options, "Set one or more options to configure the SSL engine('[+-]option[=value] ...' - see manual)"),
     row("SSLRequireSSL", Places::AUTHCFG, Shape::Raw, dir::require_ssl, "Require the SSL protocol for the per-directory context (no arguments)"),
-    row("SSLRequire", Places::AUTHCFG, Shape::Raw, dir::require, "Require a boolean expression to evaluate to true for granting access(arbitrary complex boolean expression - see manual)"),
+    row("SSLRequire", Places::AUTHCFG, Shape::Raw, dir::require, "Require a boolean expression to evaluate to true for granting access(arbitrary complex boolean expression - see manual)").because("PeerExtList and OID are refused"),
     row("SSLRenegBufferSize", Places::AUTHCFG, Shape::Take1, check::reneg_buffer_size, "Configure the amount of memory that will be used for buffering the request body if a per-location SSL renegotiation is required due to changed access control requirements").moot(),
     row("SSLOCSPEnable", Places::SERVER, Shape::Raw, ocsp::enable, "Enable use of OCSP to verify certificate revocation mode ('on', 'leaf', 'off')"),
     row("SSLOCSPDefaultResponder", Places::SERVER, Shape::Take1, ocsp::default_responder, "URL of the default OCSP Responder"),
