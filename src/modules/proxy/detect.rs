@@ -18,8 +18,9 @@ pub(super) fn detect(ex: &mut Exchange) -> Outcome {
     } else {
         let own = ex.target_scheme.eq_ignore_ascii_case(pipe::names::scheme(ex));
         let slashes = ex.unparsed_uri.get(ex.target_scheme.len()..).is_some_and(|rest| rest.starts_with(b"://"));
-        // `http:///x` names nobody, and so nobody else.
-        !own || !slashes || !(ex.target_authority.is_empty() || is_own(ex))
+        // `http:///x` names nobody, whom httpd takes for the main server.
+        let nobody = ex.target_authority.is_empty();
+        !own || !slashes || !(if nobody { ex.server == 0 } else { is_own(ex) })
     };
     if is_foreign {
         ex.proxyreq = ProxyKind::Forward;

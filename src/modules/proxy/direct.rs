@@ -168,13 +168,9 @@ pub(super) fn block(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     if ProxyServer::of(cmd).blocked.iter().any(|known| known.name.eq_ignore_ascii_case(name)) {
         return Ok(());
     }
-    // Without a dot it is no name that is looked up.
-    let addresses = if name.contains(&b'.') {
-        let found = (latin1(name).as_str(), 0u16).to_socket_addrs().map(Iterator::collect::<Vec<_>>);
-        found.unwrap_or_default().iter().map(|found| found.ip()).collect()
-    } else {
-        Vec::new()
-    };
+    // What is no name of a host has no addresses, and blocks by its text.
+    let found = (latin1(name).as_str(), 0u16).to_socket_addrs().map(Iterator::collect::<Vec<_>>);
+    let addresses = found.unwrap_or_default().iter().map(|found| found.ip()).collect();
     ProxyServer::of(cmd).blocked.push(Arc::new(Blocked { name: name.to_vec(), addresses }));
     Ok(())
 }
