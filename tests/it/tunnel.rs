@@ -145,4 +145,20 @@ fn wstunnel_itself_passes_whatever_is_answered() {
     assert_eq!(client.rest(), b"abc");
     assert_eq!(origin.requests()[0].header("upgrade").as_deref(), Some("WebSocket"));
     assert_eq!(server.get("/", "").status, 404);
+    let other = server.get("/", "Upgrade: foo\r\nConnection: Upgrade\r\n");
+    assert_eq!((other.status, other.header("upgrade").as_deref()), (426, Some("WebSocket")));
+}
+
+#[test]
+fn a_name_without_dots_blocks_its_addresses_too() {
+    let origin = Origin::replying("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+    let port = origin.port;
+    let site = site("fwd-block", "ProxyRequests On\nProxyBlock localhost\n");
+    let server = site.start();
+    for scheme in ["http", "ws"] {
+        assert_eq!(server.get(&format!("{scheme}://127.0.0.1:{port}/"), "").status, 403, "{scheme}");
+    }
+    let line = "AH00917: connect to remote machine 127.0.0.1 blocked: IP 127.0.0.1 matched";
+    server.log("logs/error_log", |text| text.matches(line).count() == 2);
+    assert!(origin.requests().is_empty());
 }

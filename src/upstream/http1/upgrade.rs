@@ -119,8 +119,20 @@ pub(super) async fn raw(ex: &mut Exchange, wire: &mut dyn Wire, attempt: &Attemp
         None => &b"WebSocket"[..],
         Some(allowed) => allowed,
     };
-    if !asked.is_some_and(|asked| allows(allowed, asked)) {
-        return Outcome::Status(404);
+    let Some(asked) = asked else { return Outcome::Status(404) };
+    if !allows(allowed, asked) {
+        let (url, asked) = (Bytes(ex.filename.get(6..).unwrap_or_default()), Bytes(asked));
+        logs::error!(
+            ex,
+            Level::Info,
+            "proxy_wstunnel",
+            "AH02900: require upgrade for URL {url} (Upgrade header is {asked}, expecting {})",
+            Bytes(allowed)
+        );
+        let allowed = allowed.to_vec();
+        ex.err_headers_out.set(b"Connection", b"Upgrade");
+        ex.err_headers_out.set(b"Upgrade", &allowed);
+        return Outcome::Status(426);
     }
     let mut link = match super::connect(ex, attempt, pool::Wanted { scheme: "WS", fresh: true, certain: true }).await {
         Ok(link) => link,
