@@ -91,8 +91,10 @@ fn give_up(ex: &mut Exchange, attempt: &Attempt<'_>, fault: &Fault) -> Outcome {
     match fault {
         Fault::Client(fault) => respond::answer_to(ex, *fault),
         Fault::Backend(error) => {
-            logs::error!(ex, Level::Error, "proxy_http2", "no response from {host}:{port}: {error}");
-            proxy_error(ex, 502, "Error reading from remote server")
+            logs::error!(ex, Level::Info, "proxy_http2", "no response from {host}:{port}: {error}");
+            // A stream that the backend has not taken, or has ended, is its answer; a connection that broke is none.
+            let answered = error.is_reset() || (error.is_go_away() && error.is_remote());
+            Outcome::Status(if answered { 502 } else { 503 })
         }
         Fault::Late => {
             ex.notes.set(b"proxy_timedout", b"1");
@@ -262,6 +264,8 @@ async fn relay(
 ) -> Outcome {
     let (head, mut body) = response.into_parts();
     let length = head::take(ex, attempt, &head);
+    // A stream that ends with its head has a body of no bytes.
+    let length = length.or_else(|| (body.is_end_stream() && !ex.header_only).then_some(0));
     if let Verdict::Replace(outcome) = respond::head(ex, wire, attempt, length) {
         return outcome;
     }

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::super::link::Link;
 use super::super::pool::{self, LendError, Wanted};
-use super::super::respond::{self, proxy_error};
+use super::super::respond;
 use super::super::worker::WorkerState;
 use super::super::{Attempt, spec};
 use super::name_of;
@@ -68,9 +68,7 @@ pub(super) async fn sender(
         Ok(link) => link,
         Err(LendError::Acquire | LendError::Connect { .. }) => return Err(Outcome::Status(503)),
         Err(LendError::NoTls) => return Err(Outcome::Status(500)),
-        Err(LendError::Handshake) => {
-            return Err(proxy_error(ex, 500, "Error during SSL Handshake with remote server"));
-        }
+        Err(LendError::Handshake) => return Err(Outcome::Status(503)),
         Err(LendError::Resolve(host)) => return Err(respond::dns_failure(ex, &host)),
     };
     let mut builder = Builder::new();

@@ -276,3 +276,82 @@ fn a_backend_that_is_not_there_is_503_and_one_that_came_back_is_found() {
     }
     assert!(front.read("logs/error_log").contains("AH00957: H2C: attempt to connect to 127.0.0.1:"));
 }
+
+/// A backend that reads a request's head and says these frames.
+fn saying(frames: Vec<u8>) -> Origin {
+    Origin::serving(move |peer, _| {
+        peer.read_exactly(PREFACE.len());
+        peer.send(settings(&[]));
+        loop {
+            let head = peer.read_exactly(9);
+            let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+            peer.read_exactly(length);
+            if head[3] == HEADERS {
+                break;
+            }
+        }
+        peer.send(&frames);
+        // The proxy ends it, unless this side has.
+        if frames.starts_with(b"garbage") || frames.is_empty() {
+            return;
+        }
+        while peer.next_byte().is_some() {}
+    })
+}
+
+#[test]
+fn backends_that_do_not_answer() {
+    let code = |code: u32| code.to_be_bytes();
+    let head = fields(&[(":status", "200"), ("content-type", "text/plain")]);
+    let cases = [
+        // What a stream comes to is the backend's answer.
+        (frame(RST_STREAM, 0, 1, &code(PROTOCOL_ERROR)), 502),
+        (frame(RST_STREAM, 0, 1, &code(ENHANCE_YOUR_CALM)), 502),
+        (frame(HEADERS, END_HEADERS | END_STREAM, 1, &fields(&[("x-none", "1")])), 502),
+        (frame(GOAWAY, 0, 0, &[code(0), code(NO_ERROR)].concat()), 502),
+        // A connection that breaks is none.
+        (b"garbage garbage garbage".to_vec(), 503),
+        (Vec::new(), 503),
+        (frame(HEADERS, END_HEADERS | END_STREAM, 1, &head), 200),
+    ];
+    for (frames, status) in cases {
+        let back = saying(frames.clone());
+        let site = Site::new("h2-backend-none");
+        site.httpd_conf(PROXY, &format!("ProxyPass / h2c://127.0.0.1:{}/ retry=0\n", back.port));
+        let server = site.start();
+        let answer = server.get("/x", "");
+        assert_eq!(answer.status, status, "{frames:?}: {}", site.read("logs/error_log"));
+        let said = site.read("logs/error_log");
+        assert!(!said.contains(":error]"), "{frames:?}: {said}");
+        if status == 200 {
+            assert_eq!((answer.header("content-length").as_deref(), answer.text().as_str()), (Some("0"), ""));
+        } else {
+            assert!(!answer.text().contains("Reason:"), "{}", answer.text());
+        }
+    }
+}
+
+#[test]
+fn backends_that_do_not_agree_on_the_protocol() {
+    if !tools("backends_that_do_not_agree_on_the_protocol", &["openssl"]) {
+        return;
+    }
+    let site = Site::new("h2-backend-alpn");
+    certificate(&site);
+    let back = super::super::support::free_port();
+    let modules = [PROXY, &["ssl", "socache_shmcb"]].concat();
+    let (cache, engine) = TLS.split_once('\n').unwrap();
+    site.httpd_conf(
+        &modules,
+        &format!(
+            "{cache}\nLogLevel ssl:info\nListen 127.0.0.1:{back}\nSSLProxyEngine on\nSSLProxyCheckPeerName off\nProxyPass / \
+             h2://127.0.0.1:{back}/\n<VirtualHost 127.0.0.1:{back}>\nProxyPass / !\n{engine}Protocols http/1.1\n\
+             </VirtualHost>\n"
+        ),
+    );
+    let server = site.start();
+    assert_eq!(server.get("/index.html", "").status, 503);
+    server.log("logs/error_log", |text| {
+        text.contains("AH10273: SSL Proxy: Peer did not select any of our ALPN protocols [h2].")
+    });
+}
