@@ -121,7 +121,9 @@ impl Entry<'_> {
             out.extend_from_slice(b": ");
         }
         if self.subject.conn.is_some() {
-            out.extend_from_slice(b"[client ");
+            // To httpd's log a stream of HTTP/2 is a connection to somebody.
+            let streamed = self.subject.request.is_some_and(|request| request.proto_num == 2000);
+            out.extend_from_slice(if streamed { b"[remote " } else { b"[client " });
             self.push_client(out);
             out.extend_from_slice(b"] ");
         }

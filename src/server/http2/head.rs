@@ -66,22 +66,23 @@ pub(super) fn fill(ex: &mut Exchange, request: &Request<Inbox>, front: &Front, i
 /// Says why a head is too large.
 fn refuse(ex: &Exchange, fault: HeadFault<'_>, limits: &Limits, id: u32) -> Refusal {
     let size = limits.field_size;
+    let stream = format!("h2_stream({}-{}-{id},IDLE)", std::process::id(), ex.conn.id);
     match fault {
         HeadFault::Malformed => return Refusal::Malformed,
         HeadFault::Target => {
             let text = "Request pseudo header exceeds LimitRequestFieldSize";
-            logs::error!(ex, Level::Info, "http2", "AH10178: stream {id}: {text}: :path");
+            logs::error!(ex, Level::Info, "http2", "AH10178: {stream}: {text}: :path");
             return Refusal::Status(414);
         }
         HeadFault::Fields => {
             let text = "Number of request headers exceeds LimitRequestFields";
-            logs::error!(ex, Level::Info, "http2", "AH10181: stream {id}: {text}({})", limits.fields);
+            logs::error!(ex, Level::Info, "http2", "AH10181: {stream}: {text}({})", limits.fields);
         }
         HeadFault::Field(name) => {
             let name = name.as_bytes();
             let name = Bytes(name.get(..64).unwrap_or(name));
             let text = "Request header exceeds LimitRequestFieldSize";
-            logs::error!(ex, Level::Info, "http2", "AH10180: stream {id}: {text}({size}): {name}");
+            logs::error!(ex, Level::Info, "http2", "AH10180: {stream}: {text}({size}): {name}");
         }
     }
     Refusal::Status(431)
