@@ -81,9 +81,17 @@ pub fn is_valid_at(cert: &[u8], when: u64) -> bool {
 pub fn described(cert: &[u8]) -> String {
     let Ok((_, cert)) = X509Certificate::from_der(cert) else { return " [certificate: -not available-]".to_owned() };
     let mut out = b" [subject: ".to_vec();
-    push_name(cert.subject(), &mut out);
+    let ascii = |name: &X509Name<'_>, out: &mut Vec<u8>| {
+        let mut text = Vec::new();
+        push_name(name, &mut text);
+        for byte in text {
+            // Unlike in variables, nothing but ASCII.
+            if byte.is_ascii() { out.push(byte) } else { out.extend_from_slice(format!("\\{byte:02X}").as_bytes()) }
+        }
+    };
+    ascii(cert.subject(), &mut out);
     out.extend_from_slice(b" / issuer: ");
-    push_name(cert.issuer(), &mut out);
+    ascii(cert.issuer(), &mut out);
     out.extend_from_slice(b" / serial: ");
     push_serial(cert.raw_serial(), &mut out);
     out.extend_from_slice(b" / notbefore: ");
@@ -330,7 +338,9 @@ pub fn components(cert: &[u8]) -> Vec<(String, Vec<u8>)> {
         for (_, word, oid) in PARTS.iter().filter(|(_, word, _)| !word.is_empty()) {
             for (nth, value) in values(name, oid).into_iter().enumerate() {
                 let suffix = if nth > 0 { format!("_{nth}") } else { String::new() };
-                all.push((format!("{side}_DN_{word}{suffix}"), value));
+                let mut text = Vec::with_capacity(value.len());
+                push_visible(&value, &mut text);
+                all.push((format!("{side}_DN_{word}{suffix}"), text));
             }
         }
     }
@@ -350,14 +360,33 @@ fn numbered(word: &[u8]) -> Option<(&[u8], usize)> {
 }
 
 fn push_component(name: &X509Name<'_>, word: &[u8], out: &mut Vec<u8>) -> bool {
+    // As it stands in the certificate, whatever characters those are.
+    let (word, raw) = word.strip_suffix(b"_RAW").map_or((word, false), |word| (word, true));
     let (word, nth) = numbered(word).unwrap_or((word, 0));
     let word = if word == b"SP" { b"ST" } else { word };
     let Some((_, _, oid)) = PARTS.iter().find(|(_, known, _)| !known.is_empty() && known.as_bytes() == word) else {
         return false;
     };
+    if raw {
+        let mut parts = name.iter_attributes().filter(|part| part.attr_type().to_id_string() == *oid);
+        let Some(part) = parts.nth(nth) else { return false };
+        push_visible(part.attr_value().data, out);
+        return true;
+    }
     let Some(value) = values(name, oid).into_iter().nth(nth) else { return false };
-    out.extend_from_slice(&value);
+    push_visible(&value, out);
     true
+}
+
+/// A part of a name by itself: control characters are escaped, and so is what escapes them.
+fn push_visible(text: &[u8], out: &mut Vec<u8>) {
+    for byte in text {
+        match byte {
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            0..=31 | 127 => out.extend_from_slice(format!("\\{byte:02X}").as_bytes()),
+            byte => out.push(*byte),
+        }
+    }
 }
 
 fn san(cert: &X509Certificate<'_>, kind: &[u8]) -> Vec<Vec<u8>> {

@@ -20,7 +20,7 @@ use webpki::{KeyUsage, RawPublicKeyEntity};
 use super::reasons;
 use super::secured::Secured;
 use super::tls::{Versions, provider};
-use super::trust::{Trust, algorithms, openssl_error};
+use super::trust::{TOO_LONG, Trust, algorithms};
 use crate::codec::x509;
 use crate::config::{Conf, shared_slot};
 
@@ -63,6 +63,8 @@ pub struct ClientSpec {
     pub expire: bool,
     /// Whose certificates must be.
     pub named: Named,
+    /// What messages call the server whose end this is.
+    pub owner: Box<str>,
 }
 
 /// Our end, as it runs.
@@ -71,6 +73,7 @@ pub struct ClientSide {
     rules: Arc<Rules>,
     expire: bool,
     named: Named,
+    owner: Box<str>,
 }
 
 impl std::fmt::Debug for ClientSide {
@@ -105,11 +108,20 @@ impl BackendTls {
 #[derive(Debug)]
 pub enum Refusal {
     /// Its certificate is not believed: OpenSSL's number and words, and the certificate at fault.
-    Untrusted(u32, String, Option<Vec<u8>>),
+    Untrusted(u32, String, Vec<u8>),
+    /// More certificates stand above its own than may.
+    TooLong {
+        /// This many.
+        has: u32,
+        /// This many may.
+        most: u32,
+    },
     /// It does not speak TLS as we do.
     Protocol(String),
     /// The connection failed.
     Socket(io::Error),
+    /// It does not take part in the protocol that is to be spoken.
+    NotSpoken(Box<[u8]>),
     /// Its certificate has expired, or is not valid yet.
     Expired,
     /// Its certificate is not the host's.
@@ -140,11 +152,16 @@ impl ClientSpec {
             builder.dangerous().with_custom_certificate_verifier(watch.clone()).with_client_cert_resolver(watch);
         // As httpd: each connection is checked anew.
         config.resumption = Resumption::disabled();
-        Ok(ClientSide { config, rules, expire: self.expire, named: self.named })
+        Ok(ClientSide { config, rules, expire: self.expire, named: self.named, owner: self.owner })
     }
 }
 
 impl ClientSide {
+    /// What messages call the server whose end this is.
+    pub fn owner(&self) -> &str {
+        &self.owner
+    }
+
     /// Shakes hands over a socket that is connected; `name` is the backend's, if it has one, and `protocol` what is to be
     /// spoken, if that has to be said.
     pub async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
@@ -167,12 +184,17 @@ impl ClientSide {
             Ok(session) => {
                 let mut secured = Secured::new(socket, Connection::Client(session));
                 match poll_fn(|cx| secured.poll_handshake(cx)).await {
-                    Ok(()) => self.check(&secured, name).map(|()| secured),
+                    Ok(()) => self.check(&secured, name, protocol).map(|()| secured),
                     Err(error) => Err(watch.refusal(error)),
                 }
             }
         };
-        Shaken { outcome, unanswered: watch.asked.load(Ordering::Relaxed) }
+        // Who is asked before the backend is believed has been asked by nobody.
+        let reached = !matches!(
+            outcome,
+            Err(Refusal::Untrusted(..) | Refusal::TooLong { .. } | Refusal::Protocol(_) | Refusal::Socket(_))
+        );
+        Shaken { outcome, unanswered: reached && watch.asked.load(Ordering::Relaxed) }
     }
 
     /// What is asked of the certificate besides belief.
@@ -180,11 +202,20 @@ impl ClientSide {
         &self,
         secured: &Secured<S>,
         name: Option<&str>,
+        protocol: Option<&[u8]>,
     ) -> Result<(), Refusal> {
         let Some(cert) = secured.session().peer_certificates().and_then(|all| all.first()) else { return Ok(()) };
         if self.expire && !x509::is_valid_at(cert, UnixTime::now().as_secs()) {
             return Err(Refusal::Expired);
         }
+        self.check_name(cert, name)?;
+        match protocol.filter(|protocol| secured.session().alpn_protocol() != Some(*protocol)) {
+            Some(protocol) => Err(Refusal::NotSpoken(protocol.into())),
+            None => Ok(()),
+        }
+    }
+
+    fn check_name(&self, cert: &CertificateDer<'_>, name: Option<&str>) -> Result<(), Refusal> {
         let Some(host) = name else { return Ok(()) };
         match self.named {
             Named::Any => Ok(()),
@@ -220,13 +251,13 @@ impl std::fmt::Debug for Rules {
 struct Watch {
     rules: Arc<Rules>,
     asked: AtomicBool,
-    blamed: Mutex<Option<(u32, String, Vec<u8>)>>,
+    blamed: Mutex<Option<Refusal>>,
 }
 
 impl Watch {
     fn refusal(&self, error: io::Error) -> Refusal {
-        if let Some((number, words, cert)) = self.blamed.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            return Refusal::Untrusted(number, words, Some(cert));
+        if let Some(blamed) = self.blamed.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return blamed;
         }
         match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
             Some(inner) => Refusal::Protocol(reasons::words(inner)),
@@ -251,9 +282,12 @@ impl ServerCertVerifier for Watch {
         match self.rules.trust.judge(cert, came, now, KeyUsage::server_auth()) {
             Err(CertificateError::UnknownIssuer) if demand == Demand::AnyAuthority => {}
             Err(error) => {
-                let (number, words, at) = openssl_error(&error, cert, came);
+                let blame = self.rules.trust.blame(&error, cert, came, demand == Demand::AnyAuthority);
                 let mut blamed = self.blamed.lock().unwrap_or_else(PoisonError::into_inner);
-                *blamed = Some((number, words, at.to_vec()));
+                *blamed = Some(match blame.number {
+                    TOO_LONG => Refusal::TooLong { has: blame.above, most: self.rules.trust.depth },
+                    number => Refusal::Untrusted(number, blame.words, blame.cert.to_vec()),
+                });
                 return Err(error.into());
             }
             Ok(()) => {}

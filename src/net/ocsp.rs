@@ -15,7 +15,7 @@ use webpki::{EndEntityCert, KeyUsage};
 use super::minutes::{self, Line, Weight};
 use super::responder::Responder;
 use super::secured::Secured;
-use super::trust::{Trust, algorithms, openssl_error};
+use super::trust::{Trust, algorithms};
 use crate::base::clock::{Clock as _, SystemClock};
 use crate::codec::ocsp::{self, Answer, Reply, Signed, Status};
 use crate::codec::x509;
@@ -269,7 +269,7 @@ impl Ocsp {
             return Ok(());
         }
         if let Err(wrong) = trust.judge_signer(signer, &came, KeyUsage::required_if_present(OCSP_SIGNING)) {
-            let (_, words, _) = openssl_error(&wrong, signer, &came);
+            let words = trust.blame(&wrong, signer, &came, true).words;
             let why = format!("13800065:OCSP routines::certificate verify error (Verify error: {words})");
             return fail(&[&why]);
         }

@@ -162,6 +162,11 @@ impl Trust {
         self.roots.contains(cert)
     }
 
+    /// Whether no authority is named to those who are asked.
+    pub fn names_nobody(&self) -> bool {
+        self.names.is_empty()
+    }
+
     /// Whether there are revocation lists.
     pub fn has_lists(&self) -> bool {
         !self.lists.is_empty()
@@ -239,6 +244,7 @@ impl Trust {
             Revocation::Leaf(lenient) => (Some(RevocationCheckDepth::EndEntity), lenient),
             Revocation::Chain(lenient) => (Some(RevocationCheckDepth::Chain), lenient),
         };
+        let asked = depth.is_some();
         let policy = if lenient { UnknownStatusPolicy::Allow } else { UnknownStatusPolicy::Deny };
         let revocation = match depth {
             None => None,
@@ -250,10 +256,11 @@ impl Trust {
                         .with_expiration_policy(ExpirationPolicy::Enforce)
                         .build(),
                 ),
-                Err(_) if lenient => None,
-                Err(_) => return Err(CertificateError::UnknownRevocationStatus),
+                // Without a list nothing is known of anybody; all else is asked first.
+                Err(_) => None,
             },
         };
+        let unlisted = asked && !lenient && self.lists.is_empty();
         let fits = |path: &webpki::VerifiedPath<'_>| {
             let links = path.intermediate_certificates().count();
             if links < most { Ok(()) } else { Err(webpki::Error::MaximumPathDepthExceeded) }
@@ -262,6 +269,9 @@ impl Trust {
         let path = leaf
             .verify_for_usage(algorithms, &self.anchors, &links, now, usage, revocation, Some(&fits))
             .map_err(reason)?;
+        if unlisted {
+            return Err(CertificateError::UnknownRevocationStatus);
+        }
         seen(&path);
         Ok(())
     }
@@ -321,21 +331,83 @@ pub fn openssl_words(error: &CertificateError) -> (u32, String) {
     (number, words.to_owned())
 }
 
-/// The same, told apart by what came along, and the certificate that is to blame.
-pub fn openssl_error<'c>(
-    error: &CertificateError,
-    cert: &'c CertificateDer<'c>,
-    came: &'c [CertificateDer<'c>],
-) -> (u32, String, &'c [u8]) {
-    let (number, words) = openssl_words(error);
-    if *error != CertificateError::UnknownIssuer {
-        return (number, words, cert);
+/// What OpenSSL would say of a chain that is not believed.
+pub struct Blame<'c> {
+    /// Its number.
+    pub number: u32,
+    /// Its words.
+    pub words: String,
+    /// The certificate that is to blame.
+    pub cert: &'c [u8],
+    /// `optional_no_ca` lets it pass.
+    pub stranger: bool,
+    /// How many certificates stand above the first.
+    pub above: u32,
+    /// The error: to OpenSSL a chain without an end comes before all else that is wrong with it.
+    pub error: CertificateError,
+}
+
+impl Trust {
+    /// The chain as OpenSSL builds it, by names: whom it knows before whom came along.
+    fn built<'c>(
+        &'c self,
+        cert: &'c CertificateDer<'c>,
+        came: &'c [CertificateDer<'c>],
+    ) -> Vec<&'c CertificateDer<'c>> {
+        let mut chain = vec![cert];
+        let known: Vec<(Vec<u8>, &CertificateDer<'c>)> = self
+            .roots
+            .iter()
+            .chain(&self.links)
+            .chain(came)
+            .filter_map(|other| x509::subject(other).map(|subject| (subject, other)))
+            .collect();
+        while chain.len() <= CHAIN_MAX {
+            let Some(last) = chain.last().filter(|last| !x509::is_self_issued(last)) else { break };
+            let Some(issuer) = x509::issuer(last) else { break };
+            let next = known.iter().find(|(subject, other)| *subject == issuer && !chain.contains(other));
+            let Some((_, next)) = next else { break };
+            chain.push(*next);
+        }
+        chain
     }
-    if x509::is_self_issued(cert) {
-        return (18, "self-signed certificate".to_owned(), cert);
-    }
-    match came.iter().find(|link| x509::is_self_issued(link)) {
-        Some(root) => (19, "self-signed certificate in certificate chain".to_owned(), root),
-        None => (number, words, came.last().unwrap_or(cert)),
+
+    /// OpenSSL's words for what is wrong, told apart by what came along; `generous`: that nobody known is the end of the
+    /// chain is borne with.
+    pub fn blame<'c>(
+        &'c self,
+        error: &CertificateError,
+        cert: &'c CertificateDer<'c>,
+        came: &'c [CertificateDer<'c>],
+        generous: bool,
+    ) -> Blame<'c> {
+        let chain = self.built(cert, came);
+        let above = u32::try_from(chain.len() - 1).unwrap_or(u32::MAX);
+        let end = chain.last().copied().unwrap_or(cert);
+        let unknown = CertificateError::UnknownIssuer;
+        let error = if generous || self.roots.contains(end) { error } else { &unknown };
+        let (number, words) = openssl_words(error);
+        let all = |number: u32, words: String, cert: &'c [u8], stranger: bool| Blame {
+            number,
+            words,
+            cert,
+            stranger,
+            above,
+            error: error.clone(),
+        };
+        let of_end = |number: u32, words: &str, stranger: bool| all(number, words.to_owned(), end.as_ref(), stranger);
+        match error {
+            CertificateError::UnknownIssuer if self.roots.contains(end) => all(number, words, cert, true),
+            CertificateError::UnknownIssuer => match (x509::is_self_issued(end), above) {
+                (true, 0) => of_end(18, "self-signed certificate", true),
+                (true, _) => of_end(19, "self-signed certificate in certificate chain", true),
+                (false, _) if self.links.contains(end) => of_end(2, "unable to get issuer certificate", false),
+                (false, _) => of_end(number, &words, true),
+            },
+            _ => all(number, words, cert, false),
+        }
     }
 }
+
+/// The longest chain that is followed for the sake of words.
+const CHAIN_MAX: usize = 100;

@@ -1,15 +1,17 @@
 //! Whether a client's certificate is believed.
 
+use std::sync::Arc;
+
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme};
 use webpki::KeyUsage;
 
 use super::minutes::{self, Line, Weight};
 use super::ocsp::{self, Ocsp};
-use super::trust::{Revocation, TOO_LONG, Trust, algorithms, openssl_error};
+use super::trust::{Revocation, TOO_LONG, Trust, algorithms};
 use crate::codec::x509;
 use crate::web::PeerFault;
 
@@ -40,14 +42,45 @@ impl Clients {
             && (&own.roots, &own.links) == (&others.roots, &others.links)
     }
 
-    /// Says why a client is sent away.
-    fn refused(&self, error: CertificateError, cert: &CertificateDer<'_>, came: &[CertificateDer<'_>]) -> Error {
-        let brought: Vec<Vec<u8>> = std::iter::once(cert).chain(came).map(|cert| cert.to_vec()).collect();
-        let (number, words, blamed) = openssl_error(&error, cert, came);
-        let blamed = brought.iter().position(|cert| cert == blamed).unwrap_or(0);
-        let fault = PeerFault { number, words: words.into(), stranger: false, blamed };
-        minutes::say(fault_line(&fault, &brought, self.trust.depth));
-        Error::InvalidCertificate(error)
+    /// Says why a client is sent away, or with what it passes.
+    fn judged(
+        &self,
+        error: CertificateError,
+        cert: &CertificateDer<'_>,
+        came: &[CertificateDer<'_>],
+    ) -> Result<ClientCertVerified, Error> {
+        let blame = self.trust.blame(&error, cert, came, self.generous);
+        let error = blame.error.clone();
+        let long = blame.above > self.trust.depth;
+        let passes = self.generous && blame.stranger;
+        // No list is about who is not known, and where lists are asked for, one has to be.
+        let unlisted = passes && self.wants_lists();
+        if passes && !long && !unlisted {
+            minutes::say(Line::new(Weight::Info, GENEROUS.to_owned()));
+            return Ok(ClientCertVerified::assertion());
+        }
+        // A chain is gone through from its end, where its length shows before the client's own time does.
+        let timely = matches!(error, CertificateError::Expired | CertificateError::NotValidYet);
+        let fault = PeerFault {
+            number: if unlisted { UNLISTED.0 } else { blame.number },
+            words: if unlisted { UNLISTED.1.into() } else { blame.words.as_str().into() },
+            stranger: false,
+            blamed: if unlisted { cert.as_ref().into() } else { blame.cert.into() },
+            above: blame.above,
+        };
+        if (!passes || unlisted) && !(long && timely) && fault.number != TOO_LONG {
+            minutes::say(fault_line(&fault, self.trust.depth));
+        }
+        if long || fault.number == TOO_LONG {
+            minutes::say(fault_line(&PeerFault { number: TOO_LONG, ..fault }, self.trust.depth));
+        }
+        let error = if unlisted { CertificateError::UnknownRevocationStatus } else { error };
+        Err(Error::InvalidCertificate(alerting(error, long && (passes || timely))))
+    }
+
+    /// Whether nobody passes whom no list of revoked certificates is about.
+    fn wants_lists(&self) -> bool {
+        matches!(self.trust.revocation, Revocation::Leaf(false) | Revocation::Chain(false))
     }
 
     /// What is wrong with certificates that passed for want of strictness, where a chain may be that long at most.
@@ -56,23 +89,48 @@ impl Clients {
         let (leaf, came) = chain.split_first()?;
         let bounds = (depth, self.trust.revocation);
         let error = self.trust.walk(leaf, came, UnixTime::now(), KeyUsage::client_auth(), bounds, |_| ()).err()?;
-        let (number, words, blamed) = openssl_error(&error, leaf, came);
-        let blamed = brought.iter().position(|cert| cert == blamed).unwrap_or(0);
-        Some(PeerFault { number, words: words.into(), stranger: error == CertificateError::UnknownIssuer, blamed })
+        let blame = self.trust.blame(&error, leaf, came, true);
+        let (long, unlisted) = (blame.above > depth, blame.stranger && self.wants_lists());
+        let (number, words) = if unlisted { UNLISTED } else { (blame.number, blame.words.as_str()) };
+        Some(PeerFault {
+            number: if long { TOO_LONG } else { number },
+            words: words.into(),
+            stranger: blame.stranger && !long && !unlisted,
+            blamed: blame.cert.into(),
+            above: blame.above,
+        })
+    }
+}
+
+/// OpenSSL's number and words for want of a list.
+const UNLISTED: (u32, &str) = (3, "unable to get certificate CRL");
+
+/// Said of a client that passes although nobody known vouches for it.
+const GENEROUS: &str = "AH02009: SSL client authentication failed, accepting certificate based on \"SSLVerifyClient \
+                        optional_no_ca\" configuration";
+
+/// The error whose alert is that of OpenSSL, as near as rustls has one.
+fn alerting(error: CertificateError, long: bool) -> CertificateError {
+    let unknown = |error| CertificateError::Other(OtherError(Arc::new(error)));
+    match error {
+        _ if long => unknown(webpki::Error::MaximumPathDepthExceeded),
+        CertificateError::NotValidYet => CertificateError::BadEncoding,
+        CertificateError::ExpiredRevocationList => unknown(webpki::Error::UnknownRevocationStatus),
+        other => other,
     }
 }
 
 /// The entry about a fault of a client's certificates.
-pub fn fault_line(fault: &PeerFault, brought: &[Vec<u8>], most: u32) -> Line {
+pub fn fault_line(fault: &PeerFault, most: u32) -> Line {
     if fault.number == TOO_LONG {
-        let has = brought.len();
+        let has = fault.above;
         let text = format!(
             "AH02040: Certificate Verification: Certificate Chain too long (chain has {has} certificates, but maximum \
              allowed are only {most})"
         );
         return Line::new(Weight::Error, text);
     }
-    let about = brought.get(fault.blamed).map(|cert| x509::described(cert)).unwrap_or_default();
+    let about = x509::described(&fault.blamed);
     let (number, words) = (fault.number, &fault.words);
     Line::new(Weight::Info, format!("AH02276: Certificate Verification: Error ({number}): {words}{about}"))
 }
@@ -104,14 +162,13 @@ impl ClientCertVerifier for Clients {
         }
         let Some(ocsp) = &self.ocsp else {
             return match self.trust.judge(cert, came, now, usage) {
-                Err(CertificateError::UnknownIssuer) if self.generous => Ok(ClientCertVerified::assertion()),
-                Err(error) => Err(self.refused(error, cert, came)),
+                Err(error) => self.judged(error, cert, came),
                 Ok(()) => Ok(ClientCertVerified::assertion()),
             };
         };
         match self.trust.chain(cert, came, now, usage, (self.trust.depth, self.trust.revocation)) {
             Err(CertificateError::UnknownIssuer) if self.generous => Err(ocsp::unverified(cert)),
-            Err(error) => Err(self.refused(error, cert, came)),
+            Err(error) => self.judged(error, cert, came),
             Ok(chain) => ocsp.check(&chain, &self.trust).map(|()| ClientCertVerified::assertion()),
         }
     }

@@ -64,7 +64,7 @@ fn push(ex: &Exchange, tls: &Secure, name: &[u8], out: &mut Vec<u8>) -> bool {
             }
         }
         b"SESSION_ID" => {
-            for byte in tls.session {
+            for byte in tls.session.into_iter().flatten() {
                 out.extend_from_slice(format!("{byte:02x}").as_bytes());
             }
             return true;
@@ -89,7 +89,14 @@ fn push_verify(tls: &Secure, out: &mut Vec<u8>) -> bool {
             out.extend_from_slice(b"FAILED:");
             out.extend_from_slice(fault.words.as_bytes());
         }
-        Some(_) => out.extend_from_slice(b"GENEROUS"),
+        // OpenSSL forgets in TLS 1.2 what was borne with.
+        Some(_) if tls.protocol != "TLSv1.3" => out.extend_from_slice(b"GENEROUS"),
+        Some(fault) => {
+            let alone = fault.number == 20 && fault.above == 0;
+            let words = if alone { "unable to verify the first certificate" } else { &*fault.words };
+            out.extend_from_slice(b"FAILED:");
+            out.extend_from_slice(words.as_bytes());
+        }
     }
     true
 }
@@ -130,8 +137,10 @@ const STANDARD: [&str; 12] = [
 ];
 
 /// Those of each certificate.
-const OF_CERTIFICATES: [&str; 9] =
-    ["M_VERSION", "M_SERIAL", "V_START", "V_END", "V_REMAIN", "S_DN", "I_DN", "A_KEY", "A_SIG"];
+const OF_CERTIFICATES: [&str; 8] = ["M_VERSION", "M_SERIAL", "V_START", "V_END", "S_DN", "I_DN", "A_KEY", "A_SIG"];
+
+/// Those of a client's alone.
+const OF_CLIENTS: [&str; 2] = ["SSL_CLIENT_V_REMAIN", "SSL_CLIENT_CERT_RFC4523_CEA"];
 
 /// Puts the variables into the request's environment: the standard ones, and whole certificates.
 pub fn set_vars(ex: &mut Exchange, standard: bool, certificates: bool) {
@@ -140,7 +149,7 @@ pub fn set_vars(ex: &mut Exchange, standard: bool, certificates: bool) {
     let mut value = Vec::new();
     let sides = [("SSL_CLIENT_", tls.peer.certs().first().map(Vec::as_slice)), ("SSL_SERVER_", tls.own.as_deref())];
     if standard {
-        for name in STANDARD {
+        for name in STANDARD.into_iter().chain(OF_CLIENTS) {
             set(ex, name, &mut value);
         }
         for (side, cert) in sides {

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustls::server::{Accepted, Acceptor};
-use rustls::{Connection, HandshakeKind, ProtocolVersion, ServerConnection};
+use rustls::{Connection, HandshakeKind, PeerIncompatible, ProtocolVersion, ServerConnection};
 use tokio::io::AsyncWrite as _;
 use tokio::net::TcpStream;
 
@@ -35,6 +35,9 @@ pub(super) enum Shaken {
 
 /// An alert for bytes that rustls has no words for: unexpected_message.
 const ALERT: [u8; 7] = [21, 3, 3, 0, 2, 2, 10];
+
+/// The alert for a hello of a version before TLS 1.2; rustls would miss something else in it first.
+const PROTOCOL_VERSION: [u8; 7] = [21, 3, 3, 0, 2, 2, 70];
 
 /// The alert for a hello that no certificate of ours goes with; rustls would deny access.
 const HANDSHAKE_FAILURE: [u8; 7] = [21, 3, 3, 0, 2, 2, 40];
@@ -64,9 +67,13 @@ struct Sniff<'a, R> {
 
 #[derive(Default)]
 struct First {
-    bytes: [u8; 5],
+    /// The header of a record, and of a hello with its version.
+    bytes: [u8; 11],
     len: usize,
 }
+
+/// The length of the header of a record.
+const HEADER: usize = 5;
 
 impl First {
     /// What OpenSSL takes for the beginning of a request.
@@ -79,18 +86,23 @@ impl First {
     fn is_tls(&self) -> bool {
         matches!(self.bytes, [20..=23, 3, ..])
     }
+
+    /// A hello of a version before TLS 1.2.
+    fn is_old_hello(&self) -> bool {
+        self.len == self.bytes.len() && matches!(self.bytes, [22, 3, .., 3, 0..=2])
+    }
 }
 
 impl<R: Read> Read for Sniff<'_, R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         // The header of the first record alone, so that what is no record is known before more of it is read.
-        let most = if self.first.len < 5 { (5 - self.first.len).min(into.len()) } else { into.len() };
+        let most = HEADER.checked_sub(self.first.len).filter(|rest| *rest > 0).unwrap_or(into.len()).min(into.len());
         let n = self.from.read(into.get_mut(..most).unwrap_or_default())?;
         let seen = into.get(..n).unwrap_or_default();
         for (to, byte) in self.first.bytes.iter_mut().skip(self.first.len).zip(seen) {
             *to = *byte;
         }
-        self.first.len = (self.first.len + n).min(5);
+        self.first.len = (self.first.len + n).min(self.first.bytes.len());
         Ok(n)
     }
 }
@@ -204,11 +216,19 @@ async fn accept(tcp: &mut TcpStream) -> Result<Accepted, Failure> {
     let mut first = First::default();
     loop {
         poll_fn(|cx| poll_hello(&mut acceptor, &mut first, tcp, cx)).await?;
-        if first.len == 5 && !first.is_tls() && first.is_http() {
+        if first.len >= HEADER && !first.is_tls() && first.is_http() {
             return Err(Failure::Http);
         }
         match acceptor.accept() {
             Ok(None) => {}
+            Ok(Some(_)) | Err(_) if first.is_old_hello() => {
+                send(tcp, |to| {
+                    to.extend_from_slice(&PROTOCOL_VERSION);
+                    Ok(())
+                })
+                .await;
+                return Err(Failure::Protocol(PeerIncompatible::ServerDoesNotSupportTls12Or13.into()));
+            }
             Ok(Some(accepted)) => return Ok(accepted),
             Err((error, mut alert)) => {
                 // Who does not speak TLS does not understand an alert.
@@ -265,7 +285,7 @@ fn failed(failure: &Failure, tcp: TcpStream, live: &Live, conn: &Conn, names: [&
 
 /// Says why there is no session, of the server that the connection came to and of the one it was for.
 fn report(failure: &Failure, live: &Live, conn: &Conn, [name, meant]: [&str; 2]) {
-    let of = OfConn(live, conn);
+    let (of, at) = (OfConn(live, conn), conn.default_server.get());
     match failure {
         Failure::Http => {
             logs::error!(
@@ -274,7 +294,7 @@ fn report(failure: &Failure, live: &Live, conn: &Conn, [name, meant]: [&str; 2])
                 "ssl",
                 "AH01996: SSL handshake failed: HTTP spoken on HTTPS port; trying to send HTML error page"
             );
-            logs::error!(of, Level::Info, "ssl", "SSL Library Error: {}", reasons::HTTP_REQUEST);
+            logs::error!(OfServer(live, at), Level::Info, "ssl", "SSL Library Error: {}", reasons::HTTP_REQUEST);
             return;
         }
         Failure::Socket(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
@@ -288,7 +308,7 @@ fn report(failure: &Failure, live: &Live, conn: &Conn, [name, meant]: [&str; 2])
         Failure::Protocol(error) => {
             logs::error!(of, Level::Info, "ssl", "AH02008: SSL library error 1 in handshake (server {})", name);
             let text = reasons::words(error);
-            logs::error!(of, Level::Info, "ssl", "SSL Library Error: {}", Bytes(text.as_bytes()));
+            logs::error!(OfServer(live, at), Level::Info, "ssl", "SSL Library Error: {}", Bytes(text.as_bytes()));
         }
     }
     logs::error!(
@@ -304,6 +324,11 @@ fn report(failure: &Failure, live: &Live, conn: &Conn, [name, meant]: [&str; 2])
 /// What the session came to.
 fn seen(session: &ServerConnection, sni: Option<Box<[u8]>>, run: &Run) -> Secure {
     let (cipher, bits) = session.negotiated_cipher_suite().map(ciphers::name_of).unwrap_or_default();
+    let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
+    // A session that begins with a ticket has no number in TLS 1.2.
+    let ticketed = session.protocol_version() == Some(ProtocolVersion::TLSv1_2) && run.config.ticketer.enabled();
+    let numbered = resumed || !ticketed;
+    let number = session.export_keying_material([0; 32], b"EXPORTER-tandem-session", None).unwrap_or_default();
     let brought = session.peer_certificates().into_iter().flatten().map(|cert| cert.to_vec()).collect();
     let later = run.clients.as_ref().is_some_and(|clients| clients.later);
     let peer = Peer::new(brought, later);
@@ -321,11 +346,11 @@ fn seen(session: &ServerConnection, sni: Option<Box<[u8]>>, run: &Run) -> Secure
         },
         cipher,
         bits,
-        resumed: session.handshake_kind() == Some(HandshakeKind::Resumed),
+        resumed,
         alpn: session.alpn_protocol().map(Box::from),
         peer,
         judge: run.clients.as_ref().map(|clients| Arc::clone(clients) as _),
-        session: session.export_keying_material([0; 32], b"EXPORTER-tandem-session", None).unwrap_or_default(),
+        session: numbered.then_some(number),
         own: run.own.as_ref().map(Arc::clone),
         setup: None,
     }

@@ -57,13 +57,14 @@ pub(super) async fn secure(wish: &Wish<'_>, side: Option<&Arc<ClientSide>>, stre
         );
         return Err(NoTls::Off);
     };
+    logs::error!(from, Level::Info, "ssl", "AH01964: Connection to child 0 established (server {})", side.owner());
     let shaken = tokio::time::timeout(wish.timeout, side.shake_hands(stream, wish.name, wish.protocol)).await;
     let (outcome, unanswered) = match shaken {
         Ok(shaken) => (shaken.outcome, shaken.unanswered),
         Err(_) => (Err(Refusal::Socket(io::ErrorKind::TimedOut.into())), false),
     };
     if unanswered {
-        let id = id_of(wish);
+        let id = side.owner();
         let server = OfRemote(wish.live, wish.server, None);
         logs::error!(
             server,
@@ -76,7 +77,7 @@ pub(super) async fn secure(wish: &Wish<'_>, side: Option<&Arc<ClientSide>>, stre
     match outcome {
         Ok(secured) => Ok(Stream::Tls(Box::new(secured))),
         Err(refusal) => {
-            report(&refusal, wish, from);
+            report(&refusal, wish, from, side.owner());
             Err(NoTls::Refused)
         }
     }
@@ -93,7 +94,7 @@ impl std::fmt::Display for Address {
     }
 }
 
-fn report(refusal: &Refusal, wish: &Wish<'_>, from: OfRemote<'_>) {
+fn report(refusal: &Refusal, wish: &Wish<'_>, from: OfRemote<'_>, id: &str) {
     let plain = OfRemote(wish.live, wish.server, None);
     let library = |text: &str| {
         logs::error!(from, Level::Info, "ssl", "AH02003: SSL Proxy connect failed");
@@ -101,7 +102,7 @@ fn report(refusal: &Refusal, wish: &Wish<'_>, from: OfRemote<'_>) {
     };
     match refusal {
         Refusal::Untrusted(number, words, cert) => {
-            let shown = cert.as_deref().map(x509::described).unwrap_or_default();
+            let shown = x509::described(cert);
             logs::error!(
                 from,
                 Level::Info,
@@ -110,9 +111,23 @@ fn report(refusal: &Refusal, wish: &Wish<'_>, from: OfRemote<'_>) {
             );
             library("error:0A000086:SSL routines::certificate verify failed");
         }
+        Refusal::TooLong { has, most } => {
+            let text = "AH02040: Certificate Verification: Certificate Chain too long";
+            logs::error!(
+                from,
+                Level::Error,
+                "ssl",
+                "{text} (chain has {has} certificates, but maximum allowed are only {most})"
+            );
+            library("error:0A000086:SSL routines::certificate verify failed");
+        }
         Refusal::Protocol(text) => library(text),
         Refusal::Socket(error) => {
             logs::error!(from, Level::Info, "ssl", Errno::from(error) => "AH02003: SSL Proxy connect failed");
+        }
+        Refusal::NotSpoken(protocol) => {
+            let text = "AH10273: SSL Proxy: Peer did not select any of our ALPN protocols";
+            logs::error!(from, Level::Info, "ssl", "{text} [{}].", Bytes(protocol));
         }
         Refusal::Expired => {
             logs::error!(from, Level::Info, "ssl", "AH02004: SSL Proxy: Peer certificate is expired");
@@ -136,7 +151,6 @@ fn report(refusal: &Refusal, wish: &Wish<'_>, from: OfRemote<'_>) {
             );
         }
     }
-    let id = id_of(wish);
     logs::error!(
         from,
         Level::Info,
@@ -144,12 +158,4 @@ fn report(refusal: &Refusal, wish: &Wish<'_>, from: OfRemote<'_>) {
         "AH01998: Connection closed to child 0 with abortive shutdown (server {id})"
     );
     logs::error!(from, Level::Info, "ssl", "AH01997: SSL handshake failed: sending 502");
-}
-
-/// The server's name in messages of mod_ssl.
-fn id_of(wish: &Wish<'_>) -> String {
-    let server = wish.live.generation.servers.get(wish.server);
-    let name = server.and_then(|server| server.rec.name.as_deref()).unwrap_or_default();
-    let port = server.and_then(|server| server.rec.port).unwrap_or(80);
-    format!("{}:{port}", crate::config::latin1(name))
 }

@@ -116,7 +116,7 @@ pub struct Secure {
     /// Who judges them.
     pub judge: Option<Arc<dyn Any + Send + Sync>>,
     /// Stands for the session in variables: httpd shows OpenSSL's number of it.
-    pub session: [u8; 32],
+    pub session: Option<[u8; 32]>,
     /// Our certificate.
     pub own: Option<Arc<[u8]>>,
     /// What of the configuration the handshake was made with.

@@ -12,8 +12,10 @@ pub struct PeerFault {
     pub words: Rc<str>,
     /// Nobody known has signed it, and nothing else is wrong.
     pub stranger: bool,
-    /// Which of the certificates is to blame.
-    pub blamed: usize,
+    /// The certificate that is to blame.
+    pub blamed: Rc<[u8]>,
+    /// How many certificates stand above the client's.
+    pub above: u32,
 }
 
 /// A client's certificates.

@@ -60,7 +60,7 @@ fn ask_client(ex: &Exchange, tls: &Secure, conf: &SslDir) -> Result<(), u16> {
     let Some(judge) = judge else { return Err(403) };
     match tls.peer.judged(depth, || judge.fault(brought, depth)) {
         Some(fault) if !(fault.stranger && verify == Verify::OptionalNoCa) => {
-            write_line(ex, &fault_line(&fault, brought, depth));
+            write_line(ex, &fault_line(&fault, depth));
             logs::error!(
                 ex,
                 Level::Error,
@@ -86,6 +86,16 @@ pub(super) fn check(ex: &mut Exchange) -> Outcome {
     };
     if let Err(status) = ask_client(ex, tls, conf) {
         return Outcome::Status(status);
+    }
+    // The faked user is set by who checks passwords.
+    if let Some(name) = conf.user_name.as_ref().filter(|_| !conf.has(option::FAKE_BASIC_AUTH)) {
+        let mut user = Vec::new();
+        if pipe::ssl_var(ex, name, &mut user) {
+            ex.user = Some(user);
+            ex.auth_type = Some("ClientCert");
+        } else {
+            logs::error!(ex, Level::Warn, "ssl", "AH02227: Failed to set r->user to '{}'", Bytes(name));
+        }
     }
     for (condition, text) in &conf.requires {
         match pipe::holds(ex, condition) {
@@ -113,14 +123,6 @@ pub(super) fn check(ex: &mut Exchange) -> Outcome {
                 ex.notes.set(FORBIDDEN, b"1");
                 return Outcome::Status(403);
             }
-        }
-    }
-    if let Some(name) = &conf.user_name {
-        let mut user = Vec::new();
-        if pipe::ssl_var(ex, name, &mut user) {
-            ex.user = Some(user);
-        } else {
-            logs::error!(ex, Level::Warn, "ssl", "AH02227: Failed to set r->user to '{}'", Bytes(name));
         }
     }
     Outcome::Declined
@@ -151,7 +153,8 @@ pub(super) fn authenticate(ex: &mut Exchange) -> Outcome {
         return Outcome::Declined;
     }
     // Nobody may claim a certificate's name by typing it.
-    if credentials(ex).is_some_and(|(user, password)| user.first() == Some(&b'/') && password == b"password") {
+    if let Some((user, _)) = credentials(ex).filter(|(user, word)| user.first() == Some(&b'/') && word == b"password") {
+        logs::error!(ex, Level::Error, "ssl", "AH02035: Encountered FakeBasicAuth spoof: {}", Bytes(&user));
         return Outcome::Status(403);
     }
     if !has(option::FAKE_BASIC_AUTH) || ex.user.is_some() {

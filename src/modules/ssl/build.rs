@@ -48,15 +48,15 @@ pub(super) fn post_config(checks: &mut PostConfig<'_>) -> Result<(), Fatal> {
             format!("tandem: not built in, and the server does not start with it: {}", process.refused.join("; "));
         return Err(Fatal { text, quiet: true });
     }
+    if process.cache.unwrap_or(0) == 0 {
+        // For the log alone: httpd does not say it while it checks the configuration.
+        let text = "AH01873: Init: Session Cache is not configured [hint: SSLSessionCache]".to_owned();
+        checks.globals.said.push(Warning { module: "ssl", level: "warn", text, bare: false });
+    }
     proxy::post_config(checks)?;
     let enabled: Vec<usize> = (0..checks.servers.len()).filter(|at| speaks(checks, *at)).collect();
     if enabled.is_empty() {
         return Ok(());
-    }
-    if process.cache.is_none() {
-        // For the log alone: httpd does not say it while it checks the configuration.
-        let text = "AH01873: Init: Session Cache is not configured [hint: SSLSessionCache]".to_owned();
-        checks.globals.said.push(Warning { module: "ssl", level: "warn", text, bare: false });
     }
     for server in checks.servers.iter_mut() {
         let conf = server.conf.get_mut::<SslServer>();
@@ -76,7 +76,8 @@ pub(super) fn post_config(checks: &mut PostConfig<'_>) -> Result<(), Fatal> {
         let Some(server) = checks.servers.get(at) else { continue };
         let mut notes = Vec::new();
         let http2 = checks.globals.modules.contains(&"http2_module");
-        let known = Known { staples: &before, run: running.take(server) };
+        let known =
+            Known { staples: &before, run: running.take(server), versions: of_default(&*checks.servers, server) };
         let built = build(server, process.cache.unwrap_or(0), http2, &mut asker, &known, &mut notes);
         for (level, text) in notes {
             say(checks, level, text);
@@ -104,6 +105,14 @@ pub(super) fn fail(checks: &mut PostConfig<'_>, lines: Lines) -> Fatal {
 
 pub(super) fn say(checks: &mut PostConfig<'_>, level: &'static str, text: String) {
     checks.warnings.push(Warning { module: "ssl", level, text, bare: false });
+}
+
+/// The versions of the first server with an address of this one: a handshake begins with its, and goes on with them
+/// where the server that the client means says nothing else.
+fn of_default(servers: &[Server], server: &Server) -> Option<Versions> {
+    let at = server.addrs.first()?;
+    let shares = |other: &&Server| other.addrs.iter().any(|addr| (addr.ip, addr.port) == (at.ip, at.port));
+    servers.iter().skip(1).find(shares)?.get::<SslServer>()?.versions
 }
 
 /// Whether a server speaks TLS: by `SSLEngine`, or because its listener is one for https.
@@ -145,7 +154,7 @@ fn build(
     let id = id_of(server);
     notes.push(("info", format!("AH01914: Configuring server {id} for SSL protocol")));
     let tuning = commands::tuning(conf, &id, notes)?;
-    let versions = tuning.versions.unwrap_or(Versions::ALL);
+    let versions = tuning.versions.or(before.versions).unwrap_or(Versions::ALL);
     if !versions.v12 && !versions.v13 {
         return Err(vec![("emerg", "AH02231: No SSL protocols available [hint: SSLProtocol]".to_owned()), fatal()]);
     }
@@ -217,6 +226,8 @@ fn build(
     let config = spec.build().map_err(ssl_error)?;
     let mut nameless = (*config).clone();
     nameless.alpn_protocols.clear();
+    let mut fallback = nameless.clone();
+    fallback.alpn_protocols.push(b"http/1.1".to_vec());
     let honest = server.get::<CoreServer>().and_then(|core| core.protocols_honor_order).unwrap_or(true);
     let named = config.alpn_protocols.iter().filter(|_| !honest);
     let single = named.map(|name| {
@@ -225,7 +236,16 @@ fn build(
         Arc::new(one)
     });
     let single = single.collect();
-    Ok(Run { config, nameless: Arc::new(nameless), single, clients, sessions, staples: stapled, own })
+    Ok(Run {
+        config,
+        nameless: Arc::new(nameless),
+        fallback: Arc::new(fallback),
+        single,
+        clients,
+        sessions,
+        staples: stapled,
+        own,
+    })
 }
 
 /// What the servers of the configuration in force run with, by their names; several may have the same.
@@ -258,6 +278,8 @@ struct Known<'a> {
     staples: &'a [Arc<Staple>],
     /// What this server runs with.
     run: Option<Arc<Run>>,
+    /// What its address speaks, where it says nothing of that itself.
+    versions: Option<Versions>,
 }
 
 impl Known<'_> {
@@ -329,7 +351,7 @@ fn failed(line: String) -> impl FnOnce(String) -> Lines {
 }
 
 /// Reads authorities and revocation lists.
-pub(super) fn fill(trust: &mut Trust, files: &Files<'_>, id: &str) -> Result<(), Lines> {
+pub(super) fn fill(trust: &mut Trust, files: &Files<'_>, id: &str, notes: &mut Lines) -> Result<(), Lines> {
     let verification = || "AH01895: Unable to configure verify locations for client authentication".to_owned();
     if let Some(file) = files.ca_file {
         trust.add_file(file).map_err(failed(verification()))?;
@@ -337,11 +359,11 @@ pub(super) fn fill(trust: &mut Trust, files: &Files<'_>, id: &str) -> Result<(),
     if let Some(dir) = files.ca_path {
         trust.add_dir(dir).map_err(failed(verification()))?;
     }
-    if trust.revocation == Revocation::None {
-        return Ok(());
-    }
-    let prefix = files.prefix;
+    let (prefix, asked) = (files.prefix, trust.revocation != Revocation::None);
     if files.crl_file.is_none() && files.crl_path.is_none() {
+        if !asked {
+            return Ok(());
+        }
         let text = format!(
             "AH01899: Host {id}: CRL checking has been enabled, but neither {prefix}File nor {prefix}Path is configured"
         );
@@ -354,6 +376,12 @@ pub(super) fn fill(trust: &mut Trust, files: &Files<'_>, id: &str) -> Result<(),
     if let Some(dir) = files.crl_path {
         trust.add_list_dir(dir).map_err(failed(lists()))?;
     }
+    if !asked {
+        let text = format!(
+            "AH01902: Host {id}: X.509 CRL storage locations configured, but CRL checking ({prefix}Check) is not enabled"
+        );
+        notes.push(("warn", text));
+    }
     Ok(())
 }
 
@@ -362,9 +390,7 @@ fn clients(server: &Server, conf: &SslServer, id: &str, notes: &mut Lines) -> Re
     let auth = &conf.auth;
     let verify = auth.verify.unwrap_or_default();
     let later = verify == Verify::None;
-    if later && !sections_ask(&server.sections) {
-        return Ok(None);
-    }
+    // What is named is read, and must be good, whether anybody is asked or not.
     let mut trust = Trust::new(auth.depth.unwrap_or(1), auth.revocation.unwrap_or_default());
     let files = Files {
         ca_file: auth.ca_file.as_ref(),
@@ -373,7 +399,7 @@ fn clients(server: &Server, conf: &SslServer, id: &str, notes: &mut Lines) -> Re
         crl_path: auth.crl_path.as_ref(),
         prefix: "SSLCARevocation",
     };
-    fill(&mut trust, &files, id)?;
+    fill(&mut trust, &files, id, notes)?;
     let mut names = Vec::new();
     if let Some(file) = &auth.names_file {
         let text = "AH01896: Unable to determine list of acceptable CA certificates for client authentication";
@@ -388,7 +414,10 @@ fn clients(server: &Server, conf: &SslServer, id: &str, notes: &mut Lines) -> Re
     if auth.names_file.is_some() || auth.names_path.is_some() {
         trust.set_names(&names);
     }
-    if trust.is_empty() {
+    if later && !sections_ask(&server.sections) {
+        return Ok(None);
+    }
+    if verify == Verify::Require && trust.names_nobody() {
         notes.push(("warn", NO_AUTHORITIES.to_owned()));
     }
     let (required, generous) = (verify == Verify::Require, verify == Verify::OptionalNoCa);

@@ -74,7 +74,8 @@ pub(super) fn protocols(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
             if sign == Some(b'-') {
                 continue;
             }
-            return Err(format!("{name}: SSLv2 is no longer supported"));
+            // Whichever directive it is.
+            return Err("SSLProtocol: SSLv2 is no longer supported".to_owned());
         }
         if is_one(protocol, &["SSLv3"]) {
             if sign != Some(b'-') {
@@ -219,7 +220,6 @@ pub(super) fn options(_: &mut Cmd<'_>, args: &Args<'_>) -> Done {
         "StrictRequire",
         "OptRenegotiate",
         "LegacyDNStringFormat",
-        "ExportBothCertData",
     ];
     for word in get_words(args.raw) {
         let option = word.strip_prefix(b"+").or_else(|| word.strip_prefix(b"-")).unwrap_or(&word);

@@ -98,6 +98,7 @@ impl Auth {
 /// What two servers must agree on for a request to one on a connection to the other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Setup {
+    on: bool,
     versions: Option<Versions>,
     auth: Auth,
     certs: Vec<PathBuf>,
@@ -109,7 +110,7 @@ impl Setup {
     pub fn agrees(&self, other: &Self, policy: SniPolicy) -> bool {
         match policy {
             SniPolicy::Insecure => true,
-            SniPolicy::AuthOnly => self.auth == other.auth,
+            SniPolicy::AuthOnly => (self.on, &self.auth) == (other.on, &other.auth),
             SniPolicy::Secure | SniPolicy::Strict => self == other,
         }
     }
@@ -121,6 +122,8 @@ pub struct Run {
     pub config: Arc<ServerConfig>,
     /// The same without names of protocols, for clients that know none of ours.
     pub nameless: Arc<ServerConfig>,
+    /// The same for HTTP/1.1 alone, which is spoken with whoever offers it and nothing else of ours.
+    pub fallback: Arc<ServerConfig>,
     /// The same for one protocol each, where the client's order of them counts (ProtocolsHonorOrder off).
     pub single: Vec<Arc<ServerConfig>>,
     /// Who asks clients for certificates.
@@ -138,8 +141,14 @@ impl Run {
     pub fn for_offer<'a>(&self, offer: Option<impl Iterator<Item = &'a [u8]>>) -> &Arc<ServerConfig> {
         let Some(mut offer) = offer else { return &self.config };
         let speaks = |config: &ServerConfig, name: &[u8]| config.alpn_protocols.iter().any(|own| own == name);
-        match offer.find(|name| speaks(&self.config, name)) {
+        let mut plain = false;
+        let found = offer.find(|name| {
+            plain |= *name == b"http/1.1";
+            speaks(&self.config, name)
+        });
+        match found {
             Some(name) => self.single.iter().find(|single| speaks(single, name)).unwrap_or(&self.config),
+            None if plain => &self.fallback,
             None => &self.nameless,
         }
     }
@@ -205,7 +214,13 @@ impl Conf for SslServer {
 impl SslServer {
     /// What the server must share with another one.
     pub fn setup_of(&self) -> Setup {
-        Setup { versions: self.versions, auth: self.auth.clone(), certs: self.certs.clone(), keys: self.keys.clone() }
+        Setup {
+            on: self.engine == Some(true),
+            versions: self.versions,
+            auth: self.auth.clone(),
+            certs: self.certs.clone(),
+            keys: self.keys.clone(),
+        }
     }
 }
 
@@ -278,7 +293,7 @@ pub(super) fn verify_word(word: &[u8]) -> Verify {
 /// `SSLEngine`.
 pub(super) fn engine(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     check::engine(cmd, args)?;
-    let on = !args.word(0).eq_ignore_ascii_case(b"off");
+    let on = args.word(0).eq_ignore_ascii_case(b"on");
     cmd.server_conf::<SslServer>().engine = Some(on);
     Ok(())
 }
@@ -288,24 +303,17 @@ fn file(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<PathBuf, String> {
     Ok(words::rooted(cmd, args.word(0)).0)
 }
 
-/// Adds a path that is not in the list yet, as httpd does.
-fn add(list: &mut Vec<PathBuf>, path: PathBuf) {
-    if !list.contains(&path) {
-        list.push(path);
-    }
-}
-
 /// `SSLCertificateFile`.
 pub(super) fn certificate(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     let path = file(cmd, args)?;
-    add(&mut cmd.server_conf::<SslServer>().certs, path);
+    cmd.server_conf::<SslServer>().certs.push(path);
     Ok(())
 }
 
 /// `SSLCertificateKeyFile`.
 pub(super) fn key(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
     let path = file(cmd, args)?;
-    add(&mut cmd.server_conf::<SslServer>().keys, path);
+    cmd.server_conf::<SslServer>().keys.push(path);
     Ok(())
 }
 
@@ -514,5 +522,6 @@ pub(super) fn pass_phrase(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
 
 /// `SSLFIPS`.
 pub(super) fn fips(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
+    cmd.global_only()?;
     if args.on() { refuse(cmd, args, "not built with a FIPS module") } else { Ok(()) }
 }

@@ -81,7 +81,7 @@ pub(super) fn options(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Done {
         };
         let bit = match name.to_ascii_lowercase().as_slice() {
             b"stdenvvars" => option::STD_ENV_VARS,
-            b"exportcertdata" | b"exportbothcertdata" => option::EXPORT_CERT_DATA,
+            b"exportcertdata" => option::EXPORT_CERT_DATA,
             b"fakebasicauth" => option::FAKE_BASIC_AUTH,
             b"strictrequire" => option::STRICT_REQUIRE,
             b"legacydnstringformat" => option::LEGACY_NAMES,

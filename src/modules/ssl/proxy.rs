@@ -244,7 +244,7 @@ fn side(conf: &SslProxy, id: &str, notes: &mut Lines) -> Result<ClientSide, Line
         prefix: "SSLProxyCARevocation",
     };
     let mut trust = Trust::new(conf.depth.unwrap_or(1), conf.revocation.unwrap_or_default());
-    build::fill(&mut trust, &files, id)?;
+    build::fill(&mut trust, &files, id, notes)?;
     if conf.verify == Some(Verify::Require) && trust.is_empty() && conf.ca_path.is_none() {
         notes.push(("warn", build::NO_AUTHORITIES.to_owned()));
     }
@@ -257,7 +257,7 @@ fn side(conf: &SslProxy, id: &str, notes: &mut Lines) -> Result<ClientSide, Line
         _ => Named::Any,
     };
     let expire = conf.expire.unwrap_or(true);
-    let spec = ClientSpec { versions, suites, demand, trust, identities, expire, named };
+    let spec = ClientSpec { versions, suites, demand, trust, identities, expire, named, owner: id.into() };
     spec.build().map_err(|error| vec![("emerg", format!("SSL Library Error: {error}")), build::fatal()])
 }
 

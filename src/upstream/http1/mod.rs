@@ -396,7 +396,13 @@ impl Talk<'_> {
     /// No status line came.
     fn unanswered(&self, ex: &mut Exchange, wire: &mut dyn Wire, error: Option<&io::Error>) -> Outcome {
         let spec = &self.attempt.worker.spec;
-        let errno = error.map_or(Errno::GENERAL, Errno::from);
+        // An alert instead of a response is the end for whoever reads.
+        let alerted = error.and_then(io::Error::get_ref).is_some_and(|inner| inner.is::<rustls::Error>());
+        if alerted {
+            let text = "AH01992: SSL library error 1 reading data";
+            logs::error!(logs::OfRemote(&ex.live, ex.server, None), Level::Info, "ssl", "{text}");
+        }
+        let errno = if alerted { Errno::EOF } else { error.map_or(Errno::GENERAL, Errno::from) };
         let (host, port) = (&spec.host, spec.port);
         logs::error!(ex, Level::Error, "proxy_http", errno =>
             "AH01102: error reading status line from remote server {host}:{port}");

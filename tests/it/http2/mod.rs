@@ -115,6 +115,24 @@ fn the_clients_order_counts_where_ours_does_not() {
         let server = site.start();
         assert_eq!(agreed_on(&server, offer), agreed, "{order} {offer}");
     }
+    // Who knows nothing else gets it, whether it is listed or not.
+    site.httpd_conf(MODULES, &format!("Protocols h2\n{TLS}"));
+    let server = site.start();
+    assert_eq!(agreed_on(&server, "http/1.1"), "http/1.1");
+}
+
+#[test]
+fn entries_about_streams_say_remote() {
+    let site = Site::new("h2-remote");
+    site.httpd_conf(MODULES, "Protocols h2c http/1.1\n<Location /x>\nRequire all denied\n</Location>\n");
+    let server = site.start();
+    let mut client = frames::Client::new(server.port, false);
+    let own = [(":method", "GET"), (":scheme", "http"), (":path", "/x"), (":authority", "localhost")];
+    client.frame(frames::HEADERS, frames::END_HEADERS | frames::END_STREAM, 1, &frames::fields(&own));
+    server.log("logs/error_log", |text| text.contains("[remote 127.0.0.1:"));
+    assert_eq!(server.get("/x", "").status, 403);
+    let log = server.log("logs/error_log", |text| text.matches("AH01630").count() == 2);
+    assert_eq!(log.matches("] [client 127.0.0.1:").count(), 1, "{log}");
 }
 
 fn agreed_on(server: &Server<'_>, offer: &str) -> String {

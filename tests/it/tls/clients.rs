@@ -7,7 +7,7 @@ use super::{MODULES, authority, certificate, curl, handshake, openssl, tools};
 
 /// A site with an authority, a server certificate, and clients: good, of a stranger, of an intermediate authority,
 /// revoked, for servers only.
-fn site_with_clients(name: &str) -> Site {
+pub(super) fn site_with_clients(name: &str) -> Site {
     let site = Site::new(name);
     authority(&site);
     certificate(&site, "server", "ec", "/O=Lab/CN=a.test", "DNS:a.test");
@@ -49,7 +49,7 @@ fn site_with_clients(name: &str) -> Site {
     site
 }
 
-const SERVER: &str = "LogLevel ssl:info\nSSLSessionCache shmcb:logs/cache(512000)\nSSLEngine on\n\
+pub(super) const SERVER: &str = "LogLevel ssl:info\nSSLSessionCache shmcb:logs/cache(512000)\nSSLEngine on\n\
     SSLCertificateFile certs/server.pem\nSSLCertificateKeyFile certs/server.key\nSSLCACertificateFile certs/ca.pem\n";
 
 /// Codes for requests with these certificates; `000`: no answer.

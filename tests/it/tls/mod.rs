@@ -9,6 +9,7 @@ mod hellos;
 mod keys;
 mod ocsp;
 mod staples;
+mod verdicts;
 
 use super::support::{Peer, Server, Site, real_httpd, skip, which};
 
