@@ -98,7 +98,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("SSLProxyCheckPeerName", Places::SERVER.or(Places::PROXY), Shape::Flag, proxy::check_name, "SSL Proxy: check the peer certificate's name (must be present in subjectAltName extension or CN"),
     row("SSLOptions", Places::OPTIONS, Shape::Raw, dir::options, "Set one or more options to configure the SSL engine('[+-]option[=value] ...' - see manual)"),
     row("SSLRequireSSL", Places::AUTHCFG, Shape::Raw, dir::require_ssl, "Require the SSL protocol for the per-directory context (no arguments)"),
-    row("SSLRequire", Places::AUTHCFG, Shape::Raw, dir::require, "Require a boolean expression to evaluate to true for granting access(arbitrary complex boolean expression - see manual)").because("PeerExtList and OID are refused"),
+    row("SSLRequire", Places::AUTHCFG, Shape::Raw, dir::require, "Require a boolean expression to evaluate to true for granting access(arbitrary complex boolean expression - see manual)").because("PeerExtList is refused"),
     row("SSLRenegBufferSize", Places::AUTHCFG, Shape::Take1, check::reneg_buffer_size, "Configure the amount of memory that will be used for buffering the request body if a per-location SSL renegotiation is required due to changed access control requirements").moot(),
     row("SSLOCSPEnable", Places::SERVER, Shape::Raw, ocsp::enable, "Enable use of OCSP to verify certificate revocation mode ('on', 'leaf', 'off')"),
     row("SSLOCSPDefaultResponder", Places::SERVER, Shape::Take1, ocsp::default_responder, "URL of the default OCSP Responder"),
