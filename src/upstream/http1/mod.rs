@@ -12,6 +12,7 @@ mod upgrade;
 mod warnings;
 
 use std::io;
+use std::net::SocketAddr;
 
 use super::link::Link;
 use super::pool::{self, LendError, Wanted};
@@ -365,10 +366,10 @@ impl Talk<'_> {
                 let timed_out = error.kind() == io::ErrorKind::TimedOut;
                 Outcome::Status(if timed_out { 504 } else { 502 })
             }
-            Fault::Read(error) => self.unanswered(ex, wire, error.as_ref()),
-            Fault::Head(ResponseError::NoStatusLine) => self.unanswered(ex, wire, None),
+            Fault::Read(error) => self.unanswered(ex, wire, error.as_ref(), link.peer()),
+            Fault::Head(ResponseError::NoStatusLine) => self.unanswered(ex, wire, None, None),
             Fault::Head(ResponseError::BadStatusLine) => {
-                self.unanswered(ex, wire, Some(&io::Error::from_raw_os_error(EINVAL)))
+                self.unanswered(ex, wire, Some(&io::Error::from_raw_os_error(EINVAL)), None)
             }
             Fault::Head(ResponseError::CorruptStatusLine(line)) => {
                 let lane = link.lane();
@@ -394,13 +395,19 @@ impl Talk<'_> {
     }
 
     /// No status line came.
-    fn unanswered(&self, ex: &mut Exchange, wire: &mut dyn Wire, error: Option<&io::Error>) -> Outcome {
+    fn unanswered(
+        &self,
+        ex: &mut Exchange,
+        wire: &mut dyn Wire,
+        error: Option<&io::Error>,
+        remote: Option<SocketAddr>,
+    ) -> Outcome {
         let spec = &self.attempt.worker.spec;
         // An alert instead of a response is the end for whoever reads.
         let alerted = error.and_then(io::Error::get_ref).is_some_and(|inner| inner.is::<rustls::Error>());
         if alerted {
             let text = "AH01992: SSL library error 1 reading data";
-            logs::error!(logs::OfRemote(&ex.live, ex.server, None), Level::Info, "ssl", "{text}");
+            logs::error!(logs::OfRemote(&ex.live, ex.server, remote), Level::Info, "ssl", "{text}");
         }
         let errno = if alerted { Errno::EOF } else { error.map_or(Errno::GENERAL, Errno::from) };
         let (host, port) = (&spec.host, spec.port);
