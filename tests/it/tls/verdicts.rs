@@ -274,27 +274,6 @@ fn backends_that_refuse_certificates_or_are_refused() {
 }
 
 #[test]
-fn versions_are_those_of_the_address_unless_a_host_says_otherwise() {
-    if !tools("versions_are_those_of_the_address_unless_a_host_says_otherwise") {
-        return;
-    }
-    let site = Site::new("tls-versions");
-    three_hosts(&site);
-    let certs = "SSLEngine on\nSSLCertificateFile certs/a.pem\nSSLCertificateKeyFile certs/a.key\n";
-    let host = |name: &str, more: &str| {
-        format!("<VirtualHost 127.0.0.1:{}>\nServerName {name}\n{certs}{more}</VirtualHost>\n", site.port)
-    };
-    let hosts =
-        host("a.test", "SSLProtocol TLSv1.2\n") + &host("b.test", "") + &host("c.test", "SSLProtocol TLSv1.3\n");
-    site.httpd_conf(MODULES, &hosts);
-    let server = site.start();
-    for (name, version) in [("a.test", "TLSv1.2"), ("b.test", "TLSv1.2"), ("c.test", "TLSv1.3")] {
-        let said = handshake(&server, &["-servername", name]);
-        assert!(said.contains(&format!("New, {version}, Cipher is")), "{name}: {said}");
-    }
-}
-
-#[test]
 fn hosts_without_tls_do_not_ask_as_those_with_it_do() {
     if !tools("hosts_without_tls_do_not_ask_as_those_with_it_do") {
         return;
