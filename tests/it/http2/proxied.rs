@@ -351,6 +351,10 @@ fn backends_that_do_not_agree_on_the_protocol() {
     );
     let server = site.start();
     assert_eq!(server.get("/index.html", "").status, 503);
+    if real_httpd() {
+        // As a backend it selects what was not offered, and the handshake ends with that.
+        return;
+    }
     server.log("logs/error_log", |text| {
         text.contains("AH10273: SSL Proxy: Peer did not select any of our ALPN protocols [h2].")
     });

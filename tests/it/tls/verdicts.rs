@@ -199,6 +199,8 @@ fn hellos_of_old_versions_are_told_so() {
     }
     let site = Site::new("tls-old");
     three_hosts(&site);
+    let conf = site.read("conf/httpd.conf") + "SSLProtocol all -TLSv1 -TLSv1.1\n";
+    site.write("conf/httpd.conf", conf);
     let server = site.start();
     for cipher in ["ALL:@SECLEVEL=0", "aECDSA:@SECLEVEL=0"] {
         let said = handshake(&server, &["-servername", "a.test", "-tls1_1", "-cipher", cipher]);
