@@ -5,7 +5,7 @@ use std::ops::Range;
 use memchr::{memchr, memrchr};
 
 use super::head::{RequestError, Rules};
-use super::{Limits, Status, all_content, is_blank, is_space, is_token};
+use super::{Limits, Status, all_content, content_len, is_blank, is_space, is_token, token_len};
 
 /// Set in the offsets of a span that lies in the scratch space, not in the caller's buffer.
 const SCRATCH: u32 = 1 << 31;
@@ -107,8 +107,45 @@ impl Cursor {
         Self { pos, searched: pos, clean: pos }
     }
 
-    /// The next line; `most` is the longest content httpd accepts.
+    /// What is there from the next line on. `None` if some of that line was looked at before: it may come in so many
+    /// pieces that one look at all of it for each is too many.
     #[inline]
+    pub(crate) fn fresh<'a>(&self, buf: &'a [u8]) -> Option<&'a [u8]> {
+        buf.get(self.pos..).filter(|_| self.searched == self.pos)
+    }
+
+    /// The field on the next line, if it is as nearly all are: a token, a colon, perhaps a space, a value without tabs
+    /// that has no blanks around it, CR LF, and another line has begun behind it that does not continue this one. The cursor
+    /// moves behind it. `None` says nothing of the line.
+    #[inline]
+    pub(crate) fn plain_field(&mut self, buf: &[u8], most: usize) -> Option<Field> {
+        let rest = self.fresh(buf)?;
+        let colon = token_len(rest);
+        let text = rest.get(colon..)?.strip_prefix(b":").filter(|_| colon > 0)?;
+        let text = text.strip_prefix(b" ").unwrap_or(text);
+        let (value, [b'\r', b'\n', next, ..]) = text.split_at_checked(content_len(text))? else { return None };
+        let start = rest.len() - text.len();
+        let end = start + value.len();
+        let (Some(first), Some(last)) = (value.first(), value.last()) else { return None };
+        if is_blank(*next) || is_blank(*first) || is_blank(*last) || end > most {
+            return None;
+        }
+        let at = self.pos;
+        *self = Self::at(at + end + 2);
+        Some(Field { name: Span::new(at, at + colon), value: Span::new(at + start, at + end) })
+    }
+
+    /// Whether the empty line is next that ends a head, with its CR; the cursor moves behind it.
+    #[inline]
+    pub(crate) fn at_end(&mut self, buf: &[u8]) -> bool {
+        let end = self.fresh(buf).is_some_and(|rest| rest.starts_with(b"\r\n"));
+        if end {
+            *self = Self::at(self.pos + 2);
+        }
+        end
+    }
+
+    /// The next line; `most` is the longest content httpd accepts.
     pub(crate) fn line(&mut self, buf: &[u8], most: usize, crlf: bool) -> Line {
         let start = self.pos;
         let unseen = buf.get(self.searched..).unwrap_or_default();
@@ -196,8 +233,25 @@ impl Block {
 
     /// Reads lines up to and with the empty one.
     pub(crate) fn parse(&mut self, buf: &[u8], limits: &Limits, rules: &Rules) -> Result<Status, RequestError> {
+        let most = limits.field_size.saturating_add(1);
+        if rules.strict && self.pending.is_none() {
+            while limits.fields == 0 || self.read < limits.fields {
+                let Some(field) = self.cursor.plain_field(buf, most) else { break };
+                self.read = self.read.saturating_add(1);
+                self.lengths.note(field.name.len());
+                self.fields.push(field);
+            }
+            if self.cursor.at_end(buf) {
+                return Ok(Status::Complete(self.cursor.pos));
+            }
+            // A field counts once the line behind it is judged: here it does not yet.
+            if let Some(last) = self.fields.pop() {
+                self.read -= 1;
+                self.pending = Some(Span { start: last.name.start, end: last.value.end });
+            }
+        }
         loop {
-            let mut line = match self.cursor.line(buf, limits.field_size.saturating_add(1), rules.strict) {
+            let mut line = match self.cursor.line(buf, most, rules.strict) {
                 Line::Partial => return Ok(Status::Partial),
                 Line::TooLong(shown) => return Err(RequestError::FieldTooLong(shown)),
                 Line::Bad(shown) => return Err(RequestError::BadFieldLine(shown)),
@@ -311,6 +365,78 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    /// Reads a head as it comes, `first` so many bytes of it: each line is looked at the long way behind a part of the first one.
+    fn parse(text: &[u8], limits: &Limits, rules: &Rules, first: usize) -> (Result<Status, RequestError>, Block) {
+        let mut block = Block::default();
+        block.begin(0);
+        let mut status = Ok(Status::Partial);
+        for end in [first.min(text.len()), text.len()] {
+            if status == Ok(Status::Partial) {
+                status = block.parse(text.get(..end).unwrap_or_default(), limits, rules);
+            }
+        }
+        (status, block)
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn plain_fields_are_read_as_any_other(
+            parts in proptest::collection::vec(0..26usize, 0..24),
+            (fields, field_size, strict) in (0..4usize, 4..40usize, proptest::bool::weighted(0.8)),
+        ) {
+            let words: [&[u8]; 26] = [
+                b"Name: value\r\n", b"A: b\r\n", b"Name:value\r\n", b"N: \r\n", b"N:\r\n", b"N:  two\r\n", b"N: v \r\n",
+                b"N: a\tb\r\n", b"N: \x80\xff a long one, longer than most\r\n", b" folded\r\n", b"\tfolded\r\n", b"N : x\r\n", b": x\r\n",
+                b"none\r\n", b"N: x\n", b"N: x\r", b"\r\n", b"\n", b"N: \0\r\n", b"N: \x7f\r\n", b"\x80: x\r\n", b"N", b": ",
+                b"x", b" ", b"N: x:y\r\n",
+            ];
+            let text: Vec<u8> = parts.iter().filter_map(|part| words.get(*part)).copied().collect::<Vec<_>>().concat();
+            let limits = Limits { fields, field_size, ..Limits::default() };
+            let rules = Rules { strict, ..Rules::default() };
+            let (status, whole) = parse(&text, &limits, &rules, text.len());
+            let (slow, long) = parse(&text, &limits, &rules, 1);
+            proptest::prop_assert_eq!(status, slow);
+            let shown = |block: &Block| {
+                let texts = |field: &Field| (block.bytes(&text, field.name).to_vec(), block.bytes(&text, field.value).to_vec());
+                (block.fields.iter().map(texts).collect::<Vec<_>>(), block.cursor.pos, block.pending)
+            };
+            if status != Ok(Status::Partial) {
+                proptest::prop_assert_eq!(shown(&whole), shown(&long));
+            }
+        }
+    }
+
+    #[test]
+    fn fields_are_told_from_what_only_begins_as_one() {
+        let plain = |text: &[u8]| {
+            let mut cursor = Cursor::at(2);
+            let text = [b"xx", text].concat();
+            let field = cursor.plain_field(&text, 20)?;
+            let part = |span: Span| String::from_utf8_lossy(span.of(&text, &[])).into_owned();
+            Some((part(field.name), part(field.value), cursor.pos - 2))
+        };
+        assert_eq!(plain(b"Name: a value\r\nx"), Some(("Name".into(), "a value".into(), 15)));
+        assert_eq!(plain(b"N:v\r\n\r"), Some(("N".into(), "v".into(), 5)));
+        assert_eq!(plain(b"Long-name: 01234567\r\nx"), Some(("Long-name".into(), "01234567".into(), 21)));
+        for other in [
+            "Name: a value\r\n",
+            "N: a\r\n b\r\n\r\n",
+            "N: a \r\nx",
+            "N:  a\r\nx",
+            "N: a\tb\r\nx",
+            "N: a\nx",
+            ": a\r\nx",
+            "N : a\r\nx",
+            "Name: longer than the most\r\nx",
+            "N",
+            "N:",
+            "N:\r\nx",
+            "",
+        ] {
+            assert_eq!(plain(other.as_bytes()), None, "{other:?}");
         }
     }
 }

@@ -384,8 +384,13 @@ pub fn parse_request(
     if out.stage == Stage::Done {
         out.clear();
     }
+    let most = limits.line.saturating_add(1);
+    if out.stage == Stage::Line && rules.strict && rules.registered.is_none() && plain_line(buf, most, out) {
+        out.stage = Stage::Fields;
+        out.block.begin(out.lines.pos);
+    }
     while out.stage == Stage::Line {
-        let line = match out.lines.line(buf, limits.line.saturating_add(1), rules.strict) {
+        let line = match out.lines.line(buf, most, rules.strict) {
             Line::Partial => return Ok(Status::Partial),
             Line::TooLong(shown) => return fail(out, shown, RequestError::LineTooLong),
             Line::Bad(shown) => return fail(out, shown, RequestError::MalformedLine),
@@ -412,6 +417,33 @@ pub fn parse_request(
         out.stage = Stage::Done;
     }
     status
+}
+
+/// Takes the request line if it is as nearly all are: a method, a path without a fragment, HTTP/1.0 or HTTP/1.1, and
+/// nothing but single spaces between them. Otherwise nothing is said of it.
+fn plain_line(buf: &[u8], most: usize, out: &mut RequestHead) -> bool {
+    let Some(line) = out.lines.fresh(buf) else { return false };
+    let method = line.iter().position(|c| !is_token(*c)).unwrap_or(0);
+    let (name, rest) = line.split_at(method);
+    let [b' ', path @ ..] = rest else { return false };
+    let path = path.iter().position(|c| !is_vchar(*c) || *c == b'#').unwrap_or(0);
+    let (target, rest) = rest.split_at(path + 1);
+    let [b' ', protocol @ ..] = rest else { return false };
+    let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ (b'0' | b'1'), b'\r', b'\n', ..] = protocol else {
+        return false;
+    };
+    let len = line.len() - protocol.len() + b"HTTP/1.1".len();
+    if name.is_empty() || name == b"CONNECT" || target.get(1) != Some(&b'/') || len > most {
+        return false;
+    }
+    let at = out.lines.pos;
+    out.raw = Span::new(at, at + len);
+    out.method = out.raw.part(0, method);
+    out.target = out.raw.part(method + 1, method + 1 + path);
+    out.protocol = out.raw.part(method + path + 2, len);
+    out.version = Version { major: 1, minor: *minor - b'0' };
+    out.lines = Cursor::at(at + len + 2);
+    true
 }
 
 fn fail(out: &mut RequestHead, shown: Span, error: RequestError) -> Result<Status, RequestError> {

@@ -202,6 +202,13 @@ fn parse(buf: &[u8], most: usize, bad: BadHeader, out: &mut ResponseHead) -> Res
         out.stage = Stage::Fields;
     }
     loop {
+        while let Some(field) = out.cursor.plain_field(buf, most) {
+            out.lengths.note(field.name.len());
+            out.fields.push(field);
+        }
+        if out.cursor.at_end(buf) {
+            return Ok(Status::Complete(out.cursor.pos));
+        }
         let start = out.cursor.pos;
         let Some(line) = folded_line(buf, most, out)? else { return Ok(Status::Partial) };
         if line.is_empty() {
@@ -291,4 +298,50 @@ fn status_line(line: &[u8]) -> Option<(Version, u16)> {
     let digit = |c: u8| c.checked_sub(b'0').filter(|d| *d < 10);
     let status = u16::from(digit(a)?) * 100 + u16::from(digit(b)?) * 10 + u16::from(digit(c)?);
     Some((Version { major: digit(major)?, minor: digit(minor)? }, status))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads a head at once, or byte after byte, where each line is looked at the long way.
+    fn parse(text: &[u8], size: usize, bad: BadHeader, step: usize) -> (Result<Status, ResponseError>, ResponseHead) {
+        let mut head = ResponseHead::default();
+        let mut status = Ok(Status::Partial);
+        for end in (step..text.len() + step).step_by(step) {
+            status = parse_response(text.get(..end.min(text.len())).unwrap_or_default(), size, bad, &mut head);
+            if status != Ok(Status::Partial) {
+                break;
+            }
+        }
+        (status, head)
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn plain_fields_are_read_as_any_other(
+            parts in proptest::collection::vec(0..24usize, 0..16),
+            (size, bad) in (20..40usize, 0..3usize),
+        ) {
+            let words: [&[u8]; 24] = [
+                b"Name: value\r\n", b"A: b\r\n", b"Name:value\r\n", b"N: \r\n", b"N:\r\n", b"N:  two\r\n", b"N: v \r\n",
+                b"N: a\tb\r\n", b"N: \x80\xff a long one, longer than most\r\n", b" folded\r\n", b"\tfolded\r\n", b"N : x\r\n",
+                b": x\r\n", b"none\r\n", b"N: x\n", b"N: x\r", b"\r\n", b"\n", b"N: \0\r\n", b"N: \x7f\r\n", b"\x80: x\r\n",
+                b"HTTP/1.1 200 OK\r\n", b"N: x:y\r\n", b"HTTP/1.1 404 Not: here\r\n",
+            ];
+            let mut text = b"HTTP/1.1 200 OK\r\n".to_vec();
+            parts.iter().filter_map(|part| words.get(*part)).for_each(|word| text.extend_from_slice(word));
+            let bad = [BadHeader::IsError, BadHeader::Ignore, BadHeader::StartBody][bad];
+            let (status, whole) = parse(&text, size, bad, text.len());
+            let (slow, bytewise) = parse(&text, size, bad, 1);
+            proptest::prop_assert_eq!(status, slow);
+            if matches!(status, Ok(Status::Complete(_))) {
+                let fields = |head: &ResponseHead| -> Vec<(Vec<u8>, Vec<u8>)> {
+                    head.fields(&text).map(|(name, value)| (name.to_vec(), value.to_vec())).collect()
+                };
+                proptest::prop_assert_eq!(fields(&whole), fields(&bytewise));
+                proptest::prop_assert_eq!(whole.skipped, bytewise.skipped);
+            }
+        }
+    }
 }
