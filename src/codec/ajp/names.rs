@@ -1,5 +1,7 @@
 //! The code tables of AJP/1.3.
 
+use crate::base::fold::same;
+
 /// The byte in place of a method's code when its name is in the `stored_method` attribute.
 pub const STORED_METHOD: u8 = 0xff;
 
@@ -90,7 +92,7 @@ pub fn request_header_code(name: &[u8]) -> Option<u16> {
     if !(4..=15).contains(&name.len()) {
         return None;
     }
-    let at = REQUEST_HEADERS.iter().position(|known| known.as_bytes().eq_ignore_ascii_case(name))?;
+    let at = REQUEST_HEADERS.iter().position(|known| known.len() == name.len() && same(known.as_bytes(), name))?;
     code(at)
 }
 
