@@ -4,7 +4,6 @@ use crate::config::{Args, Cmd, Conf, Directive, ModuleRow, Places, Shape, row};
 use crate::modules::rows::nothing;
 use crate::modules::slot;
 use crate::pipe::{Hook, Module, Outcome, Phase, Run};
-use crate::web::Exchange;
 
 /// The module.
 pub const MODULE: Module = Module {
@@ -45,7 +44,7 @@ const HOOKS: &[Hook] = &[Hook {
     order: 10,
     wants: |_, dir| dir.get::<LogioDir>().is_some_and(|dir| dir.track_first_byte == Some(true)),
     run: Run::Now(|ex| {
-        ex.ext.get_mut::<Tracked>();
+        ex.tracks_first_byte = true;
         Outcome::Ok
     }),
 }];
@@ -54,13 +53,4 @@ const HOOKS: &[Hook] = &[Hook {
 fn track_first_byte(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     cmd.dir_conf::<LogioDir>().track_first_byte = Some(args.on());
     Ok(())
-}
-
-/// A handler answers this request, and the time to its first byte is wanted.
-#[derive(Default)]
-struct Tracked;
-
-/// Whether `%^FB` has a value for this request.
-pub fn tracks_first_byte(ex: &Exchange) -> bool {
-    ex.ext.get::<Tracked>().is_some()
 }

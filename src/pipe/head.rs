@@ -227,7 +227,9 @@ fn number(digits: [u8; 3]) -> Option<u16> {
 }
 
 fn hand_over(ex: &mut Exchange, wire: &mut dyn Wire, code: u16, reason: &[u8], keep_alive: bool) {
-    ex.first_byte = Some(Instant::now());
+    if ex.tracks_first_byte {
+        ex.first_byte = Some(Instant::now());
+    }
     ex.close = !keep_alive;
     if ex.close {
         wire.close();

@@ -134,8 +134,10 @@ pub struct Exchange {
     pub started_micros: i64,
     /// The same moment on the monotonic clock.
     pub started: Instant,
-    /// When the first response byte was handed to the connection.
+    /// When the first response byte was handed to the connection, if that is to be known.
     pub first_byte: Option<Instant>,
+    /// Whether it is (`LogIOTrackTTFB`).
+    pub tracks_first_byte: bool,
     /// The client's address as text: the peer's, unless mod_remoteip said otherwise.
     pub client_ip: Vec<u8>,
     /// The client's port.
@@ -316,6 +318,7 @@ impl Exchange {
             started_micros: 0,
             started: Instant::now(),
             first_byte: None,
+            tracks_first_byte: false,
             client_ip: Vec::new(),
             client_port: 0,
             own_host: None,
@@ -390,6 +393,7 @@ impl Exchange {
         self.log_id.take();
         self.unique_id = None;
         self.first_byte = None;
+        self.tracks_first_byte = false;
         self.own_host = None;
         self.original = None;
         self.redirects = 0;

@@ -385,7 +385,7 @@ fn tls_name(word: &[u8]) -> Option<&'static [u8]> {
 
 fn first_byte(line: &Line<'_>, _: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let ex = line.ex;
-    crate::modules::logio::tracks_first_byte(ex).then_some(())?;
+    ex.tracks_first_byte.then_some(())?;
     let waited = ex.first_byte?.saturating_duration_since(ex.started);
     put(out, Some(u64::try_from(waited.as_micros()).unwrap_or(u64::MAX)))
 }
