@@ -7,7 +7,7 @@ use super::{Phase, Run, media, parts};
 use crate::base::clock::{Clock, SystemClock, push_http_date};
 use crate::base::fold::same;
 use crate::codec::http1::write::push_decimal;
-use crate::codec::http1::{all_content, is_token};
+use crate::codec::http1::{all_content, all_token};
 use crate::logs::{self, Bytes, Level};
 use crate::web::{Exchange, Framing, HeadOut, Origin, ProxyKind, Range, Stored, Table, Verdict, Wire, status};
 
@@ -432,7 +432,7 @@ fn sendable(ex: &Exchange) -> bool {
             logs::error!(ex, Level::Error, "http", "AH02428: Empty response header name, aborting request");
             return false;
         }
-        if !name.iter().all(|c| is_token(*c)) {
+        if !all_token(name) {
             let text = "contains invalid characters, aborting request";
             logs::error!(ex, Level::Error, "http", "AH02429: Response header name '{}' {text}", Bytes(name));
             return false;
