@@ -105,7 +105,13 @@ fn log_refused(ex: &Exchange, host: &str, error: &DialError) {
 }
 
 /// Says what has to be said first, and then carries bytes until both sides have ended.
-async fn carry(ex: &mut Exchange, wire: &mut dyn Wire, mut link: Link, is_remote: bool, patience: Duration) -> Outcome {
+async fn carry(
+    ex: &mut Exchange,
+    wire: &mut dyn Wire,
+    mut link: Box<Link>,
+    is_remote: bool,
+    patience: Duration,
+) -> Outcome {
     let mut hello = Vec::new();
     if is_remote {
         hello.extend_from_slice(b"CONNECT ");

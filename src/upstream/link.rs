@@ -66,9 +66,9 @@ pub struct Link {
 }
 
 impl Link {
-    pub(super) fn new(stream: Stream, home: usize, slot: Slot) -> Self {
+    pub(super) fn new(stream: Stream, home: usize, slot: Slot) -> Box<Self> {
         let now = Instant::now();
-        Self {
+        Box::new(Self {
             stream,
             home,
             slot,
@@ -80,7 +80,7 @@ impl Link {
             served: 0,
             since: now,
             dirty: false,
-        }
+        })
     }
 
     /// The other end's address; sockets of the system have none.

@@ -86,12 +86,14 @@ pub(super) struct Pool {
 struct Stack {
     /// What the mutex holds, to be looked at without it.
     len: AtomicUsize,
-    links: Mutex<Vec<Link>>,
+    // Boxed, so that lending one moves a pointer.
+    #[allow(clippy::vec_box)]
+    links: Mutex<Vec<Box<Link>>>,
 }
 
 impl Stack {
     /// Looks into the stack unless somebody else does.
-    fn with<T>(&self, act: impl FnOnce(&mut Vec<Link>) -> T) -> Option<T> {
+    fn with<T>(&self, act: impl FnOnce(&mut Vec<Box<Link>>) -> T) -> Option<T> {
         let mut links = match self.links.try_lock() {
             Ok(links) => links,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -102,7 +104,7 @@ impl Stack {
         Some(result)
     }
 
-    fn pop(&self) -> Option<Link> {
+    fn pop(&self) -> Option<Box<Link>> {
         if self.len.load(Ordering::Acquire) == 0 {
             return None;
         }
@@ -118,7 +120,7 @@ impl Pool {
 
     /// This thread's newest connection, or another's; whether it had to move here. Unless it is `needed`, one may be
     /// left where it is.
-    fn take(&self, home: usize, needed: bool) -> Option<(Link, bool)> {
+    fn take(&self, home: usize, needed: bool) -> Option<(Box<Link>, bool)> {
         let (before, from) = self.used().split_at_checked(home % STACKS)?;
         for (nth, stack) in from.iter().chain(before).enumerate() {
             if nth > 0 && !needed && MOVED.get() >= MOVES {
@@ -172,7 +174,7 @@ pub fn io_timeout(ex: &Exchange, worker: &Worker, policy: &Policy) -> Duration {
 ///
 /// # Errors
 /// See [`LendError`]; for a balancer's member that cannot be connected to the error state has begun.
-pub async fn lend(ex: &Exchange, worker: &Worker, policy: &Policy, wanted: Wanted) -> Result<Link, LendError> {
+pub async fn lend(ex: &Exchange, worker: &Worker, policy: &Policy, wanted: Wanted) -> Result<Box<Link>, LendError> {
     let timeout = io_timeout(ex, worker, policy);
     let home = home();
     let secure = Secure::of(ex, worker, policy);
@@ -258,7 +260,7 @@ pub(super) fn discard(worker: &Worker) {
 }
 
 /// An idle connection that is still good; the others found on the way are closed.
-fn idle(ex: &Exchange, worker: &Worker, wanted: Wanted, home: usize, secure: &Secure<'_>) -> Option<Link> {
+fn idle(ex: &Exchange, worker: &Worker, wanted: Wanted, home: usize, secure: &Secure<'_>) -> Option<Box<Link>> {
     let pool = worker.state.pool.get()?;
     loop {
         let (mut link, moved) = pool.take(home, false)?;
@@ -288,7 +290,7 @@ fn idle(ex: &Exchange, worker: &Worker, wanted: Wanted, home: usize, secure: &Se
 }
 
 /// Waits for a free place or a connection given back; `Err(None)` when `acquire` is over.
-async fn wait(worker: &Worker, home: usize) -> Result<Slot, Option<Link>> {
+async fn wait(worker: &Worker, home: usize) -> Result<Slot, Option<Box<Link>>> {
     /// Counts a waiting request, also when it is dropped.
     struct Waiting<'a>(&'a WorkerState);
     impl Drop for Waiting<'_> {
@@ -333,7 +335,7 @@ async fn connect(
     timeout: Duration,
     slot: Slot,
     secure: &Secure<'_>,
-) -> Result<Link, LendError> {
+) -> Result<Box<Link>, LendError> {
     let spec = &worker.spec;
     let errors = match dial::dial(worker, Setup::new(spec, policy, timeout)).await {
         Ok(mut stream) => {
@@ -386,7 +388,7 @@ async fn begin_tls(
     slot: Slot,
     secure: &Secure<'_>,
     stream: Stream,
-) -> Result<Link, LendError> {
+) -> Result<Box<Link>, LendError> {
     let name = secure.name.as_deref();
     let (scheme, host) = (wanted.scheme, worker.spec.host.as_str());
     let protocol: Option<&[u8]> = (worker.spec.scheme == Scheme::H2).then_some(b"h2");
@@ -403,7 +405,7 @@ async fn begin_tls(
 
 impl Link {
     /// Gives the connection back for other requests, or closes it where it may not be kept.
-    pub fn keep(mut self, worker: &Worker) {
+    pub fn keep(mut self: Box<Self>, worker: &Worker) {
         self.rest(worker.spec.ttl.is_some());
         let (spec, state) = (&worker.spec, &worker.state);
         if !worker.keeps_connections() || state.retired.load(Ordering::Relaxed) {
@@ -444,7 +446,7 @@ async fn keep_house() {
                 }
                 let closing = stack.with(|links| {
                     let old = |link: &Link| ttl.is_some_and(|ttl| now.duration_since(link.since) > ttl);
-                    let end = |link: &mut Link| retired || old(link) || link.idle(false) == Idle::Closed;
+                    let end = |link: &mut Box<Link>| retired || old(link) || link.idle(false) == Idle::Closed;
                     links.extract_if(.., end).collect::<Vec<_>>()
                 });
                 drop(closing);

@@ -71,7 +71,7 @@ pub(super) async fn run(
     ex: &mut Exchange,
     wire: &mut dyn Wire,
     attempt: &Attempt<'_>,
-    mut link: Link,
+    mut link: Box<Link>,
     replay: bool,
 ) -> Done {
     let worker = attempt.worker;
@@ -167,7 +167,7 @@ async fn packets(
     ex: &mut Exchange,
     wire: &mut dyn Wire,
     attempt: &Attempt<'_>,
-    mut link: Link,
+    mut link: Box<Link>,
     max: usize,
     progress: &mut Progress,
 ) -> Outcome {

@@ -54,11 +54,11 @@ impl Reply {
 
 /// The connection.
 pub(super) struct Control {
-    link: Link,
+    link: Box<Link>,
 }
 
 impl Control {
-    pub(super) fn new(link: Link) -> Self {
+    pub(super) fn new(link: Box<Link>) -> Self {
         Self { link }
     }
 

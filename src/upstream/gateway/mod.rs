@@ -45,7 +45,7 @@ pub(super) async fn exchange(
 }
 
 /// A connection to the attempt's worker; else the answer to the request.
-async fn connect(ex: &mut Exchange, attempt: &Attempt<'_>, names: &Names, fresh: bool) -> Result<Link, Outcome> {
+async fn connect(ex: &mut Exchange, attempt: &Attempt<'_>, names: &Names, fresh: bool) -> Result<Box<Link>, Outcome> {
     let worker = attempt.worker;
     let wanted = Wanted { scheme: names.scheme, fresh, certain: true };
     match pool::lend(ex, worker, attempt.policy, wanted).await {

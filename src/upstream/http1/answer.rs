@@ -254,7 +254,7 @@ pub(super) async fn relay(
     ex: &mut Exchange,
     wire: &mut dyn Wire,
     attempt: &Attempt<'_>,
-    mut link: Link,
+    mut link: Box<Link>,
     answered: Answered,
     keep: bool,
 ) -> Outcome {

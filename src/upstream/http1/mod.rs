@@ -136,7 +136,7 @@ pub(super) async fn exchange(
 }
 
 /// A connection to the attempt's worker; else the answer to the request.
-async fn connect(ex: &mut Exchange, attempt: &Attempt<'_>, wanted: Wanted) -> Result<Link, Outcome> {
+async fn connect(ex: &mut Exchange, attempt: &Attempt<'_>, wanted: Wanted) -> Result<Box<Link>, Outcome> {
     let worker = attempt.worker;
     match pool::lend(ex, worker, attempt.policy, wanted).await {
         Ok(link) => Ok(link),

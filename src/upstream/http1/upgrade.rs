@@ -47,7 +47,7 @@ pub(super) async fn switched(
     ex: &mut Exchange,
     wire: &mut dyn Wire,
     attempt: &Attempt<'_>,
-    mut link: Link,
+    mut link: Box<Link>,
     answered: Answered,
     asked: Option<&[u8]>,
 ) -> Outcome {
@@ -88,7 +88,7 @@ pub(super) async fn switched(
 }
 
 /// Bytes both ways; the response is over when they are.
-async fn through(ex: &mut Exchange, wire: &mut dyn Wire, attempt: &Attempt<'_>, mut link: Link) -> Outcome {
+async fn through(ex: &mut Exchange, wire: &mut dyn Wire, attempt: &Attempt<'_>, mut link: Box<Link>) -> Outcome {
     ex.close = true;
     ex.head_sent = true;
     ex.finished = true;

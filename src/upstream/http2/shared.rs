@@ -132,7 +132,7 @@ fn forget(ex: &Exchange, attempt: &Attempt<'_>) {
 }
 
 /// A lent connection as a stream of bytes.
-struct Io(Link);
+struct Io(Box<Link>);
 
 impl AsyncRead for Io {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
