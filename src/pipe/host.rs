@@ -1,6 +1,10 @@
 //! The request target and the host: what the request is for, as httpd reads it.
 
-use std::net::Ipv6Addr;
+use std::cell::RefCell;
+use std::hash::BuildHasher;
+use std::net::{Ipv6Addr, SocketAddr};
+
+use foldhash::fast::FixedState;
 
 use crate::base::path::{Normalize, normalize_path};
 use crate::config::core::CoreServer;
@@ -161,8 +165,11 @@ pub(super) fn choose_server(ex: &mut Exchange) -> Result<(), u16> {
     let scheme = ex.target_scheme.as_slice();
     let slashes = ex.unparsed_uri.get(scheme.len()..).is_some_and(|rest| rest.starts_with(b"://"));
     let named = (own_scheme(ex) && slashes) || (ex.method == b"CONNECT" && !ex.target_authority.is_empty());
+    let known = ex.live.local(Known::default);
     if named {
         host_of_target(ex)?;
+    } else if known.recall(ex) {
+        return Ok(());
     } else if let Some(text) = ex.headers_in.get(b"Host").filter(|text| !text.is_empty()) {
         let mut host = std::mem::take(&mut ex.hostname);
         let read = read_field(ex, text, &mut host);
@@ -176,7 +183,11 @@ pub(super) fn choose_server(ex: &mut Exchange) -> Result<(), u16> {
             }
         };
     }
+    let before = ex.server;
     find_server(ex, named)?;
+    if !named && !ex.hostname.is_empty() {
+        known.note(ex, before);
+    }
     let given = ex.headers_in.get(b"Host").is_some_and(|host| !host.is_empty() || named);
     if ex.proto_num >= 1001 && !given {
         logs::error!(
@@ -189,6 +200,65 @@ pub(super) fn choose_server(ex: &mut Exchange) -> Result<(), u16> {
         return Err(400);
     }
     Ok(())
+}
+
+/// A field of more bytes is not worth the memory.
+const LONG: usize = 255;
+
+/// What a thread has found by `Host` fields: most are those of requests before. Each has one place.
+struct Known(RefCell<[Found; 64]>);
+
+impl Default for Known {
+    fn default() -> Self {
+        Self(RefCell::new(std::array::from_fn(|_| Found::default())))
+    }
+}
+
+/// A `Host` field and what was found by it.
+#[derive(Default)]
+struct Found {
+    text: Vec<u8>,
+    /// The address that was connected to, once anything was found.
+    local: Option<SocketAddr>,
+    /// The server before any host was known.
+    before: usize,
+    host: Vec<u8>,
+    port: Option<u16>,
+    server: usize,
+}
+
+impl Known {
+    /// Where what is found by this field has its place.
+    fn place(text: &[u8]) -> usize {
+        FixedState::default().hash_one(text) as usize % 64
+    }
+
+    /// Gives the request what is known of its field; says whether it is.
+    fn recall(&self, ex: &mut Exchange) -> bool {
+        let text = ex.headers_in.get(b"Host").unwrap_or_default();
+        let known = self.0.borrow();
+        let same = |found: &&Found| {
+            found.text == text && found.before == ex.server && found.local == Some(ex.conn.local) && !text.is_empty()
+        };
+        let Some(found) = known.get(Self::place(text)).filter(same) else { return false };
+        ex.hostname.clear();
+        ex.hostname.extend_from_slice(&found.host);
+        (ex.host_port, ex.server) = (found.port, found.server);
+        true
+    }
+
+    /// Notes what was found by the field of a request, whose server was number `before` until then.
+    fn note(&self, ex: &Exchange, before: usize) {
+        let text = ex.headers_in.get(b"Host").unwrap_or_default();
+        let mut known = self.0.borrow_mut();
+        let Some(found) = known.get_mut(Self::place(text)).filter(|_| text.len() <= LONG) else { return };
+        found.text.clear();
+        found.text.extend_from_slice(text);
+        found.host.clear();
+        found.host.extend_from_slice(&ex.hostname);
+        (found.local, found.before) = (Some(ex.conn.local), before);
+        (found.port, found.server) = (ex.host_port, ex.server);
+    }
 }
 
 /// A target that is no URI.

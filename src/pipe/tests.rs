@@ -2,6 +2,7 @@
 
 mod files;
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use crate::config::core::{CoreDir, ErrorDocument, Signature, Text};
 use crate::config::{Matcher, Section, SectionKind, Server, ServerRec, VhostAddr};
 use crate::modules::rows::nothing;
 use crate::web::testing::{FakeWire, conn, exchange_with, live, now};
-use crate::web::{BodyFault, Framing, Live};
+use crate::web::{BodyFault, Conn, Framing, Live};
 
 const fn module(id: &'static str, hooks: &'static [Hook]) -> Module {
     Module { row: ModuleRow { id, file: "test.c", builtin: true, directives: &[], post_config: nothing }, hooks }
@@ -201,6 +202,29 @@ fn pages_have_their_own_fields_only() {
     assert_eq!(done.wire.field_names(), ["Date", "Server"]);
     let done = ask("HEAD /none HTTP/1.1\nHost: a.test");
     assert_eq!(done.wire.body_text(), "");
+}
+
+/// What a thread remembers of a `Host` field holds for the same address only.
+#[test]
+fn a_host_is_found_again_where_it_was_found() {
+    let live = site();
+    let asked = |port: u16, host: &str| {
+        let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let conn = Rc::new(Conn::new(1, address(port), address(9), &live.generation));
+        let chain = idle_chain(&live, conn.default_server.get());
+        let mut ex = exchange_with(&live, conn, chain, &format!("GET /ok HTTP/1.1\nHost: {host}"));
+        now(run(&mut ex, &mut FakeWire::default()));
+        (ex.server, String::from_utf8_lossy(&ex.hostname).into_owned(), ex.host_port)
+    };
+    let long = format!("{}.test", "b".repeat(300));
+    for _ in 0..2 {
+        assert_eq!(asked(80, "b.test"), (2, "b.test".to_owned(), None));
+        assert_eq!(asked(80, "B.test.:81"), (2, "b.test".to_owned(), Some(81)));
+        assert_eq!(asked(80, "a.test"), (1, "a.test".to_owned(), None));
+        assert_eq!(asked(80, "c.test"), (1, "c.test".to_owned(), None));
+        assert_eq!(asked(80, &long), (1, long.clone(), None));
+        assert_eq!(asked(81, "b.test"), (0, "b.test".to_owned(), None));
+    }
 }
 
 #[test]
