@@ -203,7 +203,9 @@ pub fn idle_chain(live: &Live, server: usize) -> Rc<Chain> {
 /// Gives the request the chain of its server and the sections that apply to it.
 pub(super) fn update(ex: &mut Exchange) {
     let plan = plan(&ex.chain);
-    if plan.server == Some(ex.server) && plan.matched == ex.matched {
+    // No section holds for most requests, and none for any of them before its host is known.
+    let none = plan.matched.is_empty() && ex.matched.is_empty();
+    if plan.server == Some(ex.server) && (none || plan.matched == ex.matched) {
         return;
     }
     ex.chain = Chains::of(&ex.live).find(&ex.live, ex.server, &ex.matched);
