@@ -199,7 +199,7 @@ fn bodies_of_all_sizes_go_both_ways() {
     let site = site("up-sizes", &format!("ProxyPass / http://127.0.0.1:{}/", origin.port));
     let server = site.start();
     let mut client = server.connect();
-    for (at, size) in [0, 1, 16_383, 16_384, 16_385, 70_000, 1_500_000].into_iter().enumerate() {
+    for (at, size) in [0, 1, 4095, 4096, 16_383, 16_384, 16_385, 70_000, 1_500_000].into_iter().enumerate() {
         let body: Vec<u8> = (0..size).map(|i: u32| (i % 251) as u8).collect();
         client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n"));
         client.send(&body);
