@@ -137,7 +137,8 @@ async fn balanced(
             }
             _ => {}
         }
-        judge(ex, balancer, worker, answered(ex, outcome));
+        let told = if spec.fail_on_status.is_empty() { None } else { answered(ex, outcome) };
+        judge(ex, balancer, worker, told);
         return outcome;
     }
 }
