@@ -112,9 +112,9 @@ pub(super) async fn choose<'a>(
             worker
         }
     };
-    ex.env.set(b"BALANCER_NAME", spec.name.as_bytes());
-    ex.env.set(b"BALANCER_WORKER_NAME", chosen.spec.name.as_bytes());
-    ex.env.set(b"BALANCER_WORKER_ROUTE", &chosen.spec.route);
+    for named in std::iter::once(&balancer.named).chain(&chosen.named) {
+        ex.env.set_line(named);
+    }
     if let Some((name, route)) = session {
         ex.notes.set(b"session-sticky", name);
         ex.notes.set(b"session-route", route);

@@ -92,7 +92,7 @@ pub fn restore(text: &[u8], now: &Backends, known: &Known<'_>) -> Option<Backend
             spec.members.clear();
             let written = with_balancer_values(&spec, rest.iter().step_by(2))?;
             let changed = with_balancer_values(&spec, rest.iter().skip(1).step_by(2))?;
-            let plain = Arc::new(Balancer { spec: written, state: Arc::default(), written: Written::AsIs });
+            let plain = Arc::new(Balancer::new(written, Arc::default(), Written::AsIs));
             let balancer = if rest.is_empty() { plain } else { Arc::new(plain.changed(changed)) };
             before.balancers.push(balancer);
             continue;

@@ -31,6 +31,7 @@ use super::heartbeat::Source;
 use super::pool::Pool;
 use super::spec::{BalancerSpec, CheckMethod, WorkerSpec, status};
 use super::tally::Tally;
+use crate::web::Line;
 
 /// All backends of a generation: in the process-wide values of `modules::proxy`.
 #[derive(Clone, Default)]
@@ -53,13 +54,17 @@ pub struct Worker {
     pub(super) written: Written<WorkerSpec>,
     /// See [`Worker::site`].
     site: Option<Box<[u8]>>,
+    /// The variables that name it to whom it was elected for.
+    pub(super) named: [Line; 2],
 }
 
 impl Worker {
     /// A worker with this state.
     pub fn new(spec: WorkerSpec, state: Arc<WorkerState>) -> Self {
         let site = canonical_site(spec.name.as_bytes()).map(Vec::into_boxed_slice);
-        Self { spec, state, written: Written::AsIs, site }
+        let named = [(&b"BALANCER_WORKER_NAME"[..], spec.name.as_bytes()), (b"BALANCER_WORKER_ROUTE", &spec.route)];
+        let named = named.map(|(name, value)| Line::new(name, value));
+        Self { spec, state, written: Written::AsIs, site, named }
     }
 
     /// One that is not in the configuration.
@@ -91,6 +96,8 @@ pub struct Balancer {
     pub state: Arc<BalancerState>,
     /// What the configuration says.
     pub(super) written: Written<BalancerSpec>,
+    /// The variable that names it to whom it has elected for.
+    pub(super) named: Line,
 }
 
 /// Addresses of a worker's host.
@@ -273,15 +280,21 @@ pub struct BalancerState {
 }
 
 impl Balancer {
+    /// A balancer with this state, beside what the configuration says of it.
+    pub(super) fn new(spec: BalancerSpec, state: Arc<BalancerState>, written: Written<BalancerSpec>) -> Self {
+        let named = Line::new(b"BALANCER_NAME", spec.name.as_bytes());
+        Self { spec, state, written, named }
+    }
+
     /// The same with other parameters than the configuration says.
     pub fn changed(&self, spec: BalancerSpec) -> Self {
-        Self { written: self.written.beside_changed(&self.spec), spec, state: self.state.clone() }
+        Self::new(spec, self.state.clone(), self.written.beside_changed(&self.spec))
     }
 
     /// The same with other members.
     pub fn with_members(&self, members: Vec<usize>, growth: Option<u32>) -> Self {
         let spec = BalancerSpec { members, growth, ..self.spec.clone() };
-        Self { spec, state: self.state.clone(), written: self.written.clone() }
+        Self::new(spec, self.state.clone(), self.written.clone())
     }
 
     /// What the manager's forms must know; empty: nothing can be changed.
@@ -324,11 +337,11 @@ impl Backends {
         let mut workers: Vec<_> = adopted.collect();
         let adopted = balancers.into_iter().map(|spec| {
             let Some((old, previous)) = old_balancers.get(spec.key.as_str()).zip(previous) else {
-                return Arc::new(Balancer { spec, state: Arc::default(), written: Written::AsIs });
+                return Arc::new(Balancer::new(spec, Arc::default(), Written::AsIs));
             };
             let (mut spec, written) = spec.over_reload(&old.written, &old.spec);
             keep_added(&mut workers, &mut spec, old, previous);
-            Arc::new(Balancer { spec, state: old.state.clone(), written })
+            Arc::new(Balancer::new(spec, old.state.clone(), written))
         });
         let balancers = adopted.collect();
         Self { workers, balancers, heartbeats: None }

@@ -230,8 +230,9 @@ impl Table {
     /// Gives `name` this one value, in the place of its first field.
     pub fn set(&mut self, name: &[u8], value: &[u8]) {
         let Some(first) = self.position(name) else { return self.add(name, value) };
-        let value = self.put(value);
-        self.items[first].value = value;
+        if self.slice(self.items[first].value) != value {
+            self.items[first].value = self.put(value);
+        }
         self.remove_from(first + 1, name);
     }
 
