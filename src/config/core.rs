@@ -465,6 +465,15 @@ pub struct Mutex {
     pub omit_pid: bool,
 }
 
+impl CoreProcess {
+    /// Whether connections of this protocol (in lower case) are accepted only once their client has sent something.
+    pub fn defers_accept(&self, protocol: &str) -> bool {
+        let named = self.accept_filters.iter().rev().find(|(of, _)| of.eq_ignore_ascii_case(protocol.as_bytes()));
+        // The system knows one filter, whatever it is called.
+        named.map_or(matches!(protocol, "http" | "https"), |(_, filter)| !filter.eq_ignore_ascii_case(b"none"))
+    }
+}
+
 impl Conf for CoreProcess {
     const SLOT: usize = CORE + 2;
 

@@ -41,7 +41,10 @@ fn has_v6() -> bool {
 }
 
 /// The addresses of `Listen` lines, each once, and how their sockets are made.
-pub fn plan(wanted: &[Listen], options: SocketOptions) -> Vec<(SocketAddr, SocketOptions, &Listen)> {
+pub fn plan(
+    wanted: &[Listen],
+    options: impl Fn(&Listen) -> SocketOptions,
+) -> Vec<(SocketAddr, SocketOptions, &Listen)> {
     let v6 = has_v6();
     let mut planned: Vec<(SocketAddr, SocketOptions, &Listen)> = Vec::with_capacity(wanted.len());
     for listen in wanted {
@@ -51,7 +54,7 @@ pub fn plan(wanted: &[Listen], options: SocketOptions) -> Vec<(SocketAddr, Socke
         }
         let v4_apart = addr.ip() == Ipv6Addr::UNSPECIFIED
             && wanted.iter().any(|w| w.port == addr.port() && w.addr == Some(Ipv4Addr::UNSPECIFIED.into()));
-        planned.push((addr, SocketOptions { v6_only: v4_apart, ..options }, listen));
+        planned.push((addr, SocketOptions { v6_only: v4_apart, ..options(listen) }, listen));
     }
     planned
 }
@@ -63,7 +66,7 @@ pub fn plan(wanted: &[Listen], options: SocketOptions) -> Vec<(SocketAddr, Socke
 pub fn open(
     opener: &dyn Opener,
     wanted: &[Listen],
-    options: SocketOptions,
+    options: impl Fn(&Listen) -> SocketOptions,
     threads: usize,
     open: &[Arc<Listener>],
 ) -> Result<Vec<Arc<Listener>>, BindError> {
@@ -89,7 +92,9 @@ mod tests {
     use crate::config::Position;
     use crate::net::opener::InProcess;
 
-    const OPTIONS: SocketOptions = SocketOptions { backlog: 8, send_buffer: 0, receive_buffer: 0, v6_only: false };
+    fn options(_: &Listen) -> SocketOptions {
+        SocketOptions { backlog: 8, send_buffer: 0, receive_buffer: 0, v6_only: false, defer_accept: 0 }
+    }
 
     fn wanted(port: u16) -> Listen {
         let addr = Some(Ipv4Addr::LOCALHOST.into());
@@ -102,13 +107,13 @@ mod tests {
         let holder = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let taken = wanted(port(&holder));
         let free = port(&TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
-        let first = open(&InProcess, &[wanted(free)], OPTIONS, 2, &[]).unwrap();
+        let first = open(&InProcess, &[wanted(free)], options, 2, &[]).unwrap();
         assert_eq!((first.len(), first[0].sockets.len()), (1, 2));
-        let error = open(&InProcess, &[wanted(free), taken.clone()], OPTIONS, 2, &first).unwrap_err();
+        let error = open(&InProcess, &[wanted(free), taken.clone()], options, 2, &first).unwrap_err();
         assert_eq!(error.addr.port(), taken.port);
-        let again = open(&InProcess, &[wanted(free)], OPTIONS, 2, &first).unwrap();
+        let again = open(&InProcess, &[wanted(free)], options, 2, &first).unwrap();
         assert!(Arc::ptr_eq(&first[0], &again[0]), "what is open is kept");
         // Nobody else can come in, although our own sockets share the address.
-        assert!(open(&InProcess, &[wanted(free)], OPTIONS, 2, &[]).is_err());
+        assert!(open(&InProcess, &[wanted(free)], options, 2, &[]).is_err());
     }
 }

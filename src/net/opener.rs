@@ -5,10 +5,13 @@ use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use nix::libc;
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::SetUsize;
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// How a listening socket is made.
@@ -22,7 +25,28 @@ pub struct SocketOptions {
     pub receive_buffer: usize,
     /// An IPv6 wildcard takes IPv6 only, since IPv4 has a listener of its own.
     pub v6_only: bool,
+    /// How many seconds a connection may wait for its first byte before it is accepted without; 0 accepts at once.
+    pub defer_accept: u32,
 }
+
+impl SocketOptions {
+    /// Has the system hand out a connection together with its request: one that is answered at once is never waited for.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn defer(&self, listener: &impl AsFd) -> io::Result<()> {
+        if self.defer_accept > 0 {
+            setsockopt(listener, DeferAccept, &usize::try_from(self.defer_accept).unwrap_or(usize::MAX))?;
+        }
+        Ok(())
+    }
+}
+
+/// `TCP_DEFER_ACCEPT`.
+#[derive(Clone)]
+struct DeferAccept;
+
+nix::setsockopt_impl!(DeferAccept, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, usize, SetUsize);
 
 /// Opens what an unprivileged process may not.
 pub trait Opener: Send + Sync {
@@ -81,6 +105,7 @@ impl Opener for InProcess {
             if options.receive_buffer > 0 {
                 socket.set_recv_buffer_size(options.receive_buffer)?;
             }
+            options.defer(&socket)?;
             socket.set_nonblocking(true)?;
             sockets.push(socket);
         }
@@ -146,5 +171,25 @@ impl Opener for Granted {
 
     fn log_program(&self, command: &[u8], shell: bool) -> io::Result<Option<OwnedFd>> {
         self.take(|grants| grants.programs.remove(&(command.to_vec(), shell))).map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{ErrorKind, Write};
+    use std::net::{Ipv4Addr, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn a_deferred_connection_is_handed_out_with_its_first_byte() {
+        let options = SocketOptions { backlog: 8, send_buffer: 0, receive_buffer: 0, v6_only: false, defer_accept: 30 };
+        let listeners = InProcess.listen((Ipv4Addr::LOCALHOST, 0).into(), &options, 1).unwrap();
+        let mut client = TcpStream::connect(listeners[0].local_addr().unwrap()).unwrap();
+        assert_eq!(listeners[0].accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+        client.write_all(b"x").unwrap();
+        listeners[0].set_nonblocking(false).unwrap();
+        let (_, peer) = listeners[0].accept().unwrap();
+        assert_eq!(peer, client.local_addr().unwrap());
     }
 }

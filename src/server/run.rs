@@ -16,8 +16,8 @@ use super::reload::{Driver, Reader, State, apart, obey};
 use super::steward::child::{Lowered, Steward};
 use super::threads::{Serving, Shared, Threads};
 use crate::base::clock::{self, Clock, SystemClock};
-use crate::config::Generation;
 use crate::config::core::CoreProcess;
+use crate::config::{Generation, Listen};
 use crate::logs::{self, Errno, ErrorLog, Level, Opened, Process, Targets};
 use crate::modules::proxy::persist;
 use crate::modules::unixd::{Account, Unixd};
@@ -61,6 +61,9 @@ const PID_FILE: &[u8] = b"/var/run/apache2.pid";
 
 /// `ListenBacklog` when nobody says.
 const BACKLOG: i32 = 511;
+
+/// ListenTCPDeferAccept's default in seconds.
+const DEFER: u32 = 30;
 
 /// A start that failed and has said why.
 pub(super) struct Failed;
@@ -151,13 +154,15 @@ pub(super) fn fail(error: &std::io::Error, text: &str) -> Failed {
 }
 
 /// How listening sockets are made.
-pub(super) fn socket_options(generation: &Generation) -> SocketOptions {
+pub(super) fn socket_options(generation: &Generation) -> impl Fn(&Listen) -> SocketOptions {
     let mpm = mpm::of(&generation.globals);
-    SocketOptions {
+    let core = generation.globals.conf.get::<CoreProcess>().cloned().unwrap_or_default();
+    move |listen| SocketOptions {
         backlog: mpm.backlog.unwrap_or(BACKLOG),
         send_buffer: mpm.send_buffer.unwrap_or(0),
         receive_buffer: mpm.receive_buffer.unwrap_or(0),
         v6_only: false,
+        defer_accept: if core.defers_accept(&listen.protocol) { mpm.defer_accept.unwrap_or(DEFER) } else { 0 },
     }
 }
 

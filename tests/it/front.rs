@@ -90,6 +90,42 @@ fn heads_are_refused_as_httpd_refuses_them() {
     assert!(log.contains("\"GET /a HTTPX/1.1\" HTTP/1.0\n"), "{log}");
 }
 
+/// The state of the server's end of a connection, as the system numbers it.
+fn state(server: u16, client: &TcpStream) -> Option<u8> {
+    let (local, remote) = (format!(":{server:04X}"), format!(":{:04X}", client.local_addr().unwrap().port()));
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    let words = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let own = |words: &Vec<&str>| words.len() > 3 && words[1].ends_with(&local) && words[2].ends_with(&remote);
+    words.into_iter().find(own).map(|words| u8::from_str_radix(words[3], 16).unwrap())
+}
+
+#[test]
+fn connections_are_accepted_with_their_first_byte_unless_the_filter_is_none() {
+    const ESTABLISHED: u8 = 1;
+    const SYN_RECEIVED: u8 = 3;
+    let cases = [
+        ("", "", SYN_RECEIVED),
+        ("", " foo", ESTABLISHED),
+        ("AcceptFilter HTTP none\n", "", ESTABLISHED),
+        ("AcceptFilter http none\nAcceptFilter http data\n", "", SYN_RECEIVED),
+        ("AcceptFilter foo anything\n", " FOO", SYN_RECEIVED),
+        ("ListenTCPDeferAccept 5\n", "", SYN_RECEIVED),
+    ];
+    for (lines, protocol, expected) in cases {
+        let port = free_port();
+        let site = site("front-filter", &format!("{lines}Listen 127.0.0.1:{port}{protocol}\n"));
+        let server = site.start();
+        let connect = || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok();
+        let mut client = wait_for("the second listener", PATIENCE, connect);
+        // The end of the handshake may still be on its way.
+        let what = format!("state {expected} with {lines}{protocol}");
+        wait_for(&what, PATIENCE, || (state(port, &client) == Some(expected)).then_some(()));
+        client.write_all(b"GET /index.html HTTP/1.0\r\n\r\n").unwrap();
+        assert!(Peer::over(client).rest().ends_with(b"it works\n"), "{lines}{protocol}");
+        drop(server);
+    }
+}
+
 #[test]
 fn late_requests_get_408_or_silence() {
     let site = site("front-late", "Timeout 1\nKeepAliveTimeout 300ms\nLogLevel debug\n");

@@ -64,7 +64,7 @@ pub const DIRECTIVES: &[Directive] = &[
     row("FlushMaxThreshold", Places::SERVER, Shape::Take1, server::flush_max_threshold, "Maximum threshold above which pending data are flushed to the network").moot(),
     row("FlushMaxPipelined", Places::SERVER, Shape::Take1, server::flush_max_pipelined, "Maximum number of pipelined responses (pending) above which they are flushed to the network").moot(),
     row("Protocol", Places::SERVER, Shape::Take1, server::protocol, "Set the Protocol for httpd to use.").moot(),
-    row("AcceptFilter", Places::SERVER, Shape::Take2, server::accept_filter, "Set the Accept Filter to use for a protocol").moot(),
+    row("AcceptFilter", Places::SERVER, Shape::Take2, server::accept_filter, "Set the Accept Filter to use for a protocol"),
     row("Port", Places::SERVER, Shape::Take1, server::port, "Port was replaced with Listen in Apache 2.0"),
     row("HostnameLookups", Places::DIR.or(Places::SERVER), Shape::Take1, dir::hostname_lookups, "\"on\" to enable, \"off\" to disable reverse DNS lookups, or \"double\" to enable double-reverse DNS lookups"),
     row("ServerAdmin", Places::SERVER, Shape::Take1, server::server_admin, "The email address of the server administrator"),

@@ -76,7 +76,7 @@ const COMMON: &[Directive] = &[
     row("Listen", Places::SERVER, Shape::Argv, super::listen, "A port number or a numeric IP address and a port number, and an optional protocol"),
     row("SendBufferSize", Places::SERVER, Shape::Take1, super::send_buffer, "Send buffer size in bytes"),
     row("ReceiveBufferSize", Places::SERVER, Shape::Take1, super::receive_buffer, "Receive buffer size in bytes"),
-    row("ListenTCPDeferAccept", Places::SERVER, Shape::Take1, super::defer_accept, "Value set for the socket option TCP_DEFER_ACCEPT if it is set").moot(),
+    row("ListenTCPDeferAccept", Places::SERVER, Shape::Take1, super::defer_accept, "Value set for the socket option TCP_DEFER_ACCEPT if it is set"),
     row("StartServers", Places::SERVER, Shape::Take1, limits::limit, "Number of child processes launched at server startup").moot(),
     row("MaxClients", Places::SERVER, Shape::Take1, limits::limit, "Deprecated name of MaxRequestWorkers"),
     row("GracefulShutdownTimeout", Places::SERVER, Shape::Take1, super::graceful_timeout, "Maximum time in seconds to wait for child processes to complete transactions during shutdown"),

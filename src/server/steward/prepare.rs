@@ -67,6 +67,7 @@ fn commit(generation: &Generation, again: bool, link: &Link) -> Result<(), Faile
             options.receive_buffer.to_string(),
             u8::from(options.v6_only).to_string(),
             count.clone(),
+            options.defer_accept.to_string(),
         ];
         request(link, ask::LISTEN, &numbers.each_ref().map(|word| word.as_bytes())).map_err(|source| {
             let text = format!(

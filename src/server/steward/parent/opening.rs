@@ -78,10 +78,15 @@ impl Steward {
             send_buffer: size(2),
             receive_buffer: size(3),
             v6_only: message.number(4) != 0,
+            defer_accept: u32::try_from(message.number(6)).unwrap_or(0),
         };
         let is_it = |socket: &TcpListener| socket.local_addr().is_ok_and(|given| given == addr);
         let sockets = match self.given.iter().position(is_it) {
-            Some(at) => vec![self.given.remove(at)],
+            Some(at) => {
+                let socket = self.given.remove(at);
+                options.defer(&socket)?;
+                vec![socket]
+            }
             None => InProcess.listen(addr, &options, size(5))?,
         };
         self.next.listeners.push(Rc::new(Listening { addr, sockets }));
