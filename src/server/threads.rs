@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::{SocketAddr, TcpStream as StdStream};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -10,7 +10,8 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use mio::net::TcpListener;
+use mio::net::{TcpListener, TcpStream as MioStream};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -454,18 +455,36 @@ struct Door {
     socket: TcpListener,
     /// The same socket, for the runtime to tell when somebody waits.
     bell: TcpStream,
+    /// Somebody was let in since the bell rang: nobody else may wait.
+    opened: Cell<bool>,
 }
 
 impl Door {
     fn new(socket: &std::net::TcpListener) -> std::io::Result<Self> {
         let bell = TcpStream::from_std(StdStream::from(OwnedFd::from(socket.try_clone()?)))?;
-        Ok(Self { socket: TcpListener::from_std(socket.try_clone()?), bell })
+        Ok(Self { socket: TcpListener::from_std(socket.try_clone()?), bell, opened: Cell::new(false) })
     }
 
     async fn accept(&self) -> std::io::Result<(StdStream, SocketAddr)> {
-        let (stream, peer) = self.bell.async_io(Interest::READABLE, || self.socket.accept()).await?;
+        let (stream, peer) = self.bell.async_io(Interest::READABLE, || self.accept_at_once()).await?;
         Ok((stream.into(), peer))
     }
+
+    fn accept_at_once(&self) -> std::io::Result<(MioStream, SocketAddr)> {
+        // The system makes a socket before it looks whether there is anybody to have it: to ask first costs a tenth.
+        if self.opened.replace(false) && !has_input(&self.socket)? {
+            return Err(std::io::ErrorKind::WouldBlock.into());
+        }
+        let accepted = self.socket.accept()?;
+        self.opened.set(true);
+        Ok(accepted)
+    }
+}
+
+/// Whether there is something to read, or somebody to accept.
+fn has_input(socket: &impl AsFd) -> std::io::Result<bool> {
+    let mut asked = [PollFd::new(socket, PollFlags::IN)];
+    Ok(poll(&mut asked, Some(&Timespec::default()))? > 0)
 }
 
 /// How often an acceptor looks whether there is room again.
