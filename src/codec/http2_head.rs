@@ -81,7 +81,7 @@ pub fn fields<'a>(
         if limits.field_size == 0 || len <= limits.field_size { Ok(()) } else { Err(HeadFault::Field(name)) }
     };
     let mut cookies = Vec::new();
-    let mut cased = Vec::new();
+    let mut cased = Vec::with_capacity(64);
     for (name, value) in fields {
         let value = value.as_bytes();
         if *name == header::HOST {

@@ -81,9 +81,13 @@ pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 /// A name in lower case as HTTP/1 writes names: `x-some-thing` becomes `X-Some-Thing`.
 pub fn push_cased(name: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(name);
     let mut first = true;
-    for byte in name {
-        out.push(if first { byte.to_ascii_uppercase() } else { *byte });
+    for byte in out.get_mut(start..).unwrap_or_default() {
+        if first {
+            byte.make_ascii_uppercase();
+        }
         first = *byte == b'-';
     }
 }

@@ -10,7 +10,7 @@ use crate::codec::http1::write::push_decimal;
 use crate::config::core::CoreServer;
 use crate::config::{Server, Slots};
 use crate::pipe::{Hook, Outcome, Phase, Run, Waiting, declined, interim};
-use crate::web::{Exchange, Wire};
+use crate::web::{Exchange, Line, Wire};
 
 /// The number of this process, which asking for costs a system call.
 static PROCESS: LazyLock<u32> = LazyLock::new(std::process::id);
@@ -67,32 +67,44 @@ fn hush(ex: &mut Exchange) -> Outcome {
 /// The variables of mod_http2.
 fn describe(ex: &mut Exchange) -> Outcome {
     let Some(stream) = ex.ext.get::<Stream>() else { return Outcome::Declined };
-    let mut tag = Vec::with_capacity(48);
+    let mut tag = Vec::with_capacity(64);
     for number in [u64::from(*PROCESS), ex.conn.id, u64::from(stream.id)] {
         push_decimal(&mut tag, number);
         tag.push(b'-');
     }
     tag.pop();
     let id = tag.rsplit(|byte| *byte == b'-').next().unwrap_or_default();
-    let push: &[u8] = if stream.push { b"on" } else { b"off" };
-    let (mut pushed, mut pushed_on): (&[u8], _) = (b"", Vec::new());
+    let [http2, push, pushed, pushed_on, also_push] = if stream.push { &PUSHES.0 } else { &PUSHES.1 };
+    ex.env.set_line(http2);
+    ex.env.set_line(push);
     if stream.pushed_on > 0 {
-        pushed = b"PUSHED";
-        push_decimal(&mut pushed_on, u64::from(stream.pushed_on));
+        let mut on = Vec::new();
+        push_decimal(&mut on, u64::from(stream.pushed_on));
+        ex.env.set(pushed.name(), b"PUSHED");
+        ex.env.set(pushed_on.name(), &on);
+    } else {
+        ex.env.set_line(pushed);
+        ex.env.set_line(pushed_on);
     }
-    for (name, value) in [
-        (&b"HTTP2"[..], &b"on"[..]),
-        (b"H2_PUSH", push),
-        (b"H2_PUSHED", pushed),
-        (b"H2_PUSHED_ON", &pushed_on),
-        (b"H2_STREAM_ID", id),
-        (b"H2_STREAM_TAG", &tag),
-        (b"H2PUSH", push),
-    ] {
-        ex.env.set(name, value);
-    }
+    ex.env.set(b"H2_STREAM_ID", id);
+    ex.env.set(b"H2_STREAM_TAG", &tag);
+    ex.env.set_line(also_push);
     Outcome::Ok
 }
+
+/// The variables that are the same for nearly all streams, where resources are pushed and where they are not.
+static PUSHES: LazyLock<([Line; 5], [Line; 5])> = LazyLock::new(|| {
+    let lines = |push: &[u8]| {
+        [
+            Line::new(b"HTTP2", b"on"),
+            Line::new(b"H2_PUSH", push),
+            Line::new(b"H2_PUSHED", b""),
+            Line::new(b"H2_PUSHED_ON", b""),
+            Line::new(b"H2PUSH", push),
+        ]
+    };
+    (lines(b"on"), lines(b"off"))
+});
 
 /// Tells who does not know yet, with a connection's first response, what else is spoken here: what `Protocols` names in
 /// front of HTTP/1.
