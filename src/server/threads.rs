@@ -224,7 +224,7 @@ impl Threads {
 const KEPT: usize = 64;
 
 /// How many attendants a thread keeps for the next streams: a few clients may have a hundred each.
-const KEPT_ATTENDANTS: usize = 256;
+const KEPT_ATTENDANTS: usize = 512;
 
 /// One worker thread.
 pub(super) struct Thread {

@@ -96,7 +96,7 @@ pub(super) fn start(session: Rc<Session>, request: Request<Inbox>, respond: Resp
     session.tap.open(respond.id());
     let thread = session.thread.clone();
     let mut attendant = thread.take_attendant();
-    attendant.desk.replace(Desk::Asked(Asked { session, request, respond, origin }));
+    *attendant.desk.borrow_mut() = Desk::Asked(Asked { session, request, respond, origin });
     tokio::task::spawn_local(async move {
         attendant.work().await;
         thread.give_attendant(attendant);
@@ -140,7 +140,7 @@ async fn attend(desk: Rc<RefCell<Desk>>) {
         }
         begun.wire.linger().await;
         kept.keep(begun);
-        desk.replace(Desk::Free);
+        *desk.borrow_mut() = Desk::Free;
     }
 }
 
@@ -236,19 +236,20 @@ fn exchange<'a>(session: &Session, fronts: &Fronts, kept: &'a mut Option<Box<Exc
         conn.default_server.set(generation.select.default_server(conn.local));
     }
     let chain = pipe::idle_chain(&fronts.live, conn.default_server.get());
-    let conn = Rc::new(conn);
     let ex = match kept.take().filter(|ex| Rc::ptr_eq(&ex.live, &fronts.live)) {
         Some(mut ex) => {
-            ex.conn = conn;
+            match Rc::get_mut(&mut ex.conn) {
+                Some(over) => *over = conn,
+                None => ex.conn = Rc::new(conn),
+            }
             ex.reset(chain);
             kept.insert(ex)
         }
-        None => kept.insert(Box::new(Exchange::new(fronts.live.clone(), conn, chain))),
+        None => kept.insert(Box::new(Exchange::new(fronts.live.clone(), Rc::new(conn), chain))),
     };
     ex.started_micros = SystemClock.wall();
     ex.started = Instant::now();
-    let conn = ex.conn.clone();
-    ex.client_ip.extend_from_slice(&conn.peer_ip);
-    ex.client_port = conn.peer.port();
+    ex.client_ip.extend_from_slice(&ex.conn.peer_ip);
+    ex.client_port = ex.conn.peer.port();
     ex
 }
