@@ -1,11 +1,12 @@
 //! The two ends of a stream, whether its client opened it or it was pushed: what comes, and what goes.
 
+use std::cell::RefCell;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use h2::server::{SendPushedResponse, SendResponse};
 use h2::{Error, Reason, RecvStream, SendStream};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 
 /// What a client sends behind a head: nothing of it, where it did not send the head.
 pub(super) struct Inbox(Option<RecvStream>);
@@ -100,16 +101,61 @@ fn is_of_connection(name: &[u8]) -> bool {
     NAMES.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
 }
 
-/// Adds fields; says how large they are.
-pub(super) fn put<'a>(head: &mut Response<()>, fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> usize {
-    let mut size = 0;
-    for (name, value) in fields {
-        if is_of_connection(name) {
-            continue;
-        }
-        let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) else { continue };
-        size += name.as_str().len() + value.len() + 32;
-        head.headers_mut().append(name, value);
+/// Fields that most responses on a connection have alike.
+static USUAL: [HeaderName; 3] = [header::DATE, header::SERVER, header::CONTENT_TYPE];
+
+/// The values of [`USUAL`] that were sent last: as long as they stay the same, they are not made anew.
+pub(super) struct Usual(RefCell<[HeaderValue; 3]>);
+
+impl Usual {
+    pub(super) fn new() -> Self {
+        Self(RefCell::new([const { HeaderValue::from_static("") }; 3]))
     }
-    size
+
+    /// Adds fields; says how large they are.
+    pub(super) fn put<'a>(&self, head: &mut Response<()>, fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> usize {
+        let mut size = 0;
+        for (name, value) in fields {
+            if is_of_connection(name) {
+                continue;
+            }
+            let Some((name, value)) = self.field(name, value) else { continue };
+            size += name.as_str().len() + value.len() + 32;
+            head.headers_mut().append(name, value);
+        }
+        size
+    }
+
+    fn field(&self, name: &[u8], value: &[u8]) -> Option<(HeaderName, HeaderValue)> {
+        let made = || HeaderValue::from_bytes(value).ok();
+        let mut last = self.0.borrow_mut();
+        let mut known = USUAL.iter().zip(last.iter_mut());
+        match known.find(|(usual, _)| usual.as_str().as_bytes().eq_ignore_ascii_case(name)) {
+            Some((name, last)) => {
+                if last.as_bytes() != value {
+                    *last = made()?;
+                }
+                Some((name.clone(), last.clone()))
+            }
+            None => HeaderName::from_bytes(name).ok().zip(made()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_what_was_said_and_none_is_of_the_connection() {
+        let usual = Usual::new();
+        for (date, server) in [("a", ""), ("a", ""), ("b", "x"), ("b", "x")] {
+            let mut head = head_of(StatusCode::OK);
+            let fields = [("Date", date), ("Server", server), ("Upgrade", "h2c"), ("X-Y", "1"), ("date", "c\n")];
+            let size = usual.put(&mut head, fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
+            let put = head.headers().iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap()));
+            assert_eq!(put.collect::<Vec<_>>(), [("date", date), ("server", server), ("x-y", "1")]);
+            assert_eq!(size, 3 * 32 + "dateserverx-y1".len() + date.len() + server.len());
+        }
+    }
 }

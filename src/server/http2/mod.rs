@@ -31,7 +31,7 @@ use bytes::Bytes;
 use h2::{Reason, server};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use self::ends::Respond;
+use self::ends::{Respond, Usual};
 use self::push::Diary;
 pub(super) use self::stream::Attendant;
 use self::stream::Origin;
@@ -70,6 +70,7 @@ struct Session {
     diary: RefCell<Diary>,
     /// Anything was.
     pushed: Cell<bool>,
+    usual: Usual,
 }
 
 impl Session {
@@ -124,6 +125,7 @@ pub(super) async fn serve(thread: &Rc<Thread>, mut link: Link, conn: &Rc<Conn>, 
         conn: conn.clone(),
         diary: RefCell::new(Diary::new(front.settings.diary)),
         pushed: Cell::new(false),
+        usual: Usual::new(),
         settings: front.settings.clone(),
         tap: Tap::new(link, ahead).shown(fronts.dump(conn)),
         dump: fronts.dump(conn),

@@ -15,7 +15,7 @@ use super::super::incoming::{Expect, Trouble};
 use super::super::link::{Timer, far};
 use super::super::rates::Stage;
 use super::Session;
-use super::ends::{Inbox, Respond, head_of, put};
+use super::ends::{Inbox, Respond, head_of};
 use super::push::Pushing;
 use super::stream::Origin;
 use crate::modules::http2::{Order, order_of};
@@ -175,7 +175,8 @@ impl Http2 {
         let mut head = head_of(if right { StatusCode::OK } else { StatusCode::BAD_GATEWAY });
         if right {
             self.web_socket = WebSocket::Open;
-            put(&mut head, fields.iter().filter(|(name, _)| !name.eq_ignore_ascii_case(b"sec-websocket-accept")));
+            let others = fields.iter().filter(|(name, _)| !name.eq_ignore_ascii_case(b"sec-websocket-accept"));
+            self.session.usual.put(&mut head, others);
         } else {
             self.web_socket = WebSocket::Misunderstood;
             head.headers_mut().append(http::header::CONTENT_LENGTH, HeaderValue::from_static("0"));
@@ -329,7 +330,7 @@ impl Http2 {
     fn inform(&mut self, status: u16, fields: &Table) {
         let Out::Respond(respond) = &mut self.out else { return };
         let Some(mut head) = StatusCode::from_u16(status).ok().map(head_of) else { return };
-        put(&mut head, fields.iter());
+        self.session.usual.put(&mut head, fields.iter());
         let pushed = self.pushing.as_ref().and_then(|pushing| pushing.announce(&self.session, respond, fields));
         if let Some(policy) = pushed {
             head.headers_mut().append("push-policy", HeaderValue::from_static(policy));
@@ -463,8 +464,9 @@ impl Wire for Http2 {
         let own = |(name, _): &(&[u8], &[u8])| {
             matches!(name.len(), 4 | 6) && (name.eq_ignore_ascii_case(b"date") || name.eq_ignore_ascii_case(b"server"))
         };
-        let size = put(&mut made, head.fields.iter().filter(|field| !own(field)));
-        let size = size + put(&mut made, head.fields.iter().filter(own));
+        let usual = &self.session.usual;
+        let size = usual.put(&mut made, head.fields.iter().filter(|field| !own(field)));
+        let size = size + usual.put(&mut made, head.fields.iter().filter(own));
         if size > self.session.settings.most_head {
             respond.reset(Reason::INTERNAL_ERROR);
             self.gone = true;
