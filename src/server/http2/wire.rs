@@ -255,13 +255,18 @@ impl Http2 {
                 ready!(self.session.tap.poll_turn(cx, self.id));
             }
             let Out::Body(body) = &mut self.out else { return self.lost() };
-            body.reserve_capacity(self.held.len());
-            let room = match body.capacity() {
-                0 => match ready!(body.poll_capacity(cx)) {
-                    Some(Ok(room)) => room,
-                    _ => return self.lost(),
-                },
-                room => room,
+            let room = if last && self.held.len() <= SMALL {
+                // It may wait for room with the protocol as well as here: the end is waited for anyway.
+                self.held.len()
+            } else {
+                body.reserve_capacity(self.held.len());
+                match body.capacity() {
+                    0 => match ready!(body.poll_capacity(cx)) {
+                        Some(Ok(room)) => room,
+                        _ => return self.lost(),
+                    },
+                    room => room,
+                }
             };
             let n = room.min(self.held.len()).min(most);
             let part = if n == self.held.len() && n <= SMALL {
