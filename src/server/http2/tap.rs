@@ -44,7 +44,14 @@ struct Flow {
     /// It is served; else it may be one that never is.
     open: bool,
     waker: Option<Waker>,
-    /// Body that the protocol has and the socket has not; known where anything was pushed.
+    /// Its place among others; where anything was pushed.
+    order: Option<Box<Order>>,
+}
+
+/// What a stream that was pushed, and the one it goes with, know of one another.
+#[derive(Default)]
+struct Order {
+    /// Body that the protocol has and the socket has not.
     queued: u64,
     /// Streams that have what this one leaves, and wait.
     followers: Vec<Waker>,
@@ -61,7 +68,9 @@ impl Flow {
     }
 
     fn free(&mut self) {
-        self.followers.drain(..).for_each(Waker::wake);
+        if let Some(order) = &mut self.order {
+            order.followers.drain(..).for_each(Waker::wake);
+        }
     }
 }
 
@@ -169,14 +178,14 @@ impl Tap {
     /// The protocol has so much more of a stream's body.
     pub(super) fn queue(&self, stream: u32, more: usize) {
         if let Some(flow) = self.0.borrow_mut().flows.get_mut(&stream) {
-            flow.queued += more as u64;
+            flow.order.get_or_insert_default().queued += more as u64;
         }
     }
 
     /// Lets a stream have what another one leaves.
     pub(super) fn follow(&self, stream: u32, first: u32) {
         if let Some(flow) = self.0.borrow_mut().flows.get_mut(&stream) {
-            flow.behind.push(first);
+            flow.order.get_or_insert_default().behind.push(first);
         }
     }
 
@@ -185,9 +194,12 @@ impl Tap {
         let mut state = self.0.borrow_mut();
         let flows = &mut state.flows;
         for nth in 0.. {
-            let Some(first) = flows.get(&stream).and_then(|flow| flow.behind.get(nth).copied()) else { break };
-            if let Some(flow) = flows.get_mut(&first).filter(|flow| flow.queued > 0 && !flow.ended && !flow.reset) {
-                flow.followers.push(cx.waker().clone());
+            let order = flows.get(&stream).and_then(|flow| flow.order.as_ref());
+            let Some(first) = order.and_then(|order| order.behind.get(nth).copied()) else { break };
+            if let Some(flow) = flows.get_mut(&first).filter(|flow| !flow.ended && !flow.reset)
+                && let Some(order) = flow.order.as_mut().filter(|order| order.queued > 0)
+            {
+                order.followers.push(cx.waker().clone());
                 return Poll::Pending;
             }
         }
@@ -199,17 +211,12 @@ impl Tap {
         self.0.borrow().flows.get(&stream).map_or((0, 0), |flow| (flow.received, flow.sent))
     }
 
-    /// Whether the client took the stream back.
-    pub(super) fn is_reset(&self, stream: u32) -> bool {
-        self.0.borrow().flows.get(&stream).is_none_or(|flow| flow.reset)
-    }
-
-    /// Ready when our end of the stream is with the system, or the client has taken the stream back.
-    pub(super) fn poll_ended(&self, cx: &mut Context<'_>, stream: u32) -> Poll<()> {
+    /// Ready when our end of the stream is with the system, which is true, or the client has taken the stream back.
+    pub(super) fn poll_ended(&self, cx: &mut Context<'_>, stream: u32) -> Poll<bool> {
         let mut state = self.0.borrow_mut();
-        let Some(flow) = state.flows.get_mut(&stream) else { return Poll::Ready(()) };
+        let Some(flow) = state.flows.get_mut(&stream) else { return Poll::Ready(false) };
         if flow.ended || flow.reset {
-            return Poll::Ready(());
+            return Poll::Ready(!flow.reset);
         }
         flow.waker = Some(cx.waker().clone());
         Poll::Pending
@@ -313,9 +320,11 @@ impl State {
                     DATA | HEADERS => head.flags & END_STREAM != 0,
                     kind => kind == RST_STREAM,
                 };
-                if head.kind == DATA && flow.queued > 0 {
-                    flow.queued = flow.queued.saturating_sub(head.len as u64);
-                    if flow.queued == 0 {
+                if head.kind == DATA
+                    && let Some(order) = flow.order.as_mut().filter(|order| order.queued > 0)
+                {
+                    order.queued = order.queued.saturating_sub(head.len as u64);
+                    if order.queued == 0 {
                         flow.free();
                     }
                 }

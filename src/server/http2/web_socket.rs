@@ -82,6 +82,6 @@ impl Tunnel for Http2 {
                 return self.lost();
             }
         }
-        self.session.tap.poll_ended(cx, self.id).map(Ok)
+        self.session.tap.poll_ended(cx, self.id).map(|_| Ok(()))
     }
 }

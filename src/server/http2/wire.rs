@@ -534,8 +534,8 @@ impl Wire for Http2 {
             }
         }
         match self.session.tap.poll_ended(cx, self.id) {
-            Poll::Ready(()) if self.session.tap.is_reset(self.id) => self.lost(),
-            Poll::Ready(()) => {
+            Poll::Ready(false) => self.lost(),
+            Poll::Ready(true) => {
                 self.came();
                 Poll::Ready(Ok(()))
             }
