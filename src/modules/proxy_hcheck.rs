@@ -30,7 +30,7 @@ pub const MODULE: Module = Module {
 #[derive(Clone, Default)]
 struct HcheckServer {
     templates: Vec<(Vec<u8>, HealthSpec)>,
-    conditions: Vec<(Vec<u8>, Arc<Expr>)>,
+    conditions: Vec<(Vec<u8>, Condition)>,
 }
 
 impl Conf for HcheckServer {
@@ -75,7 +75,7 @@ static PARAMS: &[(&str, Set)] = &[
     ("hcuri", |_, health, v| put(&mut health.uri, if v.len() < 64 { Ok(v.to_vec()) } else { Err("Health check uri length must be < 64 characters".to_owned()) })),
     ("hcmethod", |_, health, v| put(&mut health.method, method(v))),
     ("hcexpr", |cmd, health, v| {
-        let found = named(&cmd.server_conf::<HcheckServer>().conditions, v).map(|condition| Some((v.to_vec(), condition)));
+        let found = named(&cmd.server_conf::<HcheckServer>().conditions, v).map(|condition| Some((v.to_vec(), condition.expr)));
         put(&mut health.condition, found.ok_or_else(|| unknown("health check condition expr", v)))
     }),
 ];
@@ -124,8 +124,17 @@ pub fn set_param(cmd: &mut Cmd<'_>, health: &mut HealthSpec, key: &[u8], value: 
     set(cmd, health, value)
 }
 
+/// What must hold of the answer to a check.
+#[derive(Clone)]
+pub struct Condition {
+    /// As it is evaluated.
+    pub expr: Arc<Expr>,
+    /// As it is written, without braces.
+    pub text: Vec<u8>,
+}
+
 /// The conditions of a server by their names, in the order they were defined.
-pub fn conditions(server: &Server) -> Vec<(Vec<u8>, Arc<Expr>)> {
+pub fn conditions(server: &Server) -> Vec<(Vec<u8>, Condition)> {
     server.get::<HcheckServer>().map(|conf| conf.conditions.clone()).unwrap_or_default()
 }
 
@@ -199,7 +208,7 @@ fn condition(cmd: &mut Cmd<'_>, args: &Args<'_>) -> Result<(), String> {
     }
     let condition =
         cmd.condition(&text).map_err(|why| format!("Could not parse expression \"{}\": {why}", latin1(&text)))?;
-    cmd.server_conf::<HcheckServer>().conditions.push((name, condition));
+    cmd.server_conf::<HcheckServer>().conditions.push((name, Condition { expr: condition, text }));
     Ok(())
 }
 

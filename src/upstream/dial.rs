@@ -121,7 +121,7 @@ async fn connect(addr: SocketAddr, spec: &WorkerSpec, setup: Setup) -> io::Resul
     if let Some(size) = setup.receive_buffer {
         socket.set_recv_buffer_size(u32::try_from(size).unwrap_or(u32::MAX))?;
     }
-    if spec.keepalive {
+    if spec.keepalive == Some(true) {
         socket.set_keepalive(true)?;
     }
     if let Some(source) = setup.source

@@ -135,10 +135,12 @@ pub struct WorkerSpec {
     pub timeout: Option<Duration>,
     /// `retry`, default 60 s.
     pub retry: Duration,
+    /// The parameter says so.
+    pub retry_asked: bool,
     /// `ping`.
     pub ping: Option<Duration>,
     /// `keepalive` (SO_KEEPALIVE).
-    pub keepalive: bool,
+    pub keepalive: Option<bool>,
     /// Connections are kept (`disablereuse=off`/`enablereuse=on`).
     pub reuse: bool,
     /// The parameter says so.
@@ -338,8 +340,9 @@ impl WorkerSpec {
             connect_timeout: None,
             timeout: None,
             retry: Duration::from_secs(60),
+            retry_asked: false,
             ping: None,
-            keepalive: false,
+            keepalive: None,
             reuse: true,
             reuse_asked: false,
             address_ttl: None,

@@ -77,6 +77,38 @@ fn forms_change_members_and_links_do_not() {
     );
 }
 
+/// The document tells of a member what its configuration says, in httpd's way: of times below a second only that part.
+#[test]
+fn the_document_tells_what_is_set() {
+    let site = Site::new("bm-xml");
+    let modules = [MODULES, &["proxy_ajp", "proxy_hcheck", "watchdog"]].concat();
+    let conf = "<Location /bm>\nSetHandler balancer-manager\n</Location>\nProxyPass /bm !\n\
+        ProxyHCExpr small {%{REQUEST_STATUS} -lt 300}\n<Proxy balancer://b>\n\
+        BalancerMember ajp://127.0.0.1:9 ttl=60 timeout=7 acquire=300 receivebuffersize=2048 iobuffersize=4096 \
+        keepalive=On flushpackets=auto flushwait=20 ping=3 disablereuse=on connectiontimeout=1500ms retry=5\n</Proxy>";
+    site.httpd_conf(&modules, conf);
+    let server = site.start();
+    // Whatever the value.
+    let text = server.get("/bm?xml=0", &format!("Referer: {OWN}\r\n")).text();
+    for lines in [
+        "<httpd:ttl>60</httpd:ttl>\n          <httpd:timeout>7</httpd:timeout>\n          \
+         <httpd:acquire>300</httpd:acquire>\n          <httpd:recv_buffer_size>2048</httpd:recv_buffer_size>\n          \
+         <httpd:io_buffer_size>4096</httpd:io_buffer_size>\n          <httpd:keepalive>On</httpd:keepalive>\n          \
+         <httpd:status>",
+        "<httpd:flushwait>20000</httpd:flushwait>\n          <httpd:ping>0</httpd:ping>      \
+         <httpd:disablereuse>On</httpd:disablereuse>\n          \
+         <httpd:connectiontimeout>500</httpd:connectiontimeout>\n          <httpd:retry>5</httpd:retry>\n        \
+         </httpd:worker>",
+    ] {
+        assert!(text.contains(lines), "{text}");
+    }
+    let page = server.get("/bm", "").text();
+    assert!(page.contains("<tr><td>small</td><td>%{REQUEST_STATUS} -lt 300</td></tr>\n</table><hr/>\n"), "{page}");
+    let mut client = server.connect();
+    client.send("OPTIONS /bm HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    assert_eq!(client.response().status, 200);
+}
+
 #[test]
 fn what_was_changed_lasts_over_reloads() {
     if real_httpd() {

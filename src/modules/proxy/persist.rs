@@ -112,7 +112,7 @@ fn restore(text: &[u8], generation: &Generation, process: &ProxyProcess) -> bool
         member: &|balancer, url| super::manager::added(url, balancer, server_of(balancer), &generation.globals),
         condition: &|server, name| {
             let conditions = proxy_hcheck::conditions(servers.get(server)?);
-            conditions.into_iter().rev().find(|(known, _)| known == name).map(|(_, expr)| expr)
+            conditions.into_iter().rev().find(|(known, _)| known == name).map(|(_, condition)| condition.expr)
         },
     };
     let Some(restored) = lasting::restore(text, &now, &known) else { return false };

@@ -84,7 +84,7 @@ type Set = fn(&mut WorkerSpec, &[u8]) -> Result<(), String>;
 #[rustfmt::skip]
 static PARAMS: &[Param<Set>] = &[
     param("loadfactor", |w, v| put(&mut w.load_factor, load_factor(v))),
-    param("retry", |w, v| put(&mut w.retry, seconds(v, 0, "Retry must be a positive value"))),
+    param("retry", |w, v| { w.retry_asked = true; put(&mut w.retry, seconds(v, 0, "Retry must be a positive value")) }),
     param("ttl", |w, v| put_some(&mut w.ttl, seconds(v, 1, "TTL must be at least one second"))),
     param("min", |w, v| put(&mut w.min, count(v, "Min must be a positive number"))),
     param("max", |w, v| put(&mut w.max, count(v, "Max must be a positive number"))),
@@ -93,7 +93,7 @@ static PARAMS: &[Param<Set>] = &[
     param("timeout", |w, v| put_some(&mut w.timeout, seconds(v, 1, "Timeout must be at least one second"))),
     param("iobuffersize", |w, v| put_some(&mut w.io_buffer, buffer(v, 8192, "IOBufferSize must be >= 512 bytes, or 0 for system default."))),
     param("receivebuffersize", |w, v| put_some(&mut w.receive_buffer, buffer(v, 0, "ReceiveBufferSize must be >= 512 bytes, or 0 for system default."))),
-    param("keepalive", |w, v| put(&mut w.keepalive, on_off(v, "KeepAlive must be On|Off"))),
+    param("keepalive", |w, v| put_some(&mut w.keepalive, on_off(v, "KeepAlive must be On|Off"))),
     param("disablereuse", |w, v| reuse(w, on_off(v, "DisableReuse must be On|Off").map(|off| !off))),
     param("enablereuse", |w, v| reuse(w, on_off(v, "EnableReuse must be On|Off"))),
     param("route", |w, v| put(&mut w.route, short(v, 64, "Route length must be < 64 characters"))),

@@ -115,7 +115,8 @@ fn change_health(ex: &Exchange, spec: &mut WorkerSpec, params: &Params) {
     }
     if let Some(name) = params.get(b"w_he") {
         let known = proxy_hcheck::conditions(ex.server());
-        health.condition = known.into_iter().rev().find(|(other, _)| other == name);
+        let found = known.into_iter().rev().find(|(other, _)| other == name);
+        health.condition = found.map(|(name, condition)| (name, condition.expr));
     }
 }
 

@@ -54,9 +54,7 @@ pub fn handler<'a>(ex: &'a mut Exchange, wire: &'a mut dyn Wire) -> Waiting<'a> 
 async fn answer(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
     pipe::allow(ex, &[b"GET", b"POST"]);
     if !matches!(ex.method.as_slice(), b"GET" | b"HEAD" | b"POST") {
-        ex.allowed.clear();
-        pipe::allow(ex, &[b"OPTIONS", b"HEAD", b"GET", b"POST"]);
-        return Outcome::Status(405);
+        return Outcome::Declined;
     }
     let mut params = match ex.method.as_slice() {
         b"POST" => match params::of_body(ex, wire).await {
@@ -102,7 +100,7 @@ async fn answer(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
     }
     let mut out = String::new();
     let view = page::View { ex, backends: &backends, table, known: &known, chosen };
-    let xml = params.get(b"xml").is_some_and(|value| value != b"0");
+    let xml = params.get(b"xml").is_some();
     if xml {
         view.push_xml(&mut out);
     } else {

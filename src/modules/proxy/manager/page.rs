@@ -110,6 +110,7 @@ impl View<'_> {
         out.push_str("  </httpd:balancers>\n</httpd:manager>");
     }
 
+    /// Times below a second are the parts of one, as in httpd.
     fn push_xml_worker(&self, worker: &Worker, out: &mut String) {
         let (spec, state) = (&worker.spec, &worker.state);
         let threads = mpm::limits::shape(&self.ex.live.generation.globals).2;
@@ -128,6 +129,21 @@ impl View<'_> {
         field("smax", &spec.smax.unwrap_or(max));
         field("max", &max);
         field("ttl", &spec.ttl.unwrap_or_default().as_secs());
+        if let Some(timeout) = spec.timeout {
+            field("timeout", &timeout.as_secs());
+        }
+        if let Some(acquire) = spec.acquire {
+            field("acquire", &acquire.subsec_millis());
+        }
+        if let Some(size) = spec.receive_buffer {
+            field("recv_buffer_size", &size);
+        }
+        if let Some(size) = spec.io_buffer {
+            field("io_buffer_size", &size);
+        }
+        if let Some(on) = spec.keepalive {
+            field("keepalive", &on_off(on));
+        }
         field("status", &flags(worker));
         field("retries", &state.retries.load(Relaxed));
         field("lbstatus", &state.lbstatus.load(Relaxed));
@@ -146,6 +162,24 @@ impl View<'_> {
                 FlushPackets::Auto => "Auto",
             };
             field("flushpackets", &flush);
+            if spec.flush_packets == FlushPackets::Auto {
+                field("flushwait", &spec.flush_wait.as_micros());
+            }
+            if let Some(ping) = spec.ping {
+                let _ = write!(out, "          <httpd:ping>{}</httpd:ping>", ping.subsec_millis());
+            }
+        }
+        if spec.reuse_asked {
+            let _ = writeln!(out, "      <httpd:disablereuse>{}</httpd:disablereuse>", on_off(!spec.reuse));
+        }
+        let mut field = |name: &str, value: u64| {
+            let _ = writeln!(out, "          <httpd:{name}>{value}</httpd:{name}>");
+        };
+        if let Some(timeout) = spec.connect_timeout {
+            field("connectiontimeout", u64::from(timeout.subsec_millis()));
+        }
+        if spec.retry_asked {
+            field("retry", spec.retry.as_secs());
         }
         out.push_str("        </httpd:worker>\n");
     }
@@ -172,6 +206,7 @@ impl View<'_> {
             self.push_balancer(balancer, out);
         }
         out.push_str("<hr />\n");
+        self.push_conditions(out);
         let balancer = self.chosen.balancer.and_then(|at| self.backends.balancers.get(at));
         let worker = self.chosen.worker.and_then(|at| self.backends.workers.get(at));
         if let Some(balancer) = balancer {
@@ -188,6 +223,22 @@ impl View<'_> {
             );
         }
         out.push_str("</body></html>\n");
+    }
+
+    /// What health checks may ask for.
+    fn push_conditions(&self, out: &mut String) {
+        let known = proxy_hcheck::conditions(self.ex.server());
+        if known.is_empty() {
+            return;
+        }
+        out.push_str(
+            "\n\n<table><tr><th colspan='2'>Health check cond. expressions:</th></tr>\n\
+             <tr><th>Expr name</th><th>Expression</th></tr>\n",
+        );
+        for (name, condition) in known {
+            let _ = writeln!(out, "<tr><td>{}</td><td>{}</td></tr>", escaped(&name), escaped(&condition.text));
+        }
+        out.push_str("</table><hr/>\n");
     }
 
     /// The path of the rule that leads to a balancer.
