@@ -58,6 +58,8 @@ impl Value {
                 [b'l', ..] => (Item::Load, 1),
                 [b'i', ..] => (Item::Idle, 1),
                 [b'b', ..] => (Item::Busy, 1),
+                [b'e', ..] => (Item::Env(Vec::new()), 1),
+                [b's', ..] => (Item::Ssl(Vec::new()), 1),
                 [b'{', inner @ ..] => {
                     let end = memchr::memchr(b'}', inner);
                     let kind = end.and_then(|end| inner.get(end + 1).copied());
