@@ -1,5 +1,6 @@
 //! One balanced request: the member for the next attempt, and what an answer makes of that member.
 
+use std::cell::Cell;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -17,19 +18,30 @@ use crate::web::Exchange;
 /// Waiting for a usable member looks this often.
 const POLLS: u32 = 100;
 
-/// Counts the member as busy until it is dropped.
-pub(super) struct Busy<'a>(&'a Worker);
+/// Counts the worker as busy until it has answered, or this is dropped.
+pub(super) struct Busy<'a> {
+    worker: &'a Worker,
+    counted: Cell<bool>,
+}
 
 impl<'a> Busy<'a> {
     pub(super) fn new(worker: &'a Worker) -> Self {
         worker.state.tally.add(Count::Busy, 1);
-        Self(worker)
+        Self { worker, counted: Cell::new(true) }
+    }
+
+    /// The worker has nothing more to do. Said before the client has all of the response: its next request must find
+    /// the worker idle.
+    pub(super) fn over(&self) {
+        if self.counted.replace(false) {
+            self.worker.state.tally.sub(Count::Busy, 1);
+        }
     }
 }
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        self.0.state.tally.sub(Count::Busy, 1);
+        self.over();
     }
 }
 

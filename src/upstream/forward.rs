@@ -6,12 +6,13 @@ use std::sync::Arc;
 use super::balancer::{Busy, choose, judge};
 use super::canon::{behind_scheme, canonical, push_path};
 use super::http1::Outgoing;
+use super::pool::Shown;
 use super::spec::{Beyond, Choice, Endpoint, Forward, Remote, Scheme, WorkerSpec};
 use super::tally::Count;
 use super::worker::{Backends, Balancer, Worker, WorkerState};
 use super::{Attempt, ajp, block, ftp, gateway, http1, http2, respond};
 use crate::base::clock::{Clock, SystemClock};
-use crate::logs::{self, Bytes, Level};
+use crate::logs::{self, Bytes, Level, OfServer};
 use crate::pipe::Outcome;
 use crate::web::{Exchange, Wire};
 
@@ -88,10 +89,46 @@ async fn single(
     worker: &Worker,
     url: &[u8],
 ) -> Outcome {
-    let _busy = Busy::new(worker);
+    let busy = Busy::new(worker);
     worker.state.tally.add(Count::Elected, 1);
-    let attempt = Attempt { backends, worker, balancer: None, policy: &to.policy, url, target: target(url) };
-    attempt_through(ex, wire, &attempt, &to.remotes, &mut None).await
+    let attempt =
+        Attempt { backends, worker, balancer: None, policy: &to.policy, url, target: target(url), busy: &busy };
+    announce(ex, &attempt, 0);
+    let outcome = attempt_through(ex, wire, &attempt, &to.remotes, &mut None).await;
+    say_released(ex, worker);
+    outcome
+}
+
+/// Says what is begun.
+fn announce(ex: &Exchange, attempt: &Attempt<'_>, nth: u32) {
+    if !logs::Source::enabled(ex, Level::Debug, "proxy") {
+        return;
+    }
+    let spec = &attempt.worker.spec;
+    let (scheme, host, port) = (&spec.scheme_text, &spec.host, spec.port);
+    logs::error!(ex, Level::Debug, "proxy", "AH01143: Running scheme {scheme} handler (attempt {nth})");
+    logs::error!(ex, Level::Debug, "proxy", "AH00944: connecting {} to {host}:{port}", Bytes(attempt.url));
+    let (target, shown) = (Bytes(attempt.target), Shown(attempt.worker));
+    logs::error!(ex, Level::Debug, "proxy", "AH00947: connecting {target} to {shown} ({host}:{port})");
+}
+
+/// Says that the worker is not busy any more with this request.
+fn say_released(ex: &Exchange, worker: &Worker) {
+    let spec = &worker.spec;
+    let scheme = match spec.scheme {
+        Scheme::Ajp => "AJP",
+        Scheme::Fcgi => "FCGI",
+        Scheme::Scgi => "SCGI",
+        Scheme::Ftp => "FTP",
+        _ => spec.scheme_text.as_str(),
+    };
+    let (host, port) = (&spec.host, spec.port);
+    logs::error!(
+        OfServer(&ex.live, ex.server),
+        Level::Debug,
+        "proxy",
+        "AH00943: {scheme}: has released connection for ({host}:{port})"
+    );
 }
 
 async fn balanced(
@@ -111,15 +148,26 @@ async fn balanced(
     let mut failed = None;
     loop {
         let Some(worker) = choose(ex, backends, balancer, url, failed).await else { return Outcome::Status(503) };
-        let _busy = Busy::new(worker);
+        let busy = &Busy::new(worker);
         let mut member_url = Text::take();
         if let Some(refused) = name_member(ex, to, worker, url, &mut member_url.0) {
             return Outcome::Status(refused);
         }
         let url = member_url.0.as_slice();
         let attempt =
-            Attempt { backends, worker, balancer: Some(balancer), policy: &to.policy, url, target: target(url) };
+            Attempt { backends, worker, balancer: Some(balancer), policy: &to.policy, url, target: target(url), busy };
+        logs::error!(
+            ex,
+            Level::Debug,
+            "proxy_balancer",
+            "AH01172: {}: worker ({}) rewritten to {}",
+            spec.name,
+            worker.spec.name,
+            Bytes(url)
+        );
+        announce(ex, &attempt, attempts);
         let outcome = attempt_through(ex, wire, &attempt, &to.remotes, &mut outgoing).await;
+        say_released(ex, worker);
         match outcome {
             Outcome::Status(500 | 503) if ex.notes.contains(b"proxy-error-override") => {}
             // What cannot be said better: the member is at fault, and only 503 lets another one try.
@@ -139,6 +187,7 @@ async fn balanced(
         }
         let told = if spec.fail_on_status.is_empty() { None } else { answered(ex, outcome) };
         judge(ex, balancer, worker, told);
+        logs::error!(ex, Level::Debug, "proxy_balancer", "AH01176: proxy_balancer_post_request for ({})", spec.name);
         return outcome;
     }
 }

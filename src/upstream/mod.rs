@@ -39,6 +39,7 @@ mod tls;
 mod tunnel;
 mod worker;
 
+use balancer::Busy;
 pub use connect::connect;
 pub use current::Current;
 pub use elect::elect;
@@ -60,4 +61,6 @@ pub struct Attempt<'a> {
     pub url: &'a [u8],
     /// Path and query of it: what the backend is asked for.
     pub target: &'a [u8],
+    /// Counts it.
+    busy: &'a Busy<'a>,
 }

@@ -202,6 +202,13 @@ pub async fn lend(ex: &Exchange, worker: &Worker, policy: &Policy, wanted: Wante
             }
         }
     };
+    let (scheme, host, port) = (wanted.scheme, &worker.spec.host, worker.spec.port);
+    logs::error!(
+        OfServer(&ex.live, ex.server),
+        Level::Debug,
+        "proxy",
+        "AH00942: {scheme}: has acquired connection for ({host}:{port})"
+    );
     link.wake();
     link.set_timeout(timeout);
     Ok(link)
@@ -344,6 +351,7 @@ async fn connect(
                 let asked = hop::connect_on(ex, spec, beyond, &mut stream, timeout).await;
                 asked.map_err(|()| LendError::Connect { timed_out: false })?;
             }
+            say_connected(ex, worker, wanted.scheme);
             if secure.on {
                 return begin_tls(ex, worker, wanted, timeout, slot, secure, stream).await;
             }
@@ -378,6 +386,34 @@ async fn connect(
         );
     }
     Err(LendError::Connect { timed_out })
+}
+
+/// Says that there is a connection, and that it is ready.
+fn say_connected(ex: &Exchange, worker: &Worker, scheme: &str) {
+    let server = OfServer(&ex.live, ex.server);
+    let (shown, host, port) = (Shown(worker), &worker.spec.host, worker.spec.port);
+    logs::error!(
+        server,
+        Level::Debug,
+        "proxy",
+        "AH02824: {scheme}: connection established with {shown} ({host}:{port})"
+    );
+    logs::error!(server, Level::Debug, "proxy", "AH00962: {scheme}: connection complete to {shown} ({host})");
+}
+
+/// Where a worker's connections lead, as httpd's `%pI` shows it.
+pub(super) struct Shown<'a>(pub(super) &'a Worker);
+
+impl std::fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self(worker) = self;
+        let known = worker.state.addresses.load();
+        match (&worker.spec.endpoint, known.as_ref().and_then(|known| known.list.first())) {
+            (Endpoint::Tcp(..), Some(addr)) => write!(f, "{addr}"),
+            (Endpoint::Tcp(host, port), None) => write!(f, "{host}:{port}"),
+            (Endpoint::Unix(path), _) => write!(f, "{}", path.display()),
+        }
+    }
 }
 
 async fn begin_tls(
