@@ -249,6 +249,10 @@ impl Wire for Http1<'_> {
         self.input.buf.get(self.data.clone()).unwrap_or_default()
     }
 
+    fn chunk_ends(&self) -> bool {
+        matches!(&self.incoming, Incoming::Chunked(decoder) if decoder.chunk_ends())
+    }
+
     fn consume(&mut self, n: usize) {
         self.data.start = (self.data.start + n).min(self.data.end);
     }

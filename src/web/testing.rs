@@ -108,6 +108,10 @@ impl Wire for FakeWire {
         &self.input[..self.shown]
     }
 
+    fn chunk_ends(&self) -> bool {
+        self.chunked
+    }
+
     fn consume(&mut self, n: usize) {
         self.input.drain(..n);
         self.shown -= n;

@@ -100,6 +100,11 @@ pub trait Wire {
     /// The available bytes of body.
     fn body(&self) -> &[u8];
 
+    /// Whether the available bytes end a chunk as the client made them; `false` where that is not known.
+    fn chunk_ends(&self) -> bool {
+        false
+    }
+
     /// Marks `n` available bytes as used.
     fn consume(&mut self, n: usize);
 

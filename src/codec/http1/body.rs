@@ -233,6 +233,11 @@ impl Chunked {
         &self.trailers
     }
 
+    /// Whether the data that was found last ends its chunk.
+    pub fn chunk_ends(&self) -> bool {
+        self.left == 0
+    }
+
     /// Whether the body is over.
     pub fn is_done(&self) -> bool {
         self.state == State::Done

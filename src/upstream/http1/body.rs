@@ -9,8 +9,8 @@ use smallvec::SmallVec;
 use super::super::Attempt;
 use super::super::forward::Text;
 use super::super::link::Link;
+use super::super::pool::Shown;
 use super::super::respond;
-use super::super::spec::Endpoint;
 use super::request::Announced;
 use crate::codec::http1::write::{CHUNK_END, LAST_CHUNK, push_chunk_start};
 use crate::logs::{self, Bytes, Level};
@@ -20,11 +20,20 @@ use crate::web::{BodyFault, BodyKind, Exchange, Wire};
 /// How much is read of a body before the backend is bothered.
 const PREFETCH: usize = 16 * 1024;
 
-/// httpd sends the chunks of its client on, none longer than this and its size line.
+/// With so little room left, httpd doesn't look whether that was all: the body of chunks goes on in chunks.
+const PREFETCH_ROOM: usize = 80;
+
+/// httpd sends the chunks of its client on, none longer than this.
 const CHUNK_MAX: usize = 0x2000;
-const CHUNK_MAX_LINE: &[u8] = b"2000\r\n";
+
 /// As many of them go out at once.
 const CHUNKS: usize = 8;
+
+/// Those that have come in pieces go out once so much is held.
+const GATHER_MAX: usize = 2 * CHUNK_MAX;
+
+/// The sizes of chunks that go out together.
+type Sizes = SmallVec<[usize; CHUNKS]>;
 
 /// The longest body that is spooled in memory to learn its length (`proxy-sendcl`, HTTP/1.0 backends).
 const SPOOL_MAX: usize = 64 * 1024 * 1024;
@@ -126,8 +135,8 @@ impl Outgoing {
             BodyKind::Length(_) => wire.is_filtered() && !chunks_asked(ex),
             _ => known_length,
         };
-        let most = if counted { SPOOL_MAX } else { PREFETCH };
-        if let Err(fault) = this.read(wire, kind, most).await {
+        let (most, room) = if counted { (SPOOL_MAX, 0) } else { (PREFETCH, PREFETCH_ROOM) };
+        if let Err(fault) = this.read(wire, kind, most, room).await {
             return Err(prefetch_failed(ex, attempt, fault));
         }
         if this.place == Place::Streaming && counted {
@@ -139,8 +148,9 @@ impl Outgoing {
         Ok(this)
     }
 
-    /// Reads until `most` bytes are held or the body ends. A short body that is here already stays where it is.
-    async fn read(&mut self, wire: &mut dyn Wire, kind: BodyKind, most: usize) -> Result<(), BodyFault> {
+    /// Reads until `most` bytes are held, or a chunk ends with no more than `room` to that, or the body ends. A short
+    /// body that is here already stays where it is.
+    async fn read(&mut self, wire: &mut dyn Wire, kind: BodyKind, most: usize, room: usize) -> Result<(), BodyFault> {
         if wire.body().is_empty() {
             pipe::fill(wire).await?;
         }
@@ -161,8 +171,12 @@ impl Outgoing {
             }
             let here = wire.body();
             let n = here.len().min(most - held.len());
+            let ends = n == here.len() && wire.chunk_ends();
             held.extend_from_slice(here.get(..n).unwrap_or_default());
             wire.consume(n);
+            if ends && held.len() + room >= most {
+                break;
+            }
         }
         if wire.body_done() {
             self.place = Place::Held;
@@ -330,23 +344,34 @@ impl Outgoing {
             if wire.body().is_empty() && pipe::fill(wire).await.map_err(SendFault::Client)? == 0 {
                 break;
             }
-            let gathered = chunked && self.gather(wire).await.map_err(SendFault::Client)?;
+            let mut sizes = Sizes::new();
+            let gathered = chunked && self.gather(wire, &mut sizes).await.map_err(SendFault::Client)?;
             let data = if gathered { self.held.0.as_slice() } else { wire.body() };
             let n = match data.len() {
-                // Whole chunks only, as long as there are any: the rest waits for what comes behind it.
-                n if chunked && n >= CHUNK_MAX => (n - n % CHUNK_MAX).min(CHUNKS * CHUNK_MAX),
-                n => n,
+                n if gathered || !chunked => n,
+                n if wire.chunk_ends() => n.min(CHUNKS * CHUNK_MAX),
+                // Whole chunks only: the rest waits for what comes behind it.
+                n => (n - n % CHUNK_MAX).min(CHUNKS * CHUNK_MAX),
             };
             let data = data.get(..n).unwrap_or_default();
+            if chunked && !gathered {
+                sizes.extend(data.chunks(CHUNK_MAX).map(<[u8]>::len));
+            }
             frame.clear();
+            let mut lines = Sizes::new();
+            for size in &sizes {
+                push_chunk_start(frame, *size);
+                lines.push(frame.len());
+            }
             let mut parts: SmallVec<[IoSlice<'_>; 3 * CHUNKS]> = SmallVec::new();
-            if chunked {
-                push_chunk_start(frame, n % CHUNK_MAX);
-                for piece in data.chunks(CHUNK_MAX) {
-                    let size = if piece.len() == CHUNK_MAX { CHUNK_MAX_LINE } else { frame.as_slice() };
-                    parts.extend([size, piece, CHUNK_END].map(IoSlice::new));
-                }
-            } else {
+            let (mut line_at, mut data_at) = (0, 0);
+            for (line, size) in lines.iter().zip(&sizes) {
+                let line_of = frame.get(line_at..*line).unwrap_or_default();
+                let data_of = data.get(data_at..data_at + size).unwrap_or_default();
+                parts.extend([line_of, data_of, CHUNK_END].map(IoSlice::new));
+                (line_at, data_at) = (*line, data_at + size);
+            }
+            if !chunked {
                 parts.push(IoSlice::new(data));
             }
             link.account(parts.iter().map(|part| part.len()).sum(), 0);
@@ -366,32 +391,47 @@ impl Outgoing {
         Ok(())
     }
 
-    /// Makes a whole chunk of what has come of the body, where it has come in smaller pieces; whether it is held now. As
-    /// in httpd, nothing is waited for.
-    async fn gather(&mut self, wire: &mut dyn Wire) -> Result<bool, BodyFault> {
+    /// Makes chunks of what has come of the body, where it has come in smaller pieces; whether they are held now. As in
+    /// httpd, a chunk ends where the client's does, and where it is long enough, and nothing is waited for.
+    async fn gather(&mut self, wire: &mut dyn Wire, sizes: &mut Sizes) -> Result<bool, BodyFault> {
         if wire.body().len() >= CHUNK_MAX || wire.body_done() {
             return Ok(false);
         }
         let held = &mut self.held.0;
         held.clear();
+        let mut begun = 0;
         let mut asked = false;
         loop {
             let here = wire.body();
-            let n = here.len().min(CHUNK_MAX - held.len());
+            let n = here.len().min(CHUNK_MAX - begun);
+            let ends = n == here.len() && wire.chunk_ends();
             held.extend_from_slice(here.get(..n).unwrap_or_default());
             wire.consume(n);
-            if held.len() == CHUNK_MAX || wire.body_done() {
+            begun += n;
+            let more = !wire.body_done() && held.len() < GATHER_MAX && sizes.len() + 1 < CHUNKS;
+            if begun > 0 && (begun == CHUNK_MAX || ends || !more) {
+                sizes.push(std::mem::take(&mut begun));
+            }
+            if !more {
                 return Ok(true);
             }
+            if !wire.body().is_empty() {
+                continue;
+            }
             match poll_fn(|cx| Poll::Ready(wire.poll_fill(cx))).await {
-                Poll::Ready(Ok(1..)) => {}
+                Poll::Ready(Ok(1..)) => continue,
                 Poll::Ready(Err(fault)) => return Err(fault),
                 // What is in the socket is not known before the runtime has asked for it.
                 Poll::Pending if !asked => {
                     asked = true;
                     tokio::task::yield_now().await;
                 }
-                _ => return Ok(true),
+                _ => {
+                    if begun > 0 {
+                        sizes.push(begun);
+                    }
+                    return Ok(true);
+                }
             }
         }
     }
@@ -408,7 +448,7 @@ impl Outgoing {
 /// The answer to a request whose body fails before the backend has heard of it.
 fn prefetch_failed(ex: &mut Exchange, attempt: &Attempt<'_>, fault: BodyFault) -> Outcome {
     let errno = respond::errno_of(fault);
-    let (peer, host) = (Shown(attempt), &attempt.worker.spec.host);
+    let (peer, host) = (Shown(attempt.worker), &attempt.worker.spec.host);
     let client = Bytes(&ex.client_ip);
     logs::error!(ex, Level::Error, "proxy", errno =>
         "AH01095: prefetch request body failed to {peer} ({host}) from {client} ()");
@@ -445,39 +485,41 @@ async fn write_unless_answered(link: &mut Link, parts: &mut [IoSlice<'_>]) -> io
     .await
 }
 
-/// Where the worker's connections lead, as `%pI` shows it.
-pub(super) struct Shown<'a>(pub(super) &'a Attempt<'a>);
-
-impl std::fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let worker = self.0.worker;
-        let known = worker.state.addresses.load();
-        match (&worker.spec.endpoint, known.as_ref().and_then(|known| known.list.first())) {
-            (Endpoint::Tcp(..), Some(addr)) => write!(f, "{addr}"),
-            (Endpoint::Tcp(host, port), None) => write!(f, "{host}:{port}"),
-            (Endpoint::Unix(path), _) => write!(f, "{}", path.display()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::web::testing::{FakeWire, now};
 
     #[test]
-    fn pieces_become_whole_chunks() {
-        let mut wire = FakeWire { input: vec![b'x'; 10_000], chunked: true, shown: 100, ..FakeWire::default() };
+    fn pieces_become_chunks_that_end_where_the_clients_do() {
         let mut outgoing = Outgoing::spent();
-        let mut gather = |wire: &mut FakeWire| (now(outgoing.gather(wire)).unwrap(), outgoing.held.0.len());
-        assert_eq!(gather(&mut wire), (true, CHUNK_MAX));
-        assert_eq!(gather(&mut wire), (true, 10_000 - CHUNK_MAX));
+        let mut gather = |wire: &mut FakeWire| {
+            let mut sizes = Sizes::new();
+            let gathered = now(outgoing.gather(wire, &mut sizes)).unwrap();
+            (gathered, sizes.to_vec())
+        };
+        // The first piece ends a chunk, and so does the rest, which is too long for one.
+        let mut wire = FakeWire { input: vec![b'x'; 10_000], chunked: true, shown: 100, ..FakeWire::default() };
+        assert_eq!(gather(&mut wire), (true, vec![100, CHUNK_MAX, 9_900 - CHUNK_MAX]));
         assert!(wire.body_done());
         // What is whole already stays where it is.
         let mut wire =
             FakeWire { input: vec![b'x'; CHUNK_MAX], chunked: true, shown: CHUNK_MAX, ..FakeWire::default() };
-        assert!(!gather(&mut wire).0);
+        assert_eq!(gather(&mut wire), (false, Vec::new()));
         assert_eq!(wire.body().len(), CHUNK_MAX);
+    }
+
+    #[test]
+    fn a_body_that_nearly_fills_the_memory_is_not_known_to_be_over() {
+        let most = PREFETCH - PREFETCH_ROOM;
+        for (len, announced) in [(most - 1, Announced::Length(most as u64 - 1)), (most, Announced::Chunked)] {
+            let mut wire = FakeWire { input: vec![b'x'; len], chunked: true, shown: 8000, ..FakeWire::default() };
+            // As on a real wire, the end is not known before it is asked for.
+            wire.fault = (len == most).then_some(BodyFault::Gone);
+            let mut outgoing = Outgoing { announced: Announced::Chunked, ..Outgoing::spent() };
+            now(outgoing.read(&mut wire, BodyKind::Stream, PREFETCH, PREFETCH_ROOM)).unwrap();
+            assert_eq!((outgoing.announced, outgoing.held.0.len()), (announced, len));
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use super::link::Link;
-use super::pool::{self, LendError, Wanted};
+use super::pool::{self, LendError, Shown, Wanted};
 use super::respond::{self, proxy_error};
 use super::spec::Scheme;
 use super::{Attempt, spec};
@@ -26,11 +26,11 @@ use crate::pipe::{self, Outcome};
 use crate::web::{BodyKind, Exchange, ProxyKind, Table, Wire};
 pub(super) use answer::note;
 pub(super) use body::Outgoing;
-use body::{SendFault, Shown};
+use body::SendFault;
 use request::{Manner, push_head};
 pub(super) use request::{push_lines, push_via};
 
-/// The most interim responses before the final one.
+/// So many interim responses, and no final one is waited for.
 const INTERIM_MAX: usize = 10;
 
 /// What httpd calls a line with a NUL.
@@ -47,8 +47,20 @@ enum Fault {
     Head(ResponseError),
     /// Sending failed.
     Send(SendFault),
-    /// More interim responses than [`INTERIM_MAX`].
+    /// Sending what `100 Continue` was waited for with failed.
+    Awaited(SendFault),
+    /// [`INTERIM_MAX`] interim responses.
     Interims,
+}
+
+impl Fault {
+    /// The same, of a body that was held back.
+    fn awaited(self) -> Self {
+        match self {
+            Self::Send(fault) => Self::Awaited(fault),
+            other => other,
+        }
+    }
 }
 
 /// What the attempt knows about itself while it talks.
@@ -77,7 +89,8 @@ pub(super) async fn exchange(
     let env = |name: &[u8]| !ex.env.is_empty() && ex.env.contains(name);
     let http10 = env(b"force-proxy-request-1.0");
     let close = http10 || !worker.keeps_connections() || env(b"proxy-nokeepalive");
-    let mut fresh = ex.conn.keepalives.get() == 0 && env(b"proxy-initial-not-pooled");
+    // As in httpd, what will not be kept is not taken from those that were.
+    let mut fresh = close || (ex.conn.keepalives.get() == 0 && env(b"proxy-initial-not-pooled"));
     let known_length = http10 || (env(b"proxy-sendcl") && !env(b"proxy-sendchunked") && !env(b"proxy-sendchunks"));
     let has_body = !matches!(wire.body_kind(), BodyKind::None | BodyKind::Length(0));
     // An older client is not heard by its connection, which has no interim responses for it.
@@ -143,7 +156,7 @@ async fn connect(ex: &mut Exchange, attempt: &Attempt<'_>, wanted: Wanted) -> Re
         Err(LendError::Acquire) => Err(Outcome::Status(503)),
         Err(LendError::NoTls) => Err(Outcome::Status(500)),
         Err(LendError::Handshake) => {
-            let (peer, host) = (Shown(attempt), &worker.spec.host);
+            let (peer, host) = (Shown(attempt.worker), &worker.spec.host);
             logs::error!(ex, Level::Error, "proxy", Errno::GENERAL =>
                 "AH01084: pass request body failed to {peer} ({host})");
             let outcome = proxy_error(ex, 500, "Error during SSL Handshake with remote server");
@@ -162,6 +175,16 @@ async fn connect(ex: &mut Exchange, attempt: &Attempt<'_>, wanted: Wanted) -> Re
             logs::error!(ex, Level::Error, "proxy_http", "AH01114: HTTP: failed to make connection to backend: {host}");
             Err(Outcome::Status(503))
         }
+    }
+}
+
+/// The answer to a request whose body was not sent.
+fn answer_unsent(ex: &mut Exchange, fault: &SendFault) -> Outcome {
+    match fault {
+        SendFault::Client(fault) => respond::answer_to(ex, *fault),
+        SendFault::Backend(error) if error.kind() == io::ErrorKind::TimedOut => Outcome::Status(504),
+        SendFault::Backend(_) => Outcome::Status(502),
+        SendFault::Short { .. } => Outcome::Status(500),
     }
 }
 
@@ -221,20 +244,20 @@ impl Talk<'_> {
                     let welcome = (200..300).contains(&head.status);
                     note(ex, head.status);
                     let sent = outgoing.send_awaited(wire, link, welcome).await;
-                    self.check_sent(sent, link)?;
+                    self.check_sent(sent, link).map_err(Fault::awaited)?;
                 }
                 return Ok(Answered { head: len, left });
             }
             let status = head.status;
-            if interims == INTERIM_MAX {
-                return Err(Fault::Interims);
-            }
-            interims += 1;
             self.interim(ex, wire, link, outgoing.is_awaited(), &mut left).await;
             link.consume(len);
             if status == 100 && outgoing.is_awaited() {
                 let sent = outgoing.send_awaited(wire, link, true).await;
-                self.check_sent(sent, link)?;
+                self.check_sent(sent, link).map_err(Fault::awaited)?;
+            }
+            interims += 1;
+            if interims == INTERIM_MAX {
+                return Err(Fault::Interims);
             }
         }
     }
@@ -324,47 +347,29 @@ impl Talk<'_> {
     fn give_up(&self, ex: &mut Exchange, wire: &mut dyn Wire, link: &mut Link, fault: &Fault) -> Outcome {
         let spec = &self.attempt.worker.spec;
         match fault {
-            Fault::Send(SendFault::Client(fault)) => {
-                let errno = respond::errno_of(*fault);
-                let (peer, host, client) = (Shown(self.attempt), &spec.host, Bytes(&ex.client_ip));
-                logs::error!(ex, Level::Error, "proxy", errno =>
-                    "AH02608: read request body failed to {peer} ({host}) from {client} ()");
+            Fault::Send(fault) => {
+                self.log_unsent(ex, fault);
+                let (peer, host, client) = (Shown(self.attempt.worker), &spec.host, Bytes(&ex.client_ip));
                 logs::error!(
                     ex,
                     Level::Error,
                     "proxy_http",
                     "AH01097: pass request body failed to {peer} ({host}) from {client} ()"
                 );
-                respond::answer_to(ex, *fault)
+                answer_unsent(ex, fault)
             }
-            Fault::Send(SendFault::Short { got, expected }) => {
-                let (peer, host, client) = (Shown(self.attempt), &spec.host, Bytes(&ex.client_ip));
+            Fault::Awaited(fault) => {
+                self.log_unsent(ex, fault);
+                let outcome = answer_unsent(ex, fault);
+                let status = if let Outcome::Status(status) = outcome { status } else { 0 };
+                let (peer, host, client) = (Shown(self.attempt.worker), &spec.host, Bytes(&ex.client_ip));
                 logs::error!(
                     ex,
                     Level::Error,
                     "proxy_http",
-                    "AH01086: read less bytes of request body than expected (got {got}, expected {expected})"
+                    "AH10154: pass request body failed to {peer} ({host}) from {client} () with status {status}"
                 );
-                logs::error!(
-                    ex,
-                    Level::Error,
-                    "proxy_http",
-                    "AH10154: pass request body failed to {peer} ({host}) from {client} () with status 500"
-                );
-                Outcome::Status(500)
-            }
-            Fault::Send(SendFault::Backend(error)) => {
-                let (peer, host, client) = (Shown(self.attempt), &spec.host, Bytes(&ex.client_ip));
-                logs::error!(ex, Level::Error, "proxy", Errno::from(error) =>
-                    "AH01084: pass request body failed to {peer} ({host})");
-                logs::error!(
-                    ex,
-                    Level::Error,
-                    "proxy_http",
-                    "AH01097: pass request body failed to {peer} ({host}) from {client} ()"
-                );
-                let timed_out = error.kind() == io::ErrorKind::TimedOut;
-                Outcome::Status(if timed_out { 504 } else { 502 })
+                outcome
             }
             Fault::Read(error) => self.unanswered(ex, wire, error.as_ref(), link.peer()),
             Fault::Head(ResponseError::NoStatusLine) => self.unanswered(ex, wire, None, None),
@@ -390,6 +395,30 @@ impl Talk<'_> {
             Fault::Interims => {
                 let reason = format!("Too many ({INTERIM_MAX}) interim responses from origin server");
                 proxy_error(ex, 502, &reason)
+            }
+        }
+    }
+
+    /// Says how sending the body failed.
+    fn log_unsent(&self, ex: &Exchange, fault: &SendFault) {
+        let (peer, host, client) = (Shown(self.attempt.worker), &self.attempt.worker.spec.host, Bytes(&ex.client_ip));
+        match fault {
+            SendFault::Client(fault) => {
+                let errno = respond::errno_of(*fault);
+                logs::error!(ex, Level::Error, "proxy", errno =>
+                    "AH02608: read request body failed to {peer} ({host}) from {client} ()");
+            }
+            SendFault::Backend(error) => {
+                logs::error!(ex, Level::Error, "proxy", Errno::from(error) =>
+                    "AH01084: pass request body failed to {peer} ({host})");
+            }
+            SendFault::Short { got, expected } => {
+                logs::error!(
+                    ex,
+                    Level::Error,
+                    "proxy_http",
+                    "AH01086: read less bytes of request body than expected (got {got}, expected {expected})"
+                );
             }
         }
     }
