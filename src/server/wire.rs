@@ -427,7 +427,9 @@ impl Wire for Http1<'_> {
     }
 
     fn counts(&self) -> (u64, u64) {
-        (self.bytes_in, self.bytes_out)
+        // What a broken connection did not take was not sent.
+        let unsent = if self.gone { self.out.len() - self.sent } else { 0 };
+        (self.bytes_in, self.bytes_out.saturating_sub(unsent as u64))
     }
 
     fn tunnel(&mut self) -> Option<&mut dyn Tunnel> {

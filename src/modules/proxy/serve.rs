@@ -255,6 +255,13 @@ async fn handle(ex: &mut Exchange, wire: &mut dyn Wire) -> Outcome {
     let Some(choice) = target_for(ex, process, &backends) else {
         return unsent(ex, process);
     };
+    // As httpd marks those that no worker is configured for; the others have their name from a pattern.
+    if let Choice::Generic(spec) = &choice
+        && ex.proxyreq == ProxyKind::Reverse
+        && !spec.name.contains('$')
+    {
+        ex.env.set(b"proxy-nokeepalive", b"1");
+    }
     let form = matches!(choice, Choice::Balancer(_)).then(|| Form::of(ex));
     upstream::forward(ex, wire, &backends, &Forward { choice, policy, form, remotes }).await
 }

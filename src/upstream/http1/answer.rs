@@ -279,7 +279,7 @@ pub(super) async fn relay(
     {
         ex.content_type.extend_from_slice(kind);
     }
-    let length = match body {
+    let mut length = match body {
         Some(ResponseBody::Length(n)) => Some(n),
         _ => None,
     };
@@ -309,6 +309,14 @@ pub(super) async fn relay(
         }
     }
     let Ok(mut piece) = first else { return broken_at_start(ex, Errno::GENERAL) };
+    if matches!(
+        (&framer, &piece),
+        (Framer::Chunked(_), Some(Piece { data: Range { start: 0, end: 0 }, end: true, .. }))
+    ) && !ex.header_only
+    {
+        // There is nothing to come: that can be said.
+        length = Some(0);
+    }
     let mut assembled = None;
     if let Some(whole) = &mut piece
         && whole.end
@@ -356,18 +364,20 @@ pub(super) async fn relay(
     }
     match body_to_client(ex, wire, &mut link, &mut framer, piece).await {
         Ok(()) => {
+            if let Framer::Chunked(decoder) = &framer {
+                // Not passed on; logs may tell of them.
+                decoder.trailers().iter().for_each(|(name, value)| ex.trailers_out.add(name, value));
+            }
             if keep {
                 link.keep(attempt.worker);
             } else {
                 drop(link);
             }
+            attempt.busy.over();
             // A client that went away is noted by the pipe.
             let _ = pipe::finish(ex, wire).await;
         }
         Err(Some(errno)) => {
-            if errno == Errno::TIMEUP {
-                ex.notes.set(b"proxy_timedout", b"1");
-            }
             logs::error!(ex, Level::Error, "proxy_http", errno => "AH01110: error reading response");
             pipe::abort(ex, wire);
         }

@@ -237,7 +237,12 @@ fn push_authority(spec: &WorkerSpec, host: &str, port: u16, out: &mut Vec<u8>) {
     if brackets {
         out.push(b']');
     }
-    let usual = if matches!(spec.scheme, Scheme::Https | Scheme::H2) { 443 } else { 80 };
+    let usual = match spec.scheme {
+        Scheme::Https | Scheme::H2 => 443,
+        // Asked for through a remote proxy.
+        _ if spec.scheme_text == "ftp" => 21,
+        _ => 80,
+    };
     // Written out, httpd leaves 80 away whatever the scheme.
     if port != usual && port != 80 && !(port == 0 && matches!(spec.endpoint, Endpoint::Unix(_))) {
         out.push(b':');
