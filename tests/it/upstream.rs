@@ -272,6 +272,118 @@ fn the_origin_decides_about_100_continue() {
     assert_eq!(client.response().status, 417);
 }
 
+/// A client that goes away when it is asked for its body.
+#[test]
+fn a_body_that_was_held_back_and_never_comes_is_told_of() {
+    let origin = Origin::serving(|peer, _| {
+        peer.read_until("\r\n\r\n");
+        peer.send("HTTP/1.1 100 Continue\r\n\r\n");
+        peer.rest();
+    });
+    let site = site("up-expect-gone", &format!("ProxyPass / http://127.0.0.1:{}/", origin.port));
+    let server = site.start();
+    let mut client = server.connect();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+    client.read_until("\r\n\r\n");
+    drop(client);
+    let told = "AH10154: pass request body failed to 127.0.0.1:";
+    let log = server.log("logs/error_log", |log| log.contains(told));
+    assert!(log.contains(" () with status 400") && !log.contains("AH01097"), "{log}");
+}
+
+/// Ten are too many, and the tenth is still passed on.
+#[test]
+fn interim_responses_are_counted() {
+    let origin = Origin::serving(|peer, _| {
+        while let Some(request) = peer.request() {
+            let n = request.line()["GET /".len()..].split(' ').next().unwrap().parse().unwrap();
+            peer.send("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n".repeat(n) + &ok("x"));
+        }
+    });
+    let site = site("up-interims", &format!("ProxyPass / http://127.0.0.1:{}/", origin.port));
+    let server = site.start();
+    for (n, last) in [(9, "HTTP/1.1 200 OK"), (10, "HTTP/1.1 502 Proxy Error")] {
+        let mut client = server.connect();
+        client.send(format!("GET /{n} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
+        let text = String::from_utf8(client.rest()).unwrap();
+        assert_eq!(text.matches("HTTP/1.1 103 Early Hints\r\n").count(), n, "{text}");
+        assert!(text.contains(last), "{text}");
+    }
+}
+
+/// A request whose connection will not be kept is not sent on one that was.
+#[test]
+fn a_connection_that_ends_is_a_new_one() {
+    let origin = named("x");
+    let conf = format!("SetEnvIf Request_URI /once proxy-nokeepalive\nProxyPass / http://127.0.0.1:{}/", origin.port);
+    let site = site("up-once", &conf);
+    let server = site.start();
+    let mut client = server.connect();
+    for (path, connections) in [("/1", 1), ("/once", 2), ("/2", 3), ("/3", 3)] {
+        assert_eq!(get(&mut client, path).text(), "x");
+        assert_eq!(origin.connections(), connections, "{path}");
+    }
+    assert!(head_of(&origin, 1).contains("\r\nConnection: close\r\n"));
+}
+
+/// Of a chunked body that is empty, the length is told.
+#[test]
+fn no_chunks_are_no_bytes() {
+    let origin = Origin::replying("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
+    let site = site("up-empty", &format!("ProxyPass / http://127.0.0.1:{}/", origin.port));
+    let server = site.start();
+    let answer = get(&mut server.connect(), "/");
+    assert_eq!(answer.header("Content-Length").as_deref(), Some("0"));
+    assert_eq!(answer.header("Transfer-Encoding"), None);
+}
+
+/// What the origin says behind its body goes no further, but logs know it. `%s` without a name is nothing.
+#[test]
+fn logs_know_the_trailers() {
+    let origin =
+        Origin::replying("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nX-Sum: 7\r\n\r\n");
+    let conf = format!(
+        "Header set X-Nothing %s\nLogFormat \"%{{X-Sum}}^to\" t\nCustomLog logs/access_log t\n\
+         ProxyPass / http://127.0.0.1:{}/",
+        origin.port
+    );
+    let site = site("up-trailers", &conf);
+    let server = site.start();
+    let answer = get(&mut server.connect(), "/");
+    assert_eq!(answer.text(), "x");
+    assert_eq!(answer.header("X-Nothing").as_deref(), Some("(null)"));
+    assert_eq!(server.log("logs/access_log", |log| log.ends_with('\n')), "7\n");
+}
+
+/// What is done for one request, told step by step.
+#[test]
+fn debugging_tells_the_steps() {
+    let origin = named("x");
+    let port = origin.port;
+    let conf = format!(
+        "LogLevel proxy:debug proxy_balancer:debug\n<Proxy balancer://b>\n\
+         BalancerMember http://127.0.0.1:{port}\n</Proxy>\nProxyPass / balancer://b/"
+    );
+    let site = site("up-debug", &conf);
+    let server = site.start();
+    assert_eq!(get(&mut server.connect(), "/a?b").text(), "x");
+    let log = server.log("logs/error_log", |log| log.contains("AH01176"));
+    let at = format!("127.0.0.1:{port}");
+    for line in [
+        format!("AH01172: balancer://b: worker (http://{at}) rewritten to http://{at}/a?b"),
+        "AH01143: Running scheme http handler (attempt 0)".to_owned(),
+        format!("AH00942: http: has acquired connection for ({at})"),
+        format!("AH00944: connecting http://{at}/a?b to {at}"),
+        format!("AH00947: connecting /a?b to {at} ({at})"),
+        format!("AH02824: http: connection established with {at} ({at})"),
+        format!("AH00962: http: connection complete to {at} (127.0.0.1)"),
+        format!("AH00943: http: has released connection for ({at})"),
+        "AH01176: proxy_balancer_post_request for (balancer://b)".to_owned(),
+    ] {
+        assert_eq!(log.matches(&line).count(), 1, "{line} in\n{log}");
+    }
+}
+
 /// Garbage costs the request that met it, and nothing else.
 #[test]
 fn a_bad_backend_costs_its_own_request_only() {
