@@ -454,7 +454,10 @@ async fn answer(ex: &mut Exchange, wire: &mut dyn Wire, outcome: Outcome) {
                 } else {
                     respond::leave(ex).await;
                     redirect(ex);
-                    process::<Boxed>(ex, wire).await
+                    match all(ex, Phase::PostRead).await {
+                        Outcome::Ok | Outcome::Declined => process::<Boxed>(ex, wire).await,
+                        outcome => outcome,
+                    }
                 }
             }
         };
