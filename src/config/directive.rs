@@ -382,7 +382,8 @@ impl Cmd<'_> {
 
     /// Adds a warning; `text` starts with its AH number. `level` is httpd's word (`warn`, `notice` …).
     pub fn warn(&mut self, module: &'static str, level: &'static str, text: String) {
-        if self.is_virtual() && !self.server.has_log_level {
+        // Notices are for everybody.
+        if self.is_virtual() && !self.server.has_log_level && level != "notice" {
             return;
         }
         self.warnings.push(Warning { module, level, text, bare: false });

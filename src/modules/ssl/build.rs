@@ -76,7 +76,8 @@ pub(super) fn post_config(checks: &mut PostConfig<'_>) -> Result<(), Fatal> {
         let Some(server) = checks.servers.get(at) else { continue };
         let mut notes = Vec::new();
         let http2 = checks.globals.modules.contains(&"http2_module");
-        let known = Known { staples: &before, run: running.take(server) };
+        let known =
+            Known { staples: &before, run: running.take(server), versions: of_default(&*checks.servers, server) };
         let built = build(server, process.cache.unwrap_or(0), http2, &mut asker, &known, &mut notes);
         for (level, text) in notes {
             say(checks, level, text);
@@ -104,6 +105,14 @@ pub(super) fn fail(checks: &mut PostConfig<'_>, lines: Lines) -> Fatal {
 
 pub(super) fn say(checks: &mut PostConfig<'_>, level: &'static str, text: String) {
     checks.warnings.push(Warning { module: "ssl", level, text, bare: false });
+}
+
+/// The versions of the first server with an address of this one: a handshake begins with its, and goes on with them
+/// where the server that the client means says nothing else.
+fn of_default(servers: &[Server], server: &Server) -> Option<Versions> {
+    let at = server.addrs.first()?;
+    let shares = |other: &&Server| other.addrs.iter().any(|addr| (addr.ip, addr.port) == (at.ip, at.port));
+    servers.iter().skip(1).find(shares)?.get::<SslServer>()?.versions
 }
 
 /// Whether a server speaks TLS: by `SSLEngine`, or because its listener is one for https.
@@ -144,7 +153,8 @@ fn build(
     let conf = server.get::<SslServer>().unwrap_or(&none);
     let id = id_of(server);
     notes.push(("info", format!("AH01914: Configuring server {id} for SSL protocol")));
-    let tuning = commands::tuning(conf, &id, notes)?;
+    let spoken = SslServer { versions: conf.versions.or(before.versions), ..conf.clone() };
+    let tuning = commands::tuning(&spoken, &id, notes)?;
     let versions = tuning.versions.unwrap_or(Versions::ALL);
     if !versions.v12 && !versions.v13 {
         return Err(vec![("emerg", "AH02231: No SSL protocols available [hint: SSLProtocol]".to_owned()), fatal()]);
@@ -269,6 +279,8 @@ struct Known<'a> {
     staples: &'a [Arc<Staple>],
     /// What this server runs with.
     run: Option<Arc<Run>>,
+    /// What its address speaks, where it says nothing of that itself.
+    versions: Option<Versions>,
 }
 
 impl Known<'_> {

@@ -189,7 +189,13 @@ fn an_optional_engine_is_none() {
     let mut client = server.connect();
     client.send("GET /index.html HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n");
     assert_eq!(client.response().status, 200);
-    assert!(site.check().stderr.contains("AH10510: 'SSLEngine optional' is no longer supported"));
+    let told = "AH10510: 'SSLEngine optional' is no longer supported";
+    assert!(site.check().stderr.contains(told));
+    drop(server);
+    // A notice is for everybody, of virtual hosts as well.
+    let host = format!("<VirtualHost 127.0.0.1:{}>\nSSLEngine optional\n</VirtualHost>\n", site.port);
+    site.httpd_conf(MODULES, &host);
+    assert!(site.check().stderr.contains(told), "{}", site.check().stderr);
 }
 
 #[test]
@@ -273,6 +279,27 @@ fn backends_that_refuse_certificates_or_are_refused() {
         text.contains("AH01998: Connection closed to child 0 with abortive shutdown (server a.test:443)")
     });
     assert!(!site.read("logs/error_log").contains("AH02268"), "{}", site.read("logs/error_log"));
+}
+
+#[test]
+fn versions_are_those_of_the_address_unless_a_host_says_otherwise() {
+    if !tools("versions_are_those_of_the_address_unless_a_host_says_otherwise") {
+        return;
+    }
+    let site = Site::new("tls-versions");
+    three_hosts(&site);
+    let certs = "SSLEngine on\nSSLCertificateFile certs/a.pem\nSSLCertificateKeyFile certs/a.key\n";
+    let host = |name: &str, more: &str| {
+        format!("<VirtualHost 127.0.0.1:{}>\nServerName {name}\n{certs}{more}</VirtualHost>\n", site.port)
+    };
+    let hosts =
+        host("a.test", "SSLProtocol TLSv1.2\n") + &host("b.test", "") + &host("c.test", "SSLProtocol TLSv1.3\n");
+    site.httpd_conf(MODULES, &hosts);
+    let server = site.start();
+    for (name, version) in [("a.test", "TLSv1.2"), ("b.test", "TLSv1.2"), ("c.test", "TLSv1.3")] {
+        let said = handshake(&server, &["-servername", name]);
+        assert!(said.contains(&format!("New, {version}, Cipher is")), "{name}: {said}");
+    }
 }
 
 #[test]
