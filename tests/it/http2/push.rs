@@ -207,6 +207,8 @@ fn what_is_pushed_may_be_refused() {
     site.httpd_conf(&modules, &format!("Protocols h2c http/1.1\n{LOG}{pages}"));
     let server = site.start();
     let mut client = Client::new(server.port, false);
+    // What is pushed before it is refused may fill the window that a connection begins with.
+    client.frame(WINDOW_UPDATE, 0, 0, &1_000_000u32.to_be_bytes());
     let own = [(":method", "GET"), (":scheme", "http"), (":path", "/one"), (":authority", "localhost")];
     client.frame(HEADERS, END_STREAM | END_HEADERS, 1, &fields(&own));
     let Event::Frame(promise) = client.find(|frame| frame.kind == PUSH_PROMISE) else { panic!("nothing is pushed") };
