@@ -45,6 +45,7 @@ mod man;
 mod manager;
 mod node;
 mod pipe;
+mod profile;
 mod proxy_conf;
 mod proxy_map;
 mod remoteip;
