@@ -270,9 +270,11 @@ impl Messages {
 
     fn loaded(&mut self, loaded: &Loaded) {
         let levels = loaded.generation.servers.first().and_then(|main| main.get::<LogLevels>());
-        // What is found while everything is made ready is for the log, which is open by then in httpd.
+        // What is found while everything is made ready is for the log, which is open by then in httpd; an MPM has said
+        // before what it cannot do.
         let shown = if self.remarks { loaded.warnings.len() } else { loaded.early };
-        for warning in loaded.warnings.iter().take(shown) {
+        let told = loaded.warnings.iter().enumerate().filter(|(at, warning)| *at < shown || warning.bare);
+        for (_, warning) in told {
             // LogLevel holds from where it stands; modules are loaded before, and without it `-e` decides.
             let asked = levels.is_some() && warning.module != "so" && is_for_log(warning, levels);
             let line = warning_line(warning, if asked { Level::Trace8 } else { self.threshold });
