@@ -21,6 +21,8 @@ fn run(name: &str) {
     let site = Site::new(&format!("files-{name}"));
     prepare(&site, setup);
     let server = site.start();
+    // Until its last words of starting are written, the entries of requests may wait behind them.
+    server.log("logs/error_log", |log| log.contains("AH00094"));
     let mut seen = site.read("logs/error_log").lines().count();
     let mut told = String::new();
     let mut login = Login::default();
